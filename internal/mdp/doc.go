@@ -1,0 +1,10 @@
+// Package mdp is the Majordomo Protocol: its dialects, its frames, its commands
+// and the one vocabulary of errors that logs, metrics and JSON share.
+//
+// It is pure: bytes in, bytes out. It opens no socket, reads no clock, starts no
+// goroutine and imports only the standard library. Sockets live in the packages
+// below it: client (a pool of DEALERs), broker and worker.
+//
+// Sources: RFC 7/MDP (version 0.1), RFC 18/MDP (version 0.2) and RFC 8/MMI of
+// rfc.zeromq.org, and the layouts that brokers in the wild really speak.
+package mdp

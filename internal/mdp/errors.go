@@ -1,0 +1,148 @@
+package mdp
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Kind says what went wrong, in one vocabulary for logs, metrics and JSON.
+type Kind string
+
+// The kinds, in the order of a call's way. Up to Canceled nothing has been sent;
+// from BadReply on the request ran or may have. Canceled may be either.
+const (
+	BadRequest        Kind = "bad_request"            // malformed JSON, name, encoding or parameter
+	OriginRefused     Kind = "origin_refused"         // a browser's request from a foreign origin
+	Forbidden         Kind = "forbidden"              // a service that callers may not name
+	NotFound          Kind = "not_found"              // no such route
+	ServiceNotFound   Kind = "service_not_found"      // the broker knows no such service
+	MethodNotAllowed  Kind = "method_not_allowed"     // the route is there, not for this method
+	NotAcceptable     Kind = "not_acceptable"         // a reply of the kind asked for can't be made
+	UnsupportedMedia  Kind = "unsupported_media_type" // a body of this type can't be read
+	BodyTimeout       Kind = "body_timeout"           // the body did not arrive in time
+	BodyTooLarge      Kind = "body_too_large"         // the body is over its limit
+	HeadersTooLarge   Kind = "headers_too_large"      // the headers are over their limit
+	InvalidVars       Kind = "invalid_vars"           // flowgraph vars that can't be sent
+	Busy              Kind = "busy"                   // a bound was reached; Reason says which
+	BrokerUnavailable Kind = "broker_unavailable"     // no connection to a broker
+	NoWorkers         Kind = "no_workers"             // a known service without a worker
+	Draining          Kind = "draining"               // the gateway is shutting down
+	Canceled          Kind = "canceled"               // the caller left
+	BadReply          Kind = "bad_reply"              // a reply that is not one to this request
+	ReplyTooLarge     Kind = "reply_too_large"        // the reply is over its limit
+	WorkerError       Kind = "worker_error"           // the worker says that it failed
+	BrokerLost        Kind = "broker_lost"            // the connection broke during the call
+	Interrupted       Kind = "interrupted"            // the drain ended during the call
+	Timeout           Kind = "timeout"                // sent, and no reply in time
+	Internal          Kind = "internal"               // a bug
+)
+
+// Kinds returns every kind, in the order above.
+func Kinds() []Kind {
+	return []Kind{
+		BadRequest, OriginRefused, Forbidden, NotFound, ServiceNotFound, MethodNotAllowed, NotAcceptable,
+		UnsupportedMedia, BodyTimeout, BodyTooLarge, HeadersTooLarge, InvalidVars, Busy,
+		BrokerUnavailable, NoWorkers, Draining, Canceled, BadReply, ReplyTooLarge, WorkerError,
+		BrokerLost, Interrupted, Timeout, Internal,
+	}
+}
+
+// Reasons of Busy: the bound that was reached.
+const (
+	ReasonPool        = "pool"        // no socket came free within the queue's time
+	ReasonQueue       = "queue"       // too many calls wait for a socket
+	ReasonService     = "service"     // the service has its share of calls in flight
+	ReasonMemory      = "memory"      // too many bytes of bodies and replies are held
+	ReasonDescriptors = "descriptors" // the process may open no more files
+	ReasonDeadline    = "deadline"    // the call's deadline passed before it was sent
+	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
+)
+
+// Executed says whether a request ran.
+type Executed string
+
+// No: it was not sent. Maybe: it was, and nobody knows. Yes: a worker answered.
+const (
+	No    Executed = "no"
+	Maybe Executed = "maybe"
+	Yes   Executed = "yes"
+)
+
+// An Error is a failed call.
+type Error struct {
+	Kind    Kind
+	Reason  string         // of Busy, BadReply and WorkerError: a constant, fit for a label
+	Service string         // empty if the call never reached a service
+	Detail  string         // for the caller; never a cause's text or an address
+	Faults  []Fault        // where a request is wrong
+	Timeout *TimeoutDetail // of Timeout
+	Sent    bool           // of Canceled and Internal: the request was sent
+	Frames  [][]byte       // a reply that was received but can't be given as asked for
+	Err     error          // the cause; for the operator, not for the caller
+}
+
+// A Fault is one place where a request is wrong.
+type Fault struct {
+	Pointer string `json:"pointer,omitempty"` // JSON pointer as a fragment (RFC 6901 §6), such as #/vars/sf
+	Detail  string `json:"detail"`
+}
+
+// A TimeoutDetail says which limit a call that timed out had met.
+type TimeoutDetail struct {
+	Stage   string        // "broker": waiting for the reply; "stream": between two parts of it
+	Limit   time.Duration // the limit that fired
+	LimitBy string        // which flag, key or header set it
+	Elapsed time.Duration // since the clock started
+	LastOK  time.Duration // since the service last replied; negative if it never did
+	MMI     string        // the broker's last word about the service: 200, 404 or unknown
+}
+
+// Error returns the kind and what is known of it, for logs.
+func (e *Error) Error() string {
+	s := string(e.Kind)
+	if e.Reason != "" {
+		s += " (" + e.Reason + ")"
+	}
+	if e.Service != "" {
+		s += fmt.Sprintf(" service %q", e.Service)
+	}
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Executed says whether the request ran.
+func (e *Error) Executed() Executed {
+	switch e.Kind {
+	case BadReply, ReplyTooLarge, BrokerLost, Interrupted, Timeout:
+		return Maybe
+	case WorkerError:
+		return Yes
+	case NotAcceptable:
+		if e.Frames != nil {
+			return Yes
+		}
+	case Canceled, Internal:
+		if e.Sent {
+			return Maybe
+		}
+	}
+	return No
+}
+
+// AsError returns err as an *Error: itself if it is or wraps one, else Internal.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{Kind: Internal, Sent: true, Err: err}
+}

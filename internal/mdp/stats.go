@@ -1,0 +1,48 @@
+package mdp
+
+import "time"
+
+// An Outcome is how one call ended, for metrics.
+type Outcome struct {
+	Service      string // as asked for
+	Known        bool   // catalogued, or it has answered: the name may become a label
+	Kind         Kind   // empty if a reply came and is no failure
+	Reason       string // of Kind
+	Stage        string // of a time-out
+	Sent         bool   // false: it was refused before it reached the broker
+	Timing       Timing
+	RequestBytes int // of all frames sent
+	ReplyBytes   int // of all frames received
+}
+
+// PoolStats is a snapshot of a pool of connections. Counts since the start are
+// monotonic.
+type PoolStats struct {
+	Idle, Busy, Connecting, Max int               // connections now, and at most
+	Waiting, QueueMax           int               // calls waiting for a connection now, and at most
+	Closed                      map[string]uint64 // connections closed, by reason
+	Stray                       map[string]uint64 // messages that were no reply to anything, by reason
+	Endpoints                   []EndpointStats
+}
+
+// EndpointStats is the state of one broker.
+type EndpointStats struct {
+	Name       string // as configured
+	Endpoint   string // as configured: tcp://host:5555
+	Dialect    Dialect
+	State      EndpointState
+	Reconnects uint64
+	Silent     bool      // it is connected, was asked and has never answered
+	LastReply  time.Time // zero if it never replied
+	InFlight   int
+}
+
+// EndpointState says whether a broker can be reached.
+type EndpointState int
+
+// The states. Pending lasts until the first connection attempt has ended.
+const (
+	Pending EndpointState = iota
+	Up
+	Down
+)
