@@ -1,0 +1,209 @@
+package zsock
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	zmq "github.com/pebbe/zmq4"
+	"golang.org/x/sys/unix"
+)
+
+// frameOverhead is what a received frame costs beside its bytes, so that a
+// message of many empty frames is bounded too.
+const frameOverhead = 64
+
+// A Socket is a ZeroMQ socket whose waits go through Go's poller.
+//
+// ZMQ_FD is edge-triggered and becomes readable for any change, also when the
+// socket can be written. The order below loses no wake-up: the poller is armed
+// first (RawConn.Read does that before it calls the step), then the step tries,
+// then it asks ZMQ_EVENTS, which alone always processes the socket's commands,
+// and only then does the goroutine wait.
+type Socket struct {
+	// Set once.
+	soc       *zmq.Socket
+	wake      *os.File // a duplicate of ZMQ_FD: closing it must not close libzmq's
+	raw       syscall.RawConn
+	detect    bool  // a socket that cannot be written any more has lost its connection
+	limit     int64 // bytes of one received message; 0 means no limit
+	onReceive func(uintptr) bool
+	onWrite   func(uintptr) bool
+
+	// Owned by the goroutine that uses the socket.
+	message [][]byte // result of the last step
+	err     error
+}
+
+func newSocket(soc *zmq.Socket, wake *os.File) (*Socket, error) {
+	raw, err := wake.SyscallConn()
+	if err != nil {
+		return nil, errors.Join(err, wake.Close(), soc.Close())
+	}
+	s := &Socket{soc: soc, wake: wake, raw: raw}
+	s.onReceive = s.stepReceive
+	s.onWrite = s.stepWrite
+	return s, nil
+}
+
+// wakeFile returns a duplicate of the socket's ZMQ_FD that is in Go's poller.
+func wakeFile(soc *zmq.Socket) (*os.File, error) {
+	fd, err := soc.GetFd()
+	if err != nil {
+		return nil, err
+	}
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	wake := os.NewFile(uintptr(dup), "zmq")
+	if err := wake.SetReadDeadline(time.Time{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("ZMQ_FD is not pollable: %w", err), wake.Close())
+	}
+	return wake, nil
+}
+
+// Connect starts a connection; it does not wait for it.
+func (s *Socket) Connect(endpoint string) error { return translate(s.soc.Connect(endpoint)) }
+
+// Bind listens on endpoint, where port * means any, and returns the endpoint
+// with its real port.
+func (s *Socket) Bind(endpoint string) (string, error) {
+	if err := s.soc.Bind(endpoint); err != nil {
+		return "", fmt.Errorf("bind %s: %w", endpoint, translate(err))
+	}
+	actual, err := s.soc.GetLastEndpoint()
+	return actual, translate(err)
+}
+
+// Send sends one message without waiting: ErrAgain if it cannot go now,
+// ErrUnreachable if a ROUTER knows no such peer. After ErrTorn a part of it went
+// and the socket can only be closed. The frames are copied.
+func (s *Socket) Send(frames [][]byte) error {
+	for i, frame := range frames {
+		flags := zmq.DONTWAIT
+		if i < len(frames)-1 {
+			flags |= zmq.SNDMORE
+		}
+		if _, err := s.soc.SendBytes(frame, flags); err != nil {
+			if i > 0 {
+				return fmt.Errorf("%w: %w", ErrTorn, translate(err))
+			}
+			return translate(err)
+		}
+	}
+	return nil
+}
+
+// TryReceive returns a whole message, or ErrAgain if there is none. ErrTooLarge
+// and ErrTorn leave the rest of a message behind: the socket can only be closed.
+func (s *Socket) TryReceive() ([][]byte, error) {
+	frame, err := s.soc.RecvBytes(zmq.DONTWAIT)
+	if err != nil {
+		return nil, translate(err)
+	}
+	frames := make([][]byte, 0, 6)
+	size := int64(0)
+	for {
+		if size += int64(len(frame)) + frameOverhead; s.limit > 0 && size > s.limit {
+			return nil, ErrTooLarge
+		}
+		frames = append(frames, frame)
+		more, err := s.soc.GetRcvmore()
+		if err != nil {
+			return nil, translate(err)
+		}
+		if !more {
+			return frames, nil
+		}
+		if frame, err = s.soc.RecvBytes(zmq.DONTWAIT); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrTorn, translate(err))
+		}
+	}
+}
+
+// Receive waits for a whole message. Beside TryReceive's errors it returns
+// ErrLost, on sockets that detect it, and os.ErrDeadlineExceeded.
+func (s *Socket) Receive() ([][]byte, error) {
+	s.message, s.err = nil, nil
+	if err := s.raw.Read(s.onReceive); err != nil {
+		return nil, err
+	}
+	message := s.message
+	s.message = nil
+	return message, s.err
+}
+
+// stepReceive reports whether Receive is done.
+func (s *Socket) stepReceive(uintptr) bool {
+	for {
+		if s.message, s.err = s.TryReceive(); s.err != ErrAgain {
+			return true
+		}
+		in, out, err := s.events()
+		switch {
+		case err != nil:
+			s.err = err
+			return true
+		case in:
+			continue
+		case s.detect && !out:
+			s.err = ErrLost
+			return true
+		}
+		return false
+	}
+}
+
+// WaitWritable waits until a message can be sent: on a fresh DEALER, until its
+// handshake is done.
+func (s *Socket) WaitWritable() error {
+	s.err = nil
+	if err := s.raw.Read(s.onWrite); err != nil {
+		return err
+	}
+	return s.err
+}
+
+// stepWrite reports whether WaitWritable is done.
+func (s *Socket) stepWrite(uintptr) bool {
+	_, out, err := s.events()
+	s.err = err
+	return out || err != nil
+}
+
+// Check says whether a socket that rests between two calls is fit for the next:
+// ErrStray if a message waits in it, ErrLost if its connection is gone.
+func (s *Socket) Check() error {
+	in, out, err := s.events()
+	switch {
+	case err != nil:
+		return err
+	case in:
+		return ErrStray
+	case !out:
+		return ErrLost
+	}
+	return nil
+}
+
+func (s *Socket) events() (in, out bool, err error) {
+	state, err := s.soc.GetEvents()
+	return state&zmq.POLLIN != 0, state&zmq.POLLOUT != 0, translate(err)
+}
+
+// SetDeadline sets when waits end with os.ErrDeadlineExceeded; the zero time
+// means never. Any goroutine may call it.
+func (s *Socket) SetDeadline(t time.Time) { _ = s.wake.SetReadDeadline(t) }
+
+// Interrupt ends this wait and all that follow, until SetDeadline. Any goroutine
+// may call it, also after Close.
+func (s *Socket) Interrupt() { s.SetDeadline(time.Unix(1, 0)) }
+
+// Close drops what was not sent and closes the socket. libzmq frees its
+// descriptors a little later, at the latest when the context is closed.
+func (s *Socket) Close() error {
+	return errors.Join(s.wake.Close(), s.soc.Close())
+}

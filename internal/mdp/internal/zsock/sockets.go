@@ -1,0 +1,103 @@
+package zsock
+
+import (
+	"crypto/rand"
+	"time"
+
+	zmq "github.com/pebbe/zmq4"
+)
+
+// DealerOptions configures a DEALER.
+type DealerOptions struct {
+	// RoutingID names the socket to its ROUTER; empty means a random one, which
+	// no peer that ever was can have had.
+	RoutingID []byte
+	// MaxMessage bounds a received message, in bytes; 0 means no limit. A frame
+	// over it drops the connection, a sum over it is ErrTooLarge.
+	MaxMessage int64
+}
+
+// Dealer returns a DEALER for one connection, which never reconnects: once lost,
+// Receive returns ErrLost. It holds nothing for a peer that is not there, so a
+// request that was given up is not sent later.
+func (c *Context) Dealer(o DealerOptions) (*Socket, error) {
+	id := o.RoutingID
+	if len(id) == 0 {
+		id = RandomRoutingID()
+	}
+	s, err := c.socket(zmq.DEALER, noLinger, noReconnect, immediate, keepalive, identity(id), maxMessage(o.MaxMessage))
+	if err != nil {
+		return nil, err
+	}
+	s.detect, s.limit = true, o.MaxMessage
+	return s, nil
+}
+
+// RandomRoutingID returns 16 random bytes, the first of them not zero: ids that
+// begin with zero are ROUTER's own, and start again at the same value when a
+// broker restarts, so that a late reply would reach whoever reconnects first.
+func RandomRoutingID() []byte {
+	id := make([]byte, 16)
+	rand.Read(id)
+	id[0] |= 1
+	return id
+}
+
+// RouterOptions configures a ROUTER.
+type RouterOptions struct {
+	// MaxMessage bounds a received frame, in bytes; 0 means no limit.
+	MaxMessage int64
+	// Queue bounds the messages queued for, and from, one peer; 0 means 1,000.
+	Queue int
+}
+
+// Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
+// peer that is gone, ErrAgain for one that does not read.
+func (c *Context) Router(o RouterOptions) (*Socket, error) {
+	return c.socket(zmq.ROUTER, noLinger, keepalive, maxMessage(o.MaxMessage),
+		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
+		func(s *zmq.Socket) error {
+			if o.Queue == 0 {
+				return nil
+			}
+			if err := s.SetSndhwm(o.Queue); err != nil {
+				return err
+			}
+			return s.SetRcvhwm(o.Queue)
+		})
+}
+
+func noLinger(s *zmq.Socket) error    { return s.SetLinger(0) }
+func noReconnect(s *zmq.Socket) error { return s.SetReconnectIvl(-1 * time.Millisecond) }
+func immediate(s *zmq.Socket) error   { return s.SetImmediate(true) }
+
+func identity(id []byte) func(*zmq.Socket) error {
+	return func(s *zmq.Socket) error { return s.SetIdentity(string(id)) }
+}
+
+func maxMessage(bytes int64) func(*zmq.Socket) error {
+	return func(s *zmq.Socket) error {
+		if bytes == 0 {
+			return nil
+		}
+		return s.SetMaxmsgsize(bytes)
+	}
+}
+
+// keepalive makes the kernel see a link that goes dark, in 3.6 to 4.5 s. ZMTP
+// heartbeats would end healthy connections whose frame takes longer than their
+// time-out to arrive.
+func keepalive(s *zmq.Socket) error {
+	for _, set := range []func() error{
+		func() error { return s.SetTcpKeepalive(1) },
+		func() error { return s.SetTcpKeepaliveIdle(1) },
+		func() error { return s.SetTcpKeepaliveIntvl(1) },
+		func() error { return s.SetTcpKeepaliveCnt(3) },
+		func() error { return s.SetTcpMaxrt(4 * time.Second) },
+	} {
+		if err := set(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

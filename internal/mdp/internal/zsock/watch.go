@@ -1,0 +1,116 @@
+package zsock
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	zmq "github.com/pebbe/zmq4"
+)
+
+// WatchOptions configures a Watch.
+type WatchOptions struct {
+	Handshake time.Duration // how long connecting and the handshake may take, each
+	Interval  time.Duration // between ZMTP heartbeats (RFC 37)
+	Timeout   time.Duration // without an answer to them, until the connection is lost
+}
+
+// A Watch is a connection that carries nothing but heartbeats: it only says when
+// it is up and when it is lost.
+type Watch struct {
+	dealer  *zmq.Socket
+	monitor *Socket
+}
+
+// Watch starts one connection attempt to endpoint.
+func (c *Context) Watch(endpoint string, o WatchOptions) (*Watch, error) {
+	dealer, err := c.zctx.NewSocket(zmq.DEALER)
+	if err != nil {
+		return nil, translate(err)
+	}
+	w := &Watch{dealer: dealer}
+	if err := w.start(c, endpoint, o); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (w *Watch) start(c *Context, endpoint string, o WatchOptions) error {
+	for _, set := range []func() error{
+		func() error { return w.dealer.SetLinger(0) },
+		func() error { return w.dealer.SetReconnectIvl(-1 * time.Millisecond) },
+		func() error { return w.dealer.SetIdentity(string(RandomRoutingID())) },
+		func() error { return w.dealer.SetConnectTimeout(o.Handshake) },
+		func() error { return w.dealer.SetHandshakeIvl(o.Handshake) },
+		func() error { return w.dealer.SetHeartbeatIvl(o.Interval) },
+		func() error { return w.dealer.SetHeartbeatTimeout(o.Timeout) },
+	} {
+		if err := set(); err != nil {
+			return translate(err)
+		}
+	}
+	name := fmt.Sprintf("inproc://monitor-%d", c.monitors.Add(1))
+	if err := w.dealer.Monitor(name, zmq.EVENT_ALL); err != nil {
+		return translate(err)
+	}
+	var err error
+	if w.monitor, err = c.socket(zmq.PAIR, noLinger); err != nil {
+		return err
+	}
+	if err := w.monitor.Connect(name); err != nil {
+		return err
+	}
+	return translate(w.dealer.Connect(endpoint))
+}
+
+// An Event is a change of a Watch.
+type Event int
+
+// The events. Every Watch ends with one of those after WatchUp.
+const (
+	WatchUp       Event = iota // the handshake is done
+	WatchLost                  // the connection broke, or its heartbeats were not answered
+	WatchRefused               // nothing listens, or nothing answered in time
+	WatchRejected              // what listens there does not speak ZMTP, or wants credentials
+)
+
+// String says what the event means.
+func (e Event) String() string {
+	return [...]string{"connected", "connection lost", "connection refused", "handshake failed"}[e]
+}
+
+// Next waits for the next event.
+func (w *Watch) Next() (Event, error) {
+	for {
+		frames, err := w.monitor.Receive()
+		if err != nil {
+			return 0, err
+		}
+		if len(frames) == 0 || len(frames[0]) < 2 {
+			return 0, fmt.Errorf("a monitor event of %d frames", len(frames))
+		}
+		switch zmq.Event(binary.NativeEndian.Uint16(frames[0])) {
+		case zmq.EVENT_HANDSHAKE_SUCCEEDED:
+			return WatchUp, nil
+		case zmq.EVENT_DISCONNECTED:
+			return WatchLost, nil
+		case zmq.EVENT_CLOSED:
+			return WatchRefused, nil
+		case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+			return WatchRejected, nil
+		}
+	}
+}
+
+// Interrupt ends this wait and all that follow. Any goroutine may call it.
+func (w *Watch) Interrupt() { w.monitor.Interrupt() }
+
+// Close closes the connection.
+func (w *Watch) Close() error {
+	err := w.dealer.Close()
+	if w.monitor != nil {
+		err = errors.Join(err, w.monitor.Close())
+	}
+	return err
+}
