@@ -1,0 +1,321 @@
+package zsock_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func newContext(t *testing.T) *zsock.Context {
+	t.Helper()
+	c, err := zsock.NewContext(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// closing closes a socket when the test ends, before its context.
+func closing[S interface{ Close() error }](t *testing.T, s S, err error) S {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func router(t *testing.T, c *zsock.Context) (*zsock.Socket, string) {
+	t.Helper()
+	r, err := c.Router(zsock.RouterOptions{})
+	closing(t, r, err)
+	endpoint, err := r.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, endpoint
+}
+
+func dealer(t *testing.T, c *zsock.Context, endpoint string, o zsock.DealerOptions) *zsock.Socket {
+	t.Helper()
+	d, err := c.Dealer(o)
+	closing(t, d, err)
+	if err := d.Connect(endpoint); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func frames(s ...string) (f [][]byte) {
+	for _, x := range s {
+		f = append(f, []byte(x))
+	}
+	return f
+}
+
+// echo answers each message with itself until the router is interrupted.
+func echo(r *zsock.Socket) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		for {
+			m, err := r.Receive()
+			if err == nil {
+				err = r.Send(m)
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	return done
+}
+
+func TestAMessageGoesToARouterAndBack(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	done := echo(r)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		want := frames("", fmt.Sprint(i), "\x00\xff")
+		if err := d.Send(want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.Receive()
+		if err != nil || !equal(got, want) {
+			t.Fatalf("round trip %d: got %q, %v, want %q", i, got, err, want)
+		}
+	}
+	r.Interrupt()
+	if err := <-done; !zsock.IsInterrupted(err) {
+		t.Errorf("interrupted router: got %v, want os.ErrDeadlineExceeded", err)
+	}
+}
+
+func equal(a, b [][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !bytes.Equal(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestAWaitEndsByInterruptAndByDeadline(t *testing.T) {
+	c := newContext(t)
+	_, endpoint := router(t, c)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	d.SetDeadline(time.Now().Add(time.Millisecond))
+	if _, err := d.Receive(); !zsock.IsInterrupted(err) {
+		t.Errorf("past the deadline: got %v, want os.ErrDeadlineExceeded", err)
+	}
+	d.SetDeadline(time.Time{})
+	go d.Interrupt()
+	if _, err := d.Receive(); !zsock.IsInterrupted(err) {
+		t.Errorf("interrupted: got %v, want os.ErrDeadlineExceeded", err)
+	}
+	if _, err := d.Receive(); !zsock.IsInterrupted(err) {
+		t.Errorf("interrupted before: got %v, want os.ErrDeadlineExceeded", err)
+	}
+}
+
+func TestALostConnectionEndsTheWait(t *testing.T) {
+	c, other := newContext(t), newContext(t)
+	r, err := other.Router(zsock.RouterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := r.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Check(); err != nil {
+		t.Errorf("a fresh socket: got %v, want nil", err)
+	}
+	go r.Close()
+	if _, err := d.Receive(); err != zsock.ErrLost {
+		t.Errorf("got %v, want %v", err, zsock.ErrLost)
+	}
+	if err := d.Check(); err != zsock.ErrLost {
+		t.Errorf("check: got %v, want %v", err, zsock.ErrLost)
+	}
+}
+
+func TestASocketWithAMessageIsNotClean(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("me")})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Send(frames("hello")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := r.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := r.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := d.Receive(); err != nil {
+		t.Fatal(err)
+	}
+	for err = d.Check(); err == nil; err = d.Check() { // the duplicate is on its way
+	}
+	if err != zsock.ErrStray {
+		t.Errorf("got %v, want %v", err, zsock.ErrStray)
+	}
+	if err := r.Send(frames("nobody", "hello")); err != zsock.ErrUnreachable {
+		t.Errorf("to nobody: got %v, want %v", err, zsock.ErrUnreachable)
+	}
+}
+
+func TestAMessageOverItsLimitIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		reply [][]byte
+		want  error
+	}{
+		{"one frame drops the connection", frames(string(make([]byte, 4097))), zsock.ErrLost},
+		{"the sum of the frames", frames(string(make([]byte, 4000)), string(make([]byte, 4000))), zsock.ErrTooLarge},
+		{"many empty frames", make([][]byte, 100), zsock.ErrTooLarge},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := newContext(t)
+			r, endpoint := router(t, ctx)
+			d := dealer(t, ctx, endpoint, zsock.DealerOptions{RoutingID: []byte("me"), MaxMessage: 4096})
+			if err := d.WaitWritable(); err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Send(frames("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Receive(); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.Send(append(frames("me"), c.reply...)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := d.Receive(); !errors.Is(err, c.want) {
+				t.Errorf("got %d frames, %v, want %v", len(got), err, c.want)
+			}
+		})
+	}
+}
+
+func TestWithoutPeerNothingIsSentOrKept(t *testing.T) {
+	c := newContext(t)
+	d := dealer(t, c, "tcp://127.0.0.1:1", zsock.DealerOptions{})
+	if err := d.Send(frames("hello")); err != zsock.ErrAgain {
+		t.Errorf("send: got %v, want %v", err, zsock.ErrAgain)
+	}
+	d.SetDeadline(time.Now().Add(10 * time.Millisecond))
+	if err := d.WaitWritable(); !zsock.IsInterrupted(err) {
+		t.Errorf("wait: got %v, want os.ErrDeadlineExceeded", err)
+	}
+}
+
+func TestAContextOutOfSocketsSaysSo(t *testing.T) {
+	c, err := zsock.NewContext(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	d, err := c.Dealer(zsock.DealerOptions{})
+	closing(t, d, err)
+	if _, err := c.Dealer(zsock.DealerOptions{}); !errors.Is(err, zsock.ErrDescriptors) {
+		t.Errorf("got %v, want %v", err, zsock.ErrDescriptors)
+	}
+	d.Close()
+}
+
+func TestRoutingIDsAreRandomAndNeverARoutersOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for range 10_000 {
+		id := zsock.RandomRoutingID()
+		if id[0] == 0 || len(id) != 16 || seen[string(id)] {
+			t.Fatalf("routing id %x", id)
+		}
+		seen[string(id)] = true
+	}
+}
+
+var watchOptions = zsock.WatchOptions{Handshake: time.Second, Interval: time.Second, Timeout: 3 * time.Second}
+
+func TestAWatchSaysWhatBecomesOfItsConnection(t *testing.T) {
+	c, other := newContext(t), newContext(t)
+	r, err := other.Router(zsock.RouterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint, err := r.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := c.Watch(endpoint, watchOptions)
+	closing(t, w, err)
+	expect(t, w, zsock.WatchUp)
+	r.Close()
+	expect(t, w, zsock.WatchLost)
+
+	refused, err := c.Watch(endpoint, watchOptions)
+	closing(t, refused, err)
+	expect(t, refused, zsock.WatchRefused)
+
+	go w.Interrupt()
+	if _, err := w.Next(); !zsock.IsInterrupted(err) {
+		t.Errorf("interrupted: got %v, want os.ErrDeadlineExceeded", err)
+	}
+}
+
+func TestAWatchEndsWhereNobodySpeaksZMTP(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	o := watchOptions
+	o.Handshake = 20 * time.Millisecond
+	w, err := newContext(t).Watch("tcp://"+l.Addr().String(), o)
+	closing(t, w, err)
+	if e, err := w.Next(); err != nil || e == zsock.WatchUp {
+		t.Errorf("got %v, %v, want an end", e, err)
+	}
+}
+
+func expect(t *testing.T, w *zsock.Watch, want zsock.Event) {
+	t.Helper()
+	if got, err := w.Next(); err != nil || got != want {
+		t.Fatalf("got %v, %v, want %v", got, err, want)
+	}
+}
