@@ -122,3 +122,14 @@ func (d Dialect) HasPartials() bool { return d.layout().partial != nil }
 
 // HasMMI reports whether brokers of this dialect answer mmi.service (RFC 8/MMI).
 func (d Dialect) HasMMI() bool { return d != Majortomo }
+
+// HeaderFrames returns how many frames of a reply precede its body, at the most.
+func (d Dialect) HeaderFrames() int {
+	l, n := d.layout(), 1
+	for _, there := range []bool{l.delimiter, l.final != nil, l.named, l.padded} {
+		if there {
+			n++
+		}
+	}
+	return n
+}

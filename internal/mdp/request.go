@@ -30,6 +30,9 @@ type Request struct {
 	// goroutine of the call; its error ends the call. Unset, they are collected
 	// in Reply.Partials. It may keep the frames.
 	Partial func(frames [][]byte) error
+
+	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
+	Fresh   bool  // use a connection that no call had before, and none will have after
 }
 
 // A Call is what a caller asks for: a request to be checked, completed by a
@@ -45,6 +48,7 @@ type Call struct {
 type Reply struct {
 	Frames   [][]byte   // of the FINAL, or only, reply
 	Partials [][][]byte // frames of each PARTIAL, if Request.Partial was unset
+	Broker   int        // which of the pool's endpoints it was sent to, by index; -1 if none
 	Timing   Timing
 }
 

@@ -25,7 +25,7 @@ func (c *Context) Dealer(o DealerOptions) (*Socket, error) {
 	if len(id) == 0 {
 		id = RandomRoutingID()
 	}
-	s, err := c.socket(zmq.DEALER, noLinger, noReconnect, immediate, keepalive, identity(id), maxMessage(o.MaxMessage))
+	s, err := c.socket(zmq.DEALER, noLinger, noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage))
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +70,7 @@ func (c *Context) Router(o RouterOptions) (*Socket, error) {
 func noLinger(s *zmq.Socket) error    { return s.SetLinger(0) }
 func noReconnect(s *zmq.Socket) error { return s.SetReconnectIvl(-1 * time.Millisecond) }
 func immediate(s *zmq.Socket) error   { return s.SetImmediate(true) }
+func ipv6(s *zmq.Socket) error        { return s.SetIpv6(true) } // allows it, IPv4 stays
 
 func identity(id []byte) func(*zmq.Socket) error {
 	return func(s *zmq.Socket) error { return s.SetIdentity(string(id)) }

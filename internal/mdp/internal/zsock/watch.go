@@ -38,8 +38,9 @@ func (c *Context) Watch(endpoint string, o WatchOptions) (*Watch, error) {
 
 func (w *Watch) start(c *Context, endpoint string, o WatchOptions) error {
 	for _, set := range []func() error{
-		func() error { return w.dealer.SetLinger(0) },
-		func() error { return w.dealer.SetReconnectIvl(-1 * time.Millisecond) },
+		func() error { return noLinger(w.dealer) },
+		func() error { return noReconnect(w.dealer) },
+		func() error { return ipv6(w.dealer) },
 		func() error { return w.dealer.SetIdentity(string(RandomRoutingID())) },
 		func() error { return w.dealer.SetConnectTimeout(o.Handshake) },
 		func() error { return w.dealer.SetHandshakeIvl(o.Handshake) },

@@ -1,0 +1,91 @@
+package client
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp"
+)
+
+// An Endpoint is one broker.
+type Endpoint struct {
+	Name    string // for logs and metrics; default: Address
+	Address string // tcp://host:5555 or ipc:///path
+	Dialect mdp.Dialect
+}
+
+// Config configures a Pool. The zero value of a field means its default.
+type Config struct {
+	Endpoints      []Endpoint    // at least one
+	Max            int           // connections, so calls in flight; default 256
+	Reserve        float64       // share of Max given only to services that hold less than it; default 0: none
+	QueueMax       int           // calls that may wait for a connection; default 1,024
+	QueueTimeout   time.Duration // how long they may; default 1s
+	ConnectTimeout time.Duration // of a fresh connection's handshake; default 1s
+	Idle           time.Duration // how long an unused connection is kept; default 60s
+	MaxReply       int64         // bytes of one reply; default 64 MiB
+	Log            *zap.Logger   // nil means none
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.Max, 256)
+	setDefault(&c.QueueMax, 1024)
+	setDefault(&c.QueueTimeout, time.Second)
+	setDefault(&c.ConnectTimeout, time.Second)
+	setDefault(&c.Idle, time.Minute)
+	setDefault(&c.MaxReply, 64<<20)
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	for i, e := range c.Endpoints {
+		if e.Name == "" {
+			c.Endpoints[i].Name = e.Address
+		}
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	if len(c.Endpoints) == 0 {
+		return fmt.Errorf("no broker is given, want at least one")
+	}
+	for _, e := range c.Endpoints {
+		if err := CheckAddress(e.Address); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Max < 1:
+		return fmt.Errorf("pool size is %d, want at least 1", c.Max)
+	case c.Reserve < 0 || c.Reserve >= 1 || math.IsNaN(c.Reserve):
+		return fmt.Errorf("reserve is %v, want a share from 0 to less than 1", c.Reserve)
+	case c.QueueMax < 0:
+		return fmt.Errorf("queue size is %d, want at least 0", c.QueueMax)
+	case c.MaxReply < 1:
+		return fmt.Errorf("largest reply is %d bytes, want at least 1", c.MaxReply)
+	}
+	return nil
+}
+
+// CheckAddress says why an address is not a broker's: it must be
+// tcp://host:port or ipc://path.
+func CheckAddress(address string) error {
+	if path, ok := strings.CutPrefix(address, "ipc://"); ok && path != "" {
+		return nil
+	}
+	if _, _, err := splitTCP(address); err != nil {
+		return fmt.Errorf("broker is %q, want tcp://host:port or ipc://path", address)
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// A conn is one connection to a broker, which carries one call at a time. It
+// belongs to the call that leased it, and to the pool while it is idle.
+type conn struct {
+	// Set once.
+	endpoint *endpoint
+	sock     *zsock.Socket
+
+	// Owned by whoever owns the conn.
+	scratch [][]byte // frames of a request, reused
+	service []byte   // name in the request, reused
+	used    time.Time
+	next    *conn // in the endpoint's list of idle ones
+
+	// abandoned says why others interrupted the call: the endpoint was lost, or
+	// the pool was closed.
+	abandoned atomic.Pointer[mdp.Kind]
+}
+
+// abandon ends the call on c with an error of that kind. Any goroutine may call
+// it.
+func (c *conn) abandon(kind mdp.Kind) {
+	if c.abandoned.CompareAndSwap(nil, &kind) {
+		c.sock.Interrupt()
+	}
+}
+
+// An exchange is one call on one connection.
+type exchange struct {
+	req    mdp.Request
+	reply  mdp.Reply
+	sent   time.Time // zero until the request is sent
+	size   int64     // of what was received
+	reason string    // why the connection can't be used again; empty if it can
+}
+
+// roundTrip sends the request and waits for its reply. Afterwards x.reason says
+// whether the connection may carry another call.
+func (c *conn) roundTrip(ctx context.Context, x *exchange, maxReply int64) error {
+	stop := context.AfterFunc(ctx, c.sock.Interrupt)
+	err := c.exchange(x, maxReply)
+	quiet := stop()
+	switch {
+	case err != nil:
+		err, x.reason = c.explain(ctx, x, err)
+	case !quiet:
+		// The interrupt may still be on its way, and must not meet the next call.
+		x.reason = string(mdp.Canceled)
+	case x.req.Fresh:
+		x.reason = closedFresh
+	}
+	return err
+}
+
+func (c *conn) exchange(x *exchange, maxReply int64) error {
+	d := c.endpoint.Dialect
+	c.service = append(c.service[:0], x.req.Service...)
+	message, err := d.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
+	if err != nil {
+		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+	}
+	err = c.sock.Send(message)
+	clear(message) // the body must not live as long as the connection
+	c.scratch = message
+	if err != nil {
+		return err
+	}
+	for x.sent = time.Now(); ; {
+		frames, err := c.sock.Receive()
+		if err != nil {
+			return err
+		}
+		body, final, err := d.ParseReply(x.req.Service, frames)
+		if err != nil {
+			c.endpoint.logBadReply(x.req.Service, frames, err)
+			return err
+		}
+		if final {
+			x.reply.Frames = body
+			return nil
+		}
+		if err := x.partial(body, maxReply); err != nil {
+			return err
+		}
+	}
+}
+
+// partial passes a PARTIAL on, or keeps it.
+func (x *exchange) partial(body [][]byte, maxReply int64) error {
+	if x.req.Partial != nil {
+		if err := x.req.Partial(body); err != nil {
+			return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
+		}
+		return nil
+	}
+	for _, frame := range body {
+		x.size += int64(len(frame))
+	}
+	if x.size > maxReply {
+		return zsock.ErrTooLarge
+	}
+	x.reply.Partials = append(x.reply.Partials, body)
+	return nil
+}
+
+// explain turns what ended an exchange into the caller's error, and says why the
+// connection is closed.
+func (c *conn) explain(ctx context.Context, x *exchange, err error) (error, string) {
+	sent := !x.sent.IsZero()
+	var e *mdp.Error
+	switch {
+	case zsock.IsInterrupted(err):
+		if kind := c.abandoned.Load(); kind != nil {
+			return &mdp.Error{Kind: *kind, Detail: details[*kind]}, closedLost
+		}
+		err = ended(ctx, sent)
+		return err, string(mdp.AsError(err).Kind)
+	case errors.Is(err, zsock.ErrTooLarge):
+		return &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}, closedTooLarge
+	case errors.As(err, &e):
+		if e.Detail == "" {
+			e.Detail = details[e.Kind]
+		}
+		return e, string(e.Kind)
+	case !sent && (errors.Is(err, zsock.ErrLost) || errors.Is(err, zsock.ErrAgain)):
+		return unavailable(err), closedLost
+	default:
+		return &mdp.Error{Kind: mdp.BrokerLost, Detail: details[mdp.BrokerLost], Err: err}, closedLost
+	}
+}
+
+// details are what callers are told of the errors that begin here.
+var details = map[mdp.Kind]string{
+	mdp.BadReply:          "the broker sent something that is no reply to this request",
+	mdp.ReplyTooLarge:     "the reply is larger than the gateway takes",
+	mdp.BrokerLost:        "the connection to the broker broke while the call was in flight",
+	mdp.Interrupted:       "the gateway shut down while the call was in flight",
+	mdp.BrokerUnavailable: "no broker can be reached",
+}
+
+// ended says what the end of a call's context means: the cause if that is an
+// *mdp.Error, a time-out if a deadline passed, else that the caller left.
+func ended(ctx context.Context, sent bool) error {
+	cause := context.Cause(ctx)
+	e := mdp.Error{Kind: mdp.Canceled, Sent: sent, Err: cause}
+	var told *mdp.Error
+	switch {
+	case errors.As(cause, &told):
+		e = *told // a copy: others may wait on the same context
+	case errors.Is(cause, context.DeadlineExceeded):
+		e = mdp.Error{Kind: mdp.Timeout}
+	}
+	if e.Kind == mdp.Timeout && !sent {
+		return busy(mdp.ReasonDeadline, "the call's time passed before it could be sent")
+	}
+	return &e
+}
+
+func unavailable(cause error) error {
+	return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: details[mdp.BrokerUnavailable], Err: cause}
+}

@@ -1,0 +1,240 @@
+package client
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+const (
+	maxConnecting = 8 // fresh connections at a time per endpoint
+
+	minBackoff = 100 * time.Millisecond // between the sentinel's attempts
+	maxBackoff = time.Second
+
+	// lostGrace is how long a lost sentinel may take to come back before the
+	// calls in flight are ended. Their own connections mostly see it earlier;
+	// only a broker that was stopped, or a link that went dark, comes to this.
+	lostGrace = time.Second
+
+	silentAfter    = 30 * time.Second // connected for so long,
+	silentRequests = 3                // with so many requests, and no answer at all
+)
+
+var sentinelOptions = zsock.WatchOptions{Handshake: time.Second, Interval: time.Second, Timeout: 3 * time.Second}
+
+// An endpoint is one broker: whether it can be reached, and the connections to
+// it. Its sentinel is a connection of its own that carries no calls; it alone
+// reconnects.
+type endpoint struct {
+	// Set once.
+	Endpoint
+	pool       *Pool
+	index      int
+	log        *zap.Logger
+	connecting chan struct{} // holds a token per connection being opened
+	asker      chan *conn    // holds the connection for lookups, nil if it is not open
+
+	grace *time.Timer // owned by watch
+
+	// Guarded by pool.mu.
+	state      mdp.EndpointState
+	address    string // with the host's name resolved
+	reconnects uint64
+	upSince    time.Time
+	asked      uint64 // requests since it came up
+	answered   bool   // it ever replied, in this dialect
+	warned     bool   // silence was logged
+	lastReply  time.Time
+	busy       map[*conn]struct{}
+	opening    int
+	idle       list
+}
+
+func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
+	ep := &endpoint{
+		Endpoint:   e,
+		pool:       p,
+		index:      index,
+		log:        p.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
+		connecting: make(chan struct{}, maxConnecting),
+		asker:      make(chan *conn, 1),
+		busy:       map[*conn]struct{}{},
+	}
+	ep.asker <- nil
+	return ep
+}
+
+// watch is the sentinel: it keeps a connection to the broker until ctx ends.
+func (e *endpoint) watch(ctx context.Context) {
+	e.grace = time.AfterFunc(lostGrace, e.abandonIfDown)
+	defer e.grace.Stop()
+	backoff := minBackoff
+	for ctx.Err() == nil {
+		if e.attempt(ctx) {
+			backoff = minBackoff
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// attempt connects once and stays while the connection lives. It reports whether
+// there was one.
+func (e *endpoint) attempt(ctx context.Context) (connected bool) {
+	address, err := resolve(ctx, e.Address)
+	if err != nil {
+		e.down("name not resolved", err)
+		return false
+	}
+	w, err := e.pool.zctx.Watch(address, sentinelOptions)
+	if err != nil {
+		e.down("sentinel not opened", err)
+		return false
+	}
+	defer w.Close()
+	defer context.AfterFunc(ctx, w.Interrupt)()
+	event, err := w.Next()
+	if err != nil || event != zsock.WatchUp {
+		e.down(event.String(), err)
+		return false
+	}
+	e.up(address)
+	event, err = w.Next()
+	e.down(event.String(), err)
+	e.grace.Reset(lostGrace)
+	return true
+}
+
+// up lets calls use the endpoint.
+func (e *endpoint) up(address string) {
+	p := e.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !e.upSince.IsZero() {
+		e.reconnects++
+	}
+	e.state, e.address, e.upSince, e.asked = mdp.Up, address, time.Now(), 0
+	p.announce()
+	e.log.Info("broker connected", zap.Uint64("reconnects", e.reconnects))
+}
+
+// down keeps new calls from the endpoint and closes its idle connections. Calls
+// in flight go on: theirs may still be alive.
+func (e *endpoint) down(reason string, cause error) {
+	e.pool.mu.Lock()
+	changed := e.state != mdp.Down
+	e.state = mdp.Down
+	e.pool.announce()
+	e.pool.mu.Unlock()
+	e.closeIdle(closedLost)
+	if changed && !zsock.IsInterrupted(cause) {
+		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Error(cause))
+	}
+}
+
+func (e *endpoint) closeIdle(reason string) {
+	p := e.pool
+	p.mu.Lock()
+	idle := e.idle.takeAll()
+	p.sockets -= len(idle)
+	p.closed[reason] += uint64(len(idle))
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.close()
+	}
+}
+
+// abandonIfDown ends the calls in flight of an endpoint that did not come back.
+func (e *endpoint) abandonIfDown() {
+	e.pool.mu.Lock()
+	defer e.pool.mu.Unlock()
+	if e.state == mdp.Down {
+		e.abandonAll(mdp.BrokerLost)
+	}
+}
+
+// abandonAll ends the calls in flight. The pool's mutex must be held.
+func (e *endpoint) abandonAll(kind mdp.Kind) {
+	for c := range e.busy {
+		c.abandon(kind)
+	}
+}
+
+// open opens a connection and waits for its handshake.
+func (e *endpoint) open(ctx context.Context) (*conn, error) {
+	select {
+	case e.connecting <- struct{}{}:
+		defer func() { <-e.connecting }()
+	case <-ctx.Done():
+		return nil, ended(ctx, false)
+	}
+	e.pool.mu.Lock()
+	address := e.address
+	e.pool.mu.Unlock()
+	c, err := e.dial(address)
+	if err != nil {
+		return nil, err
+	}
+	c.sock.SetDeadline(time.Now().Add(e.pool.cfg.ConnectTimeout))
+	stop := context.AfterFunc(ctx, c.sock.Interrupt)
+	err = c.sock.WaitWritable()
+	if quiet := stop(); err != nil || !quiet {
+		c.close()
+		if ctx.Err() != nil {
+			return nil, ended(ctx, false)
+		}
+		return nil, unavailable(err)
+	}
+	c.sock.SetDeadline(time.Time{})
+	return c, nil
+}
+
+func (e *endpoint) dial(address string) (*conn, error) {
+	sock, err := e.pool.zctx.Dealer(zsock.DealerOptions{MaxMessage: e.pool.cfg.MaxReply})
+	if err != nil {
+		return nil, &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: err}
+	}
+	if err := sock.Connect(address); err != nil {
+		sock.Close()
+		return nil, unavailable(err)
+	}
+	return &conn{endpoint: e, sock: sock}, nil
+}
+
+// silent reports whether the broker seems not to understand what it is sent. The
+// pool's mutex must be held.
+func (e *endpoint) silent(now time.Time) bool {
+	return e.state == mdp.Up && !e.answered && e.asked >= silentRequests && now.Sub(e.upSince) >= silentAfter
+}
+
+// noteSilence logs, once, that a broker has never answered.
+func (e *endpoint) noteSilence() (silent bool) {
+	e.pool.mu.Lock()
+	silent = e.silent(time.Now())
+	first := silent && !e.warned
+	e.warned = e.warned || silent
+	e.pool.mu.Unlock()
+	if first {
+		e.log.Warn("this broker has never answered; check its dialect", zap.ByteString("header", e.Dialect.Header()))
+	}
+	return silent
+}
+
+// logBadReply shows what a broker sent in place of a reply: its first frames, cut
+// to 32 bytes. Bodies come later in a message and are not logged.
+func (e *endpoint) logBadReply(service string, frames [][]byte, err error) {
+	head := make([]string, 0, 4)
+	for _, frame := range frames[:min(len(frames), e.Dialect.HeaderFrames())] {
+		head = append(head, hex.EncodeToString(frame[:min(len(frame), 32)]))
+	}
+	e.log.Warn("bad reply", zap.String("service", service), zap.Error(err), zap.Strings("received", head), zap.Int("frames", len(frames)))
+}

@@ -1,0 +1,449 @@
+// Package client is the gateway's side of a Majordomo broker: a pool of DEALER
+// sockets, one call at a time on each.
+//
+// MDP has no request id, so what keeps a reply from reaching the wrong caller is
+// this, all of it: one request in flight per socket; a random routing id per
+// socket; a socket that saw a time-out, a cancellation or any error is closed; a
+// reply must name the service that was asked; nothing may wait in a socket
+// before it is used again; idle sockets are used again oldest first, and not
+// within a millisecond while another will do. It refuses to reconnect a call's
+// socket, to send a request twice, and to wait in libzmq.
+//
+// pool.go has the way of a call, gate.go who may have a connection, conn.go a
+// round trip, endpoint.go a broker's state, lookup.go MMI.
+package client
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+const (
+	// rest is how long a connection must have been idle before it is used again
+	// while another will do: a duplicate of its last reply, which most brokers
+	// forward, is then there and is seen.
+	rest = time.Millisecond
+
+	// firstVerdict is how long a call waits for the outcome of the very first
+	// attempt to reach any broker.
+	firstVerdict = time.Second
+)
+
+// Reasons of closing a connection, beside the Kind that a call ended with.
+const (
+	closedIdle     = "idle"      // unused for Config.Idle
+	closedEvicted  = "evicted"   // to make room for one to another broker
+	closedLost     = "lost"      // the connection broke
+	closedStray    = "stray"     // a message waited in it that nobody had asked for
+	closedFresh    = "no_reuse"  // it was for one call
+	closedTooLarge = "too_large" // the rest of a reply over its limit is still in it
+	closedShutdown = "shutdown"
+)
+
+// A Pool calls services of one or more brokers. It is safe for concurrent use.
+type Pool struct {
+	// Set once.
+	cfg       Config
+	zctx      *zsock.Context
+	endpoints []*endpoint
+	cancel    context.CancelFunc // ends the goroutines that New started
+	running   sync.WaitGroup     // those goroutines
+	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
+
+	// Guarded by mu.
+	mu      sync.Mutex
+	gate    gate
+	sockets int               // idle, busy and being opened
+	closing bool              // no more calls
+	changed chan struct{}     // closed, and replaced, when an endpoint's state changes
+	closed  map[string]uint64 // connections, by reason
+	stray   map[string]uint64 // messages, by reason
+}
+
+// New starts a pool. It returns before any broker has been reached: calls wait a
+// moment for the first verdict. Close frees it.
+func New(cfg Config) (*Pool, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	// Beside the calls' sockets: per endpoint a sentinel, its monitor and that
+	// one's other end, a lookup, and as many again that are being closed.
+	zctx, err := zsock.NewContext(2*cfg.Max + 8*len(cfg.Endpoints) + 16)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &Pool{
+		cfg: cfg, zctx: zctx, cancel: cancel,
+		changed: make(chan struct{}),
+		closed:  map[string]uint64{},
+		stray:   map[string]uint64{},
+		gate: gate{
+			free: cfg.Max, reserve: int(cfg.Reserve * float64(cfg.Max)),
+			queueMax: cfg.QueueMax, held: map[string]int{},
+		},
+	}
+	for i, e := range cfg.Endpoints {
+		p.endpoints = append(p.endpoints, newEndpoint(p, i, e))
+	}
+	for _, e := range p.endpoints {
+		p.running.Go(func() { e.watch(ctx) })
+	}
+	p.running.Go(func() { p.sweep(ctx) })
+	return p, nil
+}
+
+// Call sends one request and waits for its reply. The error is an *mdp.Error;
+// the reply's Timing and Broker are set with it too. The call ends with ctx: if
+// its cause is an *mdp.Error, with that; past a deadline with Timeout; else with
+// Canceled.
+func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+	start := time.Now()
+	x := exchange{req: req, reply: mdp.Reply{Broker: -1}}
+	err := p.call(ctx, &x)
+	if x.sent.IsZero() {
+		x.reply.Timing.Queue = time.Since(start)
+	} else {
+		x.reply.Timing.Queue = x.sent.Sub(start)
+		x.reply.Timing.Broker = time.Since(x.sent)
+	}
+	if err != nil {
+		e := mdp.AsError(err)
+		e.Service = req.Service
+		return x.reply, e
+	}
+	return x.reply, nil
+}
+
+func (p *Pool) call(ctx context.Context, x *exchange) error {
+	if err := mdp.CheckService(x.req.Service); err != nil {
+		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+	}
+	if err := p.begin(); err != nil {
+		return err
+	}
+	defer p.calls.Done()
+	if err := p.awaitVerdict(ctx, x.req.Brokers); err != nil {
+		return err
+	}
+	if err := p.enter(ctx, x.req.Service); err != nil {
+		return err
+	}
+	defer p.exit(x.req.Service)
+	c, err := p.lease(ctx, x.req)
+	if err != nil {
+		return err
+	}
+	x.reply.Broker = c.endpoint.index
+	err = c.roundTrip(ctx, x, p.cfg.MaxReply)
+	p.release(c, x, err)
+	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
+		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
+	}
+	return err
+}
+
+// begin counts a call or lookup, unless the pool is being closed. Each success
+// needs one calls.Done.
+func (p *Pool) begin() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closing {
+		return &mdp.Error{Kind: mdp.Draining, Detail: "the gateway is shutting down"}
+	}
+	p.calls.Add(1)
+	return nil
+}
+
+// allowed yields the endpoints that a request may go to.
+func (p *Pool) allowed(brokers []int) func(yield func(*endpoint) bool) {
+	return func(yield func(*endpoint) bool) {
+		if brokers == nil {
+			for _, e := range p.endpoints {
+				if !yield(e) {
+					return
+				}
+			}
+			return
+		}
+		for _, i := range brokers {
+			if !yield(p.endpoints[i]) {
+				return
+			}
+		}
+	}
+}
+
+// awaitVerdict waits until a broker is up or all are known to be down.
+func (p *Pool) awaitVerdict(ctx context.Context, brokers []int) error {
+	var timeout <-chan time.Time
+	for {
+		p.mu.Lock()
+		up, pending, changed := false, false, p.changed
+		for e := range p.allowed(brokers) {
+			up = up || e.state == mdp.Up
+			pending = pending || e.state == mdp.Pending
+		}
+		p.mu.Unlock()
+		switch {
+		case up:
+			return nil
+		case !pending:
+			return unavailable(nil)
+		case timeout == nil:
+			timer := time.NewTimer(firstVerdict)
+			defer timer.Stop()
+			timeout = timer.C
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			return unavailable(nil)
+		case <-ctx.Done():
+			return ended(ctx, false)
+		}
+	}
+}
+
+// announce wakes those that wait for an endpoint. The mutex must be held.
+func (p *Pool) announce() {
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+// lease gives a call a connection that is ready to send: an idle one or a fresh
+// one.
+func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
+	for {
+		e, c, evicted := p.pick(req)
+		if evicted != nil {
+			evicted.close()
+		}
+		if e == nil {
+			return nil, unavailable(nil)
+		}
+		if c == nil {
+			return p.openFor(ctx, e)
+		}
+		err := c.sock.Check()
+		if err == nil {
+			return c, nil
+		}
+		reason := closedLost
+		if err == zsock.ErrStray {
+			reason = closedStray
+		}
+		p.discard(c, reason)
+	}
+}
+
+// pick chooses the endpoint with the fewest calls in flight and, if one may be
+// used again, an idle connection of it. Otherwise it has made room for a fresh
+// one, which the caller opens; evicted is to be closed for it.
+func (p *Pool) pick(req mdp.Request) (best *endpoint, c, evicted *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := range p.allowed(req.Brokers) {
+		if e.state == mdp.Up && (best == nil || e.inFlight() < best.inFlight()) {
+			best = e
+		}
+	}
+	if best == nil {
+		return nil, nil, nil
+	}
+	oldest := best.idle.first
+	if oldest != nil && !req.Fresh && (p.sockets >= p.cfg.Max || time.Since(oldest.used) >= rest) {
+		c = best.idle.pop()
+		best.busy[c] = struct{}{}
+		return best, c, nil
+	}
+	if p.sockets >= p.cfg.Max {
+		evicted = p.evict()
+	}
+	p.sockets++
+	best.opening++
+	return best, nil, evicted
+}
+
+// evict makes room for a fresh connection. There is an idle one to give up:
+// every other socket belongs to a call that the gate admitted. The mutex must be
+// held.
+func (p *Pool) evict() (c *conn) {
+	for _, e := range p.endpoints {
+		if c = e.idle.pop(); c != nil {
+			p.sockets--
+			p.closed[closedEvicted]++
+			return c
+		}
+	}
+	return nil
+}
+
+func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
+
+func (p *Pool) openFor(ctx context.Context, e *endpoint) (*conn, error) {
+	c, err := e.open(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e.opening--
+	if err != nil {
+		p.sockets--
+		return nil, err
+	}
+	e.busy[c] = struct{}{}
+	return c, nil
+}
+
+// release takes a connection back after a call.
+func (p *Pool) release(c *conn, x *exchange, err error) {
+	e := c.endpoint
+	p.mu.Lock()
+	now := time.Now()
+	if !x.sent.IsZero() {
+		e.asked++
+	}
+	if err == nil {
+		e.answered, e.lastReply = true, now
+	}
+	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.BadReply {
+		p.stray[e.Reason]++
+	}
+	if x.reason == "" && (e.state != mdp.Up || c.abandoned.Load() != nil) {
+		x.reason = closedLost
+	}
+	if x.reason == "" {
+		delete(e.busy, c)
+		c.used = now
+		e.idle.push(c)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	p.discard(c, x.reason)
+}
+
+// discard closes a busy connection.
+func (p *Pool) discard(c *conn, reason string) {
+	p.mu.Lock()
+	delete(c.endpoint.busy, c)
+	p.sockets--
+	p.closed[reason]++
+	if reason == closedStray {
+		p.stray["late"]++
+	}
+	p.mu.Unlock()
+	c.close()
+}
+
+// close closes the socket. What it may say is of no use to anyone.
+func (c *conn) close() { _ = c.sock.Close() }
+
+// sweep closes connections that nobody used for a while, until ctx ends.
+func (p *Pool) sweep(ctx context.Context) {
+	tick := time.NewTicker(max(p.cfg.Idle/4, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, c := range p.stale(time.Now().Add(-p.cfg.Idle)) {
+			c.close()
+		}
+	}
+}
+
+// stale takes out the connections that were last used before limit.
+func (p *Pool) stale(limit time.Time) (old []*conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.endpoints {
+		for e.idle.first != nil && e.idle.first.used.Before(limit) {
+			old = append(old, e.idle.pop())
+		}
+	}
+	p.sockets -= len(old)
+	p.closed[closedIdle] += uint64(len(old))
+	return old
+}
+
+// Close refuses new calls, lets those in flight end until ctx does, ends the
+// rest with Interrupted, and frees every socket, descriptor and goroutine.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	if p.closing {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closing = true
+	p.mu.Unlock()
+
+	quiet := make(chan struct{})
+	go func() { p.calls.Wait(); close(quiet) }()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+		p.interrupt(quiet)
+	}
+	p.cancel()
+	p.running.Wait()
+	p.closeIdle()
+	return p.zctx.Close()
+}
+
+// interrupt ends calls in flight until there are none. One that was still
+// waiting for a connection is met on a later round.
+func (p *Pool) interrupt(quiet <-chan struct{}) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		p.mu.Lock()
+		for _, e := range p.endpoints {
+			e.abandonAll(mdp.Interrupted)
+		}
+		p.mu.Unlock()
+		select {
+		case <-quiet:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *Pool) closeIdle() {
+	for _, e := range p.endpoints {
+		e.closeIdle(closedShutdown)
+		if c := <-e.asker; c != nil {
+			c.close()
+		}
+	}
+}
+
+// Stats returns a snapshot.
+func (p *Pool) Stats() mdp.PoolStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := mdp.PoolStats{
+		Max: p.cfg.Max, Waiting: len(p.gate.waiting), QueueMax: p.gate.queueMax,
+		Closed: maps.Clone(p.closed), Stray: maps.Clone(p.stray),
+	}
+	now := time.Now()
+	for _, e := range p.endpoints {
+		s.Idle += e.idle.len
+		s.Busy += len(e.busy)
+		s.Connecting += e.opening
+		s.Endpoints = append(s.Endpoints, mdp.EndpointStats{
+			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Reconnects: e.reconnects,
+			Silent: e.silent(now), LastReply: e.lastReply, InFlight: e.inFlight(),
+		})
+	}
+	return s
+}
