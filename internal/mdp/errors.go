@@ -77,6 +77,7 @@ type Error struct {
 	Detail  string         // for the caller; never a cause's text or an address
 	Faults  []Fault        // where a request is wrong
 	Timeout *TimeoutDetail // of Timeout
+	Status  int            // of WorkerError: the HTTP status that the service's rule sets, or 0
 	Sent    bool           // of Canceled and Internal: the request was sent
 	Frames  [][]byte       // a reply that was received but can't be given as asked for
 	Err     error          // the cause; for the operator, not for the caller

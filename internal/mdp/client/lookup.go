@@ -22,6 +22,9 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 		return "", err
 	}
 	defer p.calls.Done()
+	if err := p.awaitVerdict(ctx, []int{broker}); err != nil {
+		return "", err
+	}
 	e := p.endpoints[broker]
 	var c *conn
 	select {
@@ -55,12 +58,8 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	}
 	c.sock.SetDeadline(time.Now().Add(lookupTimeout))
 	stop := context.AfterFunc(ctx, c.sock.Interrupt)
-	defer stop()
-	if err := c.sock.Send(question); err != nil {
-		return "", unavailable(err)
-	}
-	answer, err := c.sock.Receive()
-	if ctx.Err() != nil {
+	answer, err := c.answer(question)
+	if quiet := stop(); !quiet {
 		return "", ended(ctx, true)
 	}
 	if err != nil {
@@ -69,12 +68,18 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	return d.ParseStatus(answer)
 }
 
-// State says whether a broker, by its index, can be reached.
-func (p *Pool) State(broker int) mdp.EndpointState {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.endpoints[broker].state
+func (c *conn) answer(question [][]byte) ([][]byte, error) {
+	if err := c.sock.Send(question); err != nil {
+		return nil, err
+	}
+	return c.sock.Receive()
 }
 
-// Brokers returns how many there are; their indexes begin at 0.
-func (p *Pool) Brokers() int { return len(p.endpoints) }
+// State says whether a broker, by its index, can be reached, and how often it was
+// connected before: what it was sent in an earlier epoch is no longer its work.
+func (p *Pool) State(broker int) (state mdp.EndpointState, epoch uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.endpoints[broker]
+	return e.state, e.reconnects
+}
