@@ -15,6 +15,9 @@ type DealerOptions struct {
 	// MaxMessage bounds a received message, in bytes; 0 means no limit. A frame
 	// over it drops the connection, a sum over it is ErrTooLarge.
 	MaxMessage int64
+	// Linger is how long the context's Close waits for what was sent to leave;
+	// 0 means that Close drops it.
+	Linger time.Duration
 }
 
 // Dealer returns a DEALER for one connection, which never reconnects: once lost,
@@ -25,7 +28,7 @@ func (c *Context) Dealer(o DealerOptions) (*Socket, error) {
 	if len(id) == 0 {
 		id = RandomRoutingID()
 	}
-	s, err := c.socket(zmq.DEALER, noLinger, noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage))
+	s, err := c.socket(zmq.DEALER, linger(o.Linger), noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage))
 	if err != nil {
 		return nil, err
 	}
@@ -49,12 +52,15 @@ type RouterOptions struct {
 	MaxMessage int64
 	// Queue bounds the messages queued for, and from, one peer; 0 means 1,000.
 	Queue int
+	// Linger is how long the context's Close waits for what was sent to leave;
+	// 0 means that Close drops it.
+	Linger time.Duration
 }
 
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
 // peer that is gone, ErrAgain for one that does not read.
 func (c *Context) Router(o RouterOptions) (*Socket, error) {
-	return c.socket(zmq.ROUTER, noLinger, keepalive, maxMessage(o.MaxMessage),
+	return c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage),
 		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
 		func(s *zmq.Socket) error {
 			if o.Queue == 0 {
@@ -71,6 +77,10 @@ func noLinger(s *zmq.Socket) error    { return s.SetLinger(0) }
 func noReconnect(s *zmq.Socket) error { return s.SetReconnectIvl(-1 * time.Millisecond) }
 func immediate(s *zmq.Socket) error   { return s.SetImmediate(true) }
 func ipv6(s *zmq.Socket) error        { return s.SetIpv6(true) } // allows it, IPv4 stays
+
+func linger(d time.Duration) func(*zmq.Socket) error {
+	return func(s *zmq.Socket) error { return s.SetLinger(d) }
+}
 
 func identity(id []byte) func(*zmq.Socket) error {
 	return func(s *zmq.Socket) error { return s.SetIdentity(string(id)) }

@@ -1,0 +1,166 @@
+package broker
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// A Broker is a running broker. Its methods are safe for concurrent use.
+type Broker struct {
+	// Set once.
+	context   *zsock.Context
+	endpoints []string
+	done      chan struct{} // closed when the broker has ended and err is set
+	err       error         // why it ended, if not by Close
+
+	// Owned by run.
+	router *zsock.Socket // others may interrupt it
+	fatal  error         // a send that left the router unusable
+
+	closing atomic.Bool
+
+	mu    sync.Mutex
+	state *state // guarded by mu
+}
+
+// linger is how long a closing broker tries to send what it has sent to peers
+// that are slow to read it.
+const linger = 100 * time.Millisecond
+
+// New starts a broker: once it returns, the endpoints are bound.
+func New(cfg Config) (*Broker, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	context, err := zsock.NewContext(16)
+	if err != nil {
+		return nil, fmt.Errorf("broker: %w", err)
+	}
+	b := &Broker{context: context, done: make(chan struct{})}
+	if err := b.bind(cfg.Bind); err != nil {
+		return nil, errors.Join(fmt.Errorf("broker: %w", err), context.Close())
+	}
+	var seed [8]byte
+	rand.Read(seed[:])
+	b.state = newState(cfg, time.Now(), binary.BigEndian.Uint64(seed[:]), b.send)
+	go b.run()
+	return b, nil
+}
+
+func (b *Broker) bind(endpoints []string) error {
+	router, err := b.context.Router(zsock.RouterOptions{Linger: linger})
+	if err != nil {
+		return err
+	}
+	for _, endpoint := range endpoints {
+		actual, err := router.Bind(endpoint)
+		if err != nil {
+			return errors.Join(err, router.Close())
+		}
+		b.endpoints = append(b.endpoints, actual)
+	}
+	b.router = router
+	return nil
+}
+
+// Endpoints returns what the broker is bound to, with real ports, in the order
+// of Config.Bind.
+func (b *Broker) Endpoints() []string { return b.endpoints }
+
+// Stats returns a snapshot.
+func (b *Broker) Stats() Stats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state.snapshot()
+}
+
+// Done is closed when the broker has ended, by Close or because its socket
+// failed.
+func (b *Broker) Done() <-chan struct{} { return b.done }
+
+// Close disconnects the workers, drops what is queued, and waits until every
+// goroutine and socket is gone. The error is why the broker had ended before, if
+// it had.
+func (b *Broker) Close() error {
+	b.closing.Store(true)
+	b.router.Interrupt()
+	<-b.done
+	return b.err
+}
+
+// run owns the router.
+func (b *Broker) run() {
+	defer close(b.done)
+	err := b.serve()
+	b.mu.Lock()
+	b.state.close()
+	b.mu.Unlock()
+	b.err = errors.Join(err, b.router.Close(), b.context.Close())
+}
+
+// batch bounds how many messages are taken before the clock and Close are looked
+// at again.
+const batch = 128
+
+// serve moves messages until the broker is closed or its socket fails.
+func (b *Broker) serve() error {
+	var wake time.Time
+	for {
+		if next := b.tick(time.Now()); next != wake {
+			wake = next
+			b.router.SetDeadline(wake)
+		}
+		// Close sets the flag before it interrupts: either the deadline above
+		// came first and the interruption stands, or the flag is seen here.
+		if b.closing.Load() {
+			return nil
+		}
+		frames, err := b.router.Receive()
+		for n := 1; err == nil && b.fatal == nil; n++ {
+			b.receive(frames)
+			if n == batch {
+				break
+			}
+			frames, err = b.router.TryReceive()
+		}
+		if b.fatal != nil {
+			return b.fatal
+		}
+		if err != nil && err != zsock.ErrAgain && !zsock.IsInterrupted(err) {
+			return err
+		}
+	}
+}
+
+func (b *Broker) receive(frames [][]byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.receive(time.Now(), frames)
+}
+
+// tick does what is due and returns when something is next.
+func (b *Broker) tick(now time.Time) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !now.Before(b.state.next()) {
+		b.state.tick(now)
+	}
+	return b.state.next()
+}
+
+// send is the state's way out.
+func (b *Broker) send(frames [][]byte) error {
+	err := b.router.Send(frames)
+	if err != nil && !errors.Is(err, zsock.ErrUnreachable) && err != zsock.ErrAgain {
+		b.fatal = err
+	}
+	return err
+}

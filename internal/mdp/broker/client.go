@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// A request is a client's request, from its arrival until the last frame of its
+// reply or until it is dropped.
+type request struct {
+	// Set once.
+	client  []byte // routing id
+	dialect mdp.Dialect
+	service *service
+	size    int64 // of the body, in bytes
+
+	// token is what the worker gets, and must return, as the client's address.
+	// It is the request's number rather than the client's routing id, so a late
+	// or second reply to a client's former request is not taken for the reply
+	// to its present one.
+	token [8]byte
+
+	body     [][]byte  // nil once the request cannot be given to a worker again
+	given    int       // how many workers got it
+	answered bool      // a PARTIAL went to the client
+	torn     bool      // a message of the reply was lost, so the rest is held back
+	queued   time.Time // since when it waits for a worker
+
+	line *line         // of its client, while it is queued
+	turn node[request] // in line.requests
+	age  node[request] // in state.aging
+}
+
+// frameCost is what a frame costs beside its bytes, so that a body of many empty
+// frames is bounded too.
+const frameCost = 64
+
+// fromClient takes a request. It is answered (mmi.*), given to an idle worker,
+// queued, or dropped: MDP has no reply that says no.
+func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]byte) {
+	name, body, err := d.ParseRequest(frames)
+	if err != nil {
+		s.drop(parseFault(err))
+		return
+	}
+	if mdp.IsMMI(name) {
+		s.answerMMI(d, id, name, body)
+		return
+	}
+	s.count.requests++
+	svc := s.services[string(name)]
+	if svc == nil {
+		svc = newService(name)
+	}
+	r := &request{client: id, dialect: d, service: svc, body: body, size: sizeOf(body)}
+	s.number++
+	binary.BigEndian.PutUint64(r.token[:], s.number)
+	if s.place(now, r) {
+		return
+	}
+	if s.full(r) {
+		s.drop(dropQueueFull)
+		return
+	}
+	s.queue(now, r, false)
+}
+
+func sizeOf(body [][]byte) int64 {
+	size := int64(0)
+	for _, frame := range body {
+		size += int64(len(frame)) + frameCost
+	}
+	return size
+}
+
+// parseFault tells a name that no service can have from a message that is broken.
+func parseFault(err error) dropReason {
+	if e := (*mdp.Error)(nil); errors.As(err, &e) && e.Kind == mdp.BadRequest {
+		return dropServiceName
+	}
+	return dropMalformed
+}
+
+// forward sends one message of a reply to its client. A client whose dialect has
+// no PARTIAL gets the FINAL alone. A client that does not read loses this message
+// and the rest of the reply, since one with a hole would look whole.
+func (s *state) forward(r *request, body [][]byte, final bool) {
+	if r.torn || !final && !r.dialect.HasPartials() {
+		return
+	}
+	err := s.toClient(r.dialect, r.client, r.service.frame, body, final)
+	switch {
+	case err == nil && final:
+		s.count.replies++
+	case err == nil:
+		r.answered = true
+	case errors.Is(err, zsock.ErrUnreachable):
+		r.torn = true
+		s.drop(dropClientGone)
+	default:
+		r.torn = true
+		s.drop(dropClientSlow)
+	}
+}

@@ -1,0 +1,99 @@
+package broker
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Config configures a Broker. The zero Config is a working one.
+type Config struct {
+	// Bind are the endpoints to listen on; port * means any. Default:
+	// tcp://127.0.0.1:5555.
+	Bind []string
+
+	// Heartbeat is how often workers are sent a heartbeat, and how often they
+	// are expected to send one. Default 2.5s.
+	Heartbeat time.Duration
+
+	// Liveness is how many heartbeats a worker may miss. Default 4: loudify's
+	// workers send one in 4.5 to 7 seconds.
+	Liveness int
+
+	// BusySilence is how long a worker may be silent while it has a request, if
+	// it was never seen to send heartbeats meanwhile. Single-threaded workers,
+	// loudify's among them, send none; one whose connection breaks is noticed
+	// by the next heartbeat to it all the same. Default 60s.
+	BusySilence time.Duration
+
+	// QueueMax and ServiceQueueMax bound the requests that wait for a worker, in
+	// all and for one service; QueueBytes bounds their bytes. Half of QueueMax
+	// and of QueueBytes is kept for services that have workers, so that requests
+	// for names nobody serves cannot take all. Defaults 10,000, 1,000, 512 MiB.
+	QueueMax, ServiceQueueMax int
+	QueueBytes                int64
+
+	// Expiry is how long a request may wait for a worker. Default 5m.
+	Expiry time.Duration
+
+	// Redispatch is how often a request whose worker was lost is given to
+	// another one. Default 0: a request may not be safe to run twice.
+	Redispatch int
+
+	// Log gets the comings and goings of services (Info) and workers (Debug).
+	// Nil means none.
+	Log *zap.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if len(c.Bind) == 0 {
+		c.Bind = []string{"tcp://127.0.0.1:5555"}
+	}
+	setDefault(&c.Heartbeat, 2500*time.Millisecond)
+	setDefault(&c.Liveness, 4)
+	setDefault(&c.BusySilence, time.Minute)
+	setDefault(&c.QueueMax, 10_000)
+	setDefault(&c.ServiceQueueMax, 1_000)
+	setDefault(&c.QueueBytes, 512<<20)
+	setDefault(&c.Expiry, 5*time.Minute)
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	for _, bound := range []struct {
+		name      string
+		got, want int64
+	}{
+		{"liveness", int64(c.Liveness), 1},
+		{"queue-max", int64(c.QueueMax), 1},
+		{"service-queue-max", int64(c.ServiceQueueMax), 1},
+		{"queue-bytes", c.QueueBytes, 1},
+		{"redispatch", int64(c.Redispatch), 0},
+	} {
+		if bound.got < bound.want {
+			return fmt.Errorf("%s is %d, want at least %d", bound.name, bound.got, bound.want)
+		}
+	}
+	for _, bound := range []struct {
+		name string
+		got  time.Duration
+	}{
+		{"heartbeat", c.Heartbeat}, {"busy-silence", c.BusySilence}, {"expiry", c.Expiry},
+	} {
+		if bound.got < time.Millisecond {
+			return fmt.Errorf("%s is %s, want at least 1ms", bound.name, bound.got)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package broker
+
+import "time"
+
+// A service is a name with workers or queued requests.
+type service struct {
+	name    string
+	frame   []byte // name, for the wire
+	workers int
+	idle    list[worker]     // least recently used first
+	lines   list[line]       // the clients with queued requests; the first is next
+	line    map[string]*line // the same by the client's routing id
+	queued  load
+}
+
+// A line is what one client has queued for one service.
+type line struct {
+	client   string
+	requests list[request]
+	place    node[line] // in service.lines
+}
+
+// A load is an amount of queued requests.
+type load struct {
+	requests int
+	bytes    int64
+}
+
+func (l *load) add(o load) { l.requests += o.requests; l.bytes += o.bytes }
+func (l *load) sub(o load) { l.requests -= o.requests; l.bytes -= o.bytes }
+
+func newService(name []byte) *service {
+	return &service{name: string(name), frame: name, line: make(map[string]*line)}
+}
+
+// place gives r to the service's least recently used idle worker and reports
+// whether there was one.
+func (s *state) place(now time.Time, r *request) bool {
+	for w := r.service.idle.front(); w != nil; w = r.service.idle.front() {
+		if s.give(now, w, r) {
+			return true
+		}
+	}
+	return false
+}
+
+// serve gives queued requests to idle workers while there are both.
+func (s *state) serve(now time.Time, svc *service) {
+	for svc.idle.len > 0 && svc.lines.len > 0 {
+		r := svc.lines.front().requests.front()
+		s.unqueue(r)
+		if !s.place(now, r) {
+			s.queue(now, r, true)
+		}
+	}
+}
+
+// full reports whether r would break a bound of the queue.
+func (s *state) full(r *request) bool {
+	over := func(l load, requests int, bytes int64) bool {
+		return l.requests >= requests || l.bytes+r.size > bytes
+	}
+	svc := r.service
+	return over(s.queued, s.cfg.QueueMax, s.cfg.QueueBytes) ||
+		svc.queued.requests >= s.cfg.ServiceQueueMax ||
+		svc.workers == 0 && over(s.unserved, (s.cfg.QueueMax+1)/2, s.cfg.QueueBytes/2)
+}
+
+// queue puts r behind its client's other requests, or before them and before all
+// other clients if it had its turn already.
+func (s *state) queue(now time.Time, r *request, first bool) {
+	svc := r.service
+	s.services[svc.name] = svc
+	l := svc.line[string(r.client)]
+	if l == nil {
+		l = &line{client: string(r.client)}
+		svc.line[l.client] = l
+		svc.lines.pushBack(&l.place, l)
+	}
+	r.line, r.queued = l, now
+	if first {
+		l.place.remove()
+		svc.lines.pushFront(&l.place, l)
+		l.requests.pushFront(&r.turn, r)
+	} else {
+		l.requests.pushBack(&r.turn, r)
+	}
+	s.aging.pushBack(&r.age, r)
+	one := load{1, r.size}
+	svc.queued.add(one)
+	s.queued.add(one)
+	if svc.workers == 0 {
+		s.unserved.add(one)
+	}
+}
+
+// unqueue takes r out of the queue; its client's line goes to the end of the
+// service's lines, so that clients take turns.
+func (s *state) unqueue(r *request) {
+	svc, l := r.service, r.line
+	r.turn.remove()
+	r.age.remove()
+	r.line = nil
+	l.place.remove()
+	if l.requests.len > 0 {
+		svc.lines.pushBack(&l.place, l)
+	} else {
+		delete(svc.line, l.client)
+	}
+	one := load{1, r.size}
+	svc.queued.sub(one)
+	s.queued.sub(one)
+	if svc.workers == 0 {
+		s.unserved.sub(one)
+	}
+}
+
+// forget removes a service that has neither workers nor queued requests.
+func (s *state) forget(svc *service) {
+	if svc.workers == 0 && svc.queued.requests == 0 {
+		delete(s.services, svc.name)
+	}
+}

@@ -1,0 +1,145 @@
+package broker
+
+import (
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
+
+// A state is all that a broker knows and decides. It has no socket, clock or
+// goroutine: receive and tick are told the time, which never goes back, and
+// messages leave through send. It is not safe for concurrent use.
+type state struct {
+	// Set once.
+	cfg Config
+
+	// send sends one message without waiting; the first frame is the receiver's
+	// routing id. An error says that it did not go: zsock.ErrUnreachable or
+	// zsock.ErrAgain. It must not keep the frames' slice.
+	send func(frames [][]byte) error
+
+	// workers by routing id, services by name. A service is here while it has a
+	// worker or a queued request, so asking for a name leaves nothing behind.
+	workers  map[string]*worker
+	services map[string]*service
+
+	// Workers by when they were last heard, longest ago first: alive are those
+	// expected to send heartbeats, patient those that work without.
+	alive, patient list[worker]
+
+	aging    list[request] // the queued requests, oldest first
+	queued   load          // of all services
+	unserved load          // of the services without workers
+
+	beat    time.Time // when the next heartbeats are due
+	number  uint64    // of the last request
+	scratch [][]byte  // the frames of the message being sent
+	count   counters
+}
+
+// newState returns the state of a broker without workers. Requests are numbered
+// from number on: a random one keeps a worker's reply to a request of the
+// broker's former life from being taken for one of this life.
+func newState(cfg Config, now time.Time, number uint64, send func(frames [][]byte) error) *state {
+	return &state{
+		cfg:      cfg,
+		send:     send,
+		workers:  make(map[string]*worker),
+		services: make(map[string]*service),
+		beat:     now.Add(cfg.Heartbeat),
+		number:   number,
+		count:    newCounters(),
+	}
+}
+
+// receive takes one message as a ROUTER gives it: the sender's routing id, then
+// the frames it sent. The state may keep the frames, but not their slice.
+func (s *state) receive(now time.Time, frames [][]byte) {
+	if len(frames) < 2 {
+		s.drop(dropMalformed)
+		return
+	}
+	id, frames := frames[0], frames[1:]
+	switch d, peer := mdp.Identify(frames); peer {
+	case mdp.Client:
+		s.fromClient(now, d, id, frames)
+	case mdp.Worker:
+		s.fromWorker(now, d, id, frames)
+	default:
+		s.drop(dropHeader)
+	}
+}
+
+// next returns when tick must be called at the latest.
+func (s *state) next() time.Time {
+	next := s.beat
+	earlier := func(t time.Time) {
+		if t.Before(next) {
+			next = t
+		}
+	}
+	if w := s.alive.front(); w != nil {
+		earlier(w.heard.Add(s.silence()))
+	}
+	if w := s.patient.front(); w != nil {
+		earlier(w.heard.Add(s.cfg.BusySilence))
+	}
+	if r := s.aging.front(); r != nil {
+		earlier(r.queued.Add(s.cfg.Expiry))
+	}
+	return next
+}
+
+// tick does what is due: requests that waited too long are dropped, workers that
+// were silent too long are lost, the others get their heartbeats.
+func (s *state) tick(now time.Time) {
+	for r := s.aging.front(); r != nil && !now.Before(r.queued.Add(s.cfg.Expiry)); r = s.aging.front() {
+		s.unqueue(r)
+		s.forget(r.service)
+		s.drop(dropExpired)
+	}
+	for w := s.alive.front(); w != nil && !now.Before(w.heard.Add(s.silence())); w = s.alive.front() {
+		s.lose(now, w, "silent")
+	}
+	for w := s.patient.front(); w != nil && !now.Before(w.heard.Add(s.cfg.BusySilence)); w = s.patient.front() {
+		s.lose(now, w, "silent while busy")
+	}
+	if !now.Before(s.beat) {
+		s.heartbeat(now)
+		s.beat = now.Add(s.cfg.Heartbeat)
+	}
+}
+
+// silence is how long a worker that sends heartbeats may be silent.
+func (s *state) silence() time.Duration {
+	return s.cfg.Heartbeat * time.Duration(s.cfg.Liveness)
+}
+
+// close tells every worker that the broker goes.
+func (s *state) close() {
+	for _, w := range s.workers {
+		s.disconnect(w.dialect, w.id)
+	}
+}
+
+// toWorker sends one message to a worker.
+func (s *state) toWorker(d mdp.Dialect, id []byte, m mdp.WorkerMessage) error {
+	return s.post(d.AppendWorker(append(s.scratch[:0], id), m))
+}
+
+// toClient sends one message of a reply to a client.
+func (s *state) toClient(d mdp.Dialect, id, service []byte, body [][]byte, final bool) error {
+	return s.post(d.AppendReply(append(s.scratch[:0], id), service, body, final))
+}
+
+// maxScratch is the length up to which the slice of a message is used again.
+const maxScratch = 64
+
+func (s *state) post(frames [][]byte) error {
+	err := s.send(frames)
+	clear(frames) // or the last message's body would be kept alive
+	if s.scratch = frames[:0]; cap(frames) > maxScratch {
+		s.scratch = nil
+	}
+	return err
+}

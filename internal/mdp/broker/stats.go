@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// A dropReason says why a message was dropped. It is a metric label.
+type dropReason string
+
+const (
+	dropHeader       dropReason = "wrong_header" // of no known dialect, or not the worker's own
+	dropMalformed    dropReason = "malformed"    // too short, or with an unknown command
+	dropServiceName  dropReason = "service_name" // a name that no service can have
+	dropMMIWorker    dropReason = "mmi_worker"   // a worker that would serve mmi.*
+	dropReadyTwice   dropReason = "ready_twice"  // READY of a registered worker
+	dropUnregistered dropReason = "unregistered" // a message of a worker that is not registered
+	dropLateReply    dropReason = "late_reply"   // to a request that the worker does not have
+	dropQueueFull    dropReason = "queue_full"   // a request over a bound of the queue
+	dropExpired      dropReason = "expired"      // a request that waited too long
+	dropWorkerLost   dropReason = "worker_lost"  // a request whose worker was lost
+	dropClientGone   dropReason = "client_gone"  // a reply to a client that is not connected
+	dropClientSlow   dropReason = "client_slow"  // a reply to a client that does not read
+)
+
+// dropReasons are all, so that every one has a count from the start.
+var dropReasons = [...]dropReason{
+	dropHeader, dropMalformed, dropServiceName, dropMMIWorker, dropReadyTwice, dropUnregistered,
+	dropLateReply, dropQueueFull, dropExpired, dropWorkerLost, dropClientGone, dropClientSlow,
+}
+
+// counters count since the start.
+type counters struct {
+	requests, replies, redispatched uint64
+	dropped                         map[string]uint64
+}
+
+func newCounters() counters {
+	c := counters{dropped: make(map[string]uint64, len(dropReasons))}
+	for _, r := range dropReasons {
+		c.dropped[string(r)] = 0
+	}
+	return c
+}
+
+func (s *state) drop(r dropReason) { s.count.dropped[string(r)]++ }
+
+// Stats is a snapshot of a broker. Counts since the start are monotonic.
+type Stats struct {
+	Services     []ServiceStats    // by name
+	Queued       int               // requests that wait for a worker now
+	QueuedBytes  int64             // of their bodies
+	Requests     uint64            // well-formed requests, but mmi.*
+	Replies      uint64            // FINALs that went to a client
+	Redispatched uint64            // requests given to another worker after theirs was lost
+	Dropped      map[string]uint64 // messages dropped, by reason
+}
+
+// ServiceStats is a service that has workers or queued requests now.
+type ServiceStats struct {
+	Name    string
+	Workers int // registered
+	Busy    int // of them with a request
+	Queued  int // requests that wait for a worker
+}
+
+func (s *state) snapshot() Stats {
+	st := Stats{
+		Queued:       s.queued.requests,
+		QueuedBytes:  s.queued.bytes,
+		Requests:     s.count.requests,
+		Replies:      s.count.replies,
+		Redispatched: s.count.redispatched,
+		Dropped:      maps.Clone(s.count.dropped),
+		Services:     make([]ServiceStats, 0, len(s.services)),
+	}
+	for _, svc := range s.services {
+		st.Services = append(st.Services, ServiceStats{
+			Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests,
+		})
+	}
+	slices.SortFunc(st.Services, func(a, b ServiceStats) int { return cmp.Compare(a.Name, b.Name) })
+	return st
+}

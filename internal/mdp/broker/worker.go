@@ -1,0 +1,192 @@
+package broker
+
+import (
+	"bytes"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp"
+)
+
+// A worker is a registered worker. It has one request at a time.
+type worker struct {
+	// Set once.
+	id      []byte // routing id
+	dialect mdp.Dialect
+	service *service
+
+	request *request  // what it works on, or nil
+	since   time.Time // when it got the request
+	heard   time.Time // when it was last heard, or got its request
+	beats   bool      // it was seen to send heartbeats while it works
+
+	rest  node[worker] // in service.idle, if it has no request
+	place node[worker] // in state.alive or state.patient
+}
+
+// fromWorker takes a message of a worker. Any that is well-formed counts as a
+// heartbeat.
+func (s *state) fromWorker(now time.Time, d mdp.Dialect, id []byte, frames [][]byte) {
+	m, err := d.ParseWorker(frames)
+	if err != nil || m.Command == mdp.Work {
+		s.drop(dropMalformed)
+		return
+	}
+	w := s.workers[string(id)]
+	switch {
+	case w == nil:
+		s.fromStranger(now, d, id, m)
+	case w.dialect != d:
+		s.drop(dropHeader)
+	case m.Command == mdp.Ready:
+		// A worker must not send a second READY (RFC 18): it has lost its state,
+		// or another one uses its routing id.
+		s.drop(dropReadyTwice)
+		s.disconnect(d, id)
+		s.lose(now, w, "sent READY twice")
+	case m.Command == mdp.Disconnect:
+		s.lose(now, w, "left")
+	default:
+		s.fromMember(now, w, m)
+	}
+}
+
+// fromMember takes a heartbeat or a reply of a registered worker.
+func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
+	if w.request != nil && now.Sub(w.since) >= s.cfg.Heartbeat && m.Command != mdp.Final {
+		// It cannot have been sent before the request arrived.
+		w.beats = true
+	}
+	s.hear(now, w)
+	if m.Command == mdp.Heartbeat {
+		return
+	}
+	r := w.request
+	if r == nil || !bytes.Equal(m.Client, r.token[:]) {
+		s.drop(dropLateReply)
+		return
+	}
+	s.forward(r, m.Body, m.Command == mdp.Final)
+	if m.Command == mdp.Final {
+		w.request = nil
+		s.hear(now, w)
+		w.service.idle.pushBack(&w.rest, w)
+		s.serve(now, w.service)
+	}
+}
+
+// fromStranger takes a message of a peer that is not registered. One that thinks
+// it is, is told to register again.
+func (s *state) fromStranger(now time.Time, d mdp.Dialect, id []byte, m mdp.WorkerMessage) {
+	switch {
+	case m.Command == mdp.Disconnect:
+	case m.Command != mdp.Ready:
+		s.drop(dropUnregistered)
+		s.disconnect(d, id)
+	case mdp.IsMMI(m.Service):
+		s.drop(dropMMIWorker)
+		s.disconnect(d, id)
+	case mdp.CheckService(m.Service) != nil:
+		s.drop(dropServiceName)
+		s.disconnect(d, id)
+	default:
+		s.register(now, d, id, m.Service)
+	}
+}
+
+func (s *state) register(now time.Time, d mdp.Dialect, id, name []byte) {
+	svc := s.services[string(name)]
+	if svc == nil {
+		svc = newService(name)
+		s.services[svc.name] = svc
+	}
+	w := &worker{id: id, dialect: d, service: svc}
+	s.workers[string(id)] = w
+	s.hear(now, w)
+	if svc.workers++; svc.workers == 1 {
+		s.unserved.sub(svc.queued)
+		s.cfg.Log.Info("service up", zap.String("service", svc.name))
+	}
+	s.cfg.Log.Debug("worker registered", zap.String("service", svc.name), zap.Binary("peer", id), zap.Stringer("dialect", d))
+	svc.idle.pushBack(&w.rest, w)
+	s.serve(now, svc)
+}
+
+// give sends r to an idle worker and reports whether it went. A worker that
+// cannot be sent to is lost; it never saw the request.
+func (s *state) give(now time.Time, w *worker, r *request) bool {
+	w.rest.remove()
+	err := s.toWorker(w.dialect, w.id, mdp.WorkerMessage{Command: mdp.Work, Client: r.token[:], Body: r.body})
+	if err != nil {
+		s.lose(now, w, "unreachable")
+		return false
+	}
+	w.request, w.since = r, now
+	if r.given++; r.given > s.cfg.Redispatch {
+		r.body = nil
+	}
+	s.hear(now, w)
+	return true
+}
+
+// lose removes a worker. The request that it had is given to another one if that
+// is allowed and the client has seen nothing of a reply.
+func (s *state) lose(now time.Time, w *worker, why string) {
+	svc, r := w.service, w.request
+	delete(s.workers, string(w.id))
+	w.place.remove()
+	w.rest.remove()
+	w.request = nil
+	if svc.workers--; svc.workers == 0 {
+		s.unserved.add(svc.queued)
+		s.cfg.Log.Info("service down", zap.String("service", svc.name))
+	}
+	s.cfg.Log.Debug("worker lost", zap.String("service", svc.name), zap.Binary("peer", w.id), zap.String("reason", why))
+	switch {
+	case r == nil:
+	case r.body == nil || r.answered:
+		s.drop(dropWorkerLost)
+	default:
+		s.count.redispatched++
+		s.queue(now, r, true)
+		s.serve(now, svc)
+	}
+	s.forget(svc)
+}
+
+// hear notes that w is alive.
+func (s *state) hear(now time.Time, w *worker) {
+	w.heard = now
+	w.place.remove()
+	if w.request != nil && !w.beats {
+		s.patient.pushBack(&w.place, w)
+	} else {
+		s.alive.pushBack(&w.place, w)
+	}
+}
+
+// heartbeat sends every worker a heartbeat. Those whose connection is gone are
+// noticed here.
+func (s *state) heartbeat(now time.Time) {
+	workers := make([]*worker, 0, len(s.workers))
+	for _, l := range []*list[worker]{&s.alive, &s.patient} {
+		for w := range l.all {
+			workers = append(workers, w)
+		}
+	}
+	for _, w := range workers {
+		if s.workers[string(w.id)] != w {
+			continue // lost while the others were sent theirs
+		}
+		if s.toWorker(w.dialect, w.id, mdp.WorkerMessage{Command: mdp.Heartbeat}) != nil {
+			s.lose(now, w, "unreachable")
+		}
+	}
+}
+
+// disconnect tells a peer to register again; whether it can hear that is not
+// the broker's concern.
+func (s *state) disconnect(d mdp.Dialect, id []byte) {
+	_ = s.toWorker(d, id, mdp.WorkerMessage{Command: mdp.Disconnect})
+}
