@@ -1,0 +1,148 @@
+package mdp_test
+
+import (
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+var dialects = []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify, mdp.Majortomo}
+
+// fr makes frames of strings.
+func fr(s ...string) [][]byte {
+	f := make([][]byte, len(s))
+	for i := range s {
+		f[i] = []byte(s[i])
+	}
+	return f
+}
+
+// show writes frames as the wire tables of the documentation do.
+func show(frames [][]byte) string {
+	var s []string
+	for _, f := range frames {
+		if len(f) == 0 {
+			s = append(s, "''")
+			continue
+		}
+		s = append(s, string(f))
+	}
+	return strings.Join(s, " | ")
+}
+
+func TestADialectIsReadBackFromItsName(t *testing.T) {
+	for _, d := range dialects {
+		text, _ := d.MarshalText()
+		var got mdp.Dialect
+		if err := got.UnmarshalText(text); err != nil || got != d {
+			t.Errorf("%s: got %v, %v", text, got, err)
+		}
+	}
+	var d mdp.Dialect
+	const want = `dialect is "mdp/3", want one of mdp/0.1, mdp/0.2, loudify, majortomo`
+	if err := d.UnmarshalText([]byte("mdp/3")); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestRequestsAreTheFramesThatEachDialectExpects(t *testing.T) {
+	for _, c := range []struct {
+		dialect mdp.Dialect
+		body    [][]byte
+		want    string
+	}{
+		{mdp.V01, fr("Hello world"), "'' | MDPC01 | echo | Hello world"},
+		{mdp.V02, fr("Hello world"), "MDPC02 | \x01 | echo | Hello world"},
+		{mdp.Loudify, fr("Hello world", "{'sf': 7}"), "'' | C01 | echo | Hello world | {'sf': 7}"},
+		{mdp.Majortomo, fr("Hello world"), "'' | MDPC02 | \x02 | echo | Hello world"},
+		{mdp.V01, nil, "'' | MDPC01 | echo | ''"},
+		{mdp.V02, fr("", ""), "MDPC02 | \x01 | echo | '' | ''"},
+	} {
+		got, err := c.dialect.AppendRequest(nil, []byte("echo"), c.body)
+		if err != nil || show(got) != c.want {
+			t.Errorf("%v: got %s, %v, want %s", c.dialect, show(got), err, c.want)
+		}
+	}
+}
+
+func TestLookupsAskTheBrokerItself(t *testing.T) {
+	for d, want := range map[mdp.Dialect]string{
+		mdp.V01:     "'' | MDPC01 | mmi.service | echo",
+		mdp.V02:     "MDPC02 | \x01 | mmi.service | echo",
+		mdp.Loudify: "'' | C01 | mmi.service | echo",
+	} {
+		got, err := d.AppendLookup(nil, []byte("echo"))
+		if err != nil || show(got) != want {
+			t.Errorf("%v: got %s, %v, want %s", d, show(got), err, want)
+		}
+	}
+}
+
+func TestNamesThatKillBrokersAreRefused(t *testing.T) {
+	for name, want := range map[string]string{
+		"":                       "the service name is empty",
+		strings.Repeat("x", 256): "the service name has 256 bytes, want at most 255",
+		"a\x00b":                 "the service name has byte 0x00 at offset 1, want printable ASCII without spaces",
+		"a b":                    "the service name has byte 0x20 at offset 1, want printable ASCII without spaces",
+		"é":                      "the service name has byte 0xc3 at offset 0, want printable ASCII without spaces",
+		".":                      `the service name is "."`,
+		"..":                     `the service name is ".."`,
+		"mmi.service":            `the service name "mmi.service" belongs to the broker`,
+	} {
+		for _, d := range dialects {
+			got, err := d.AppendRequest(nil, []byte(name), fr("body"))
+			if err == nil || err.Error() != want || len(got) > 0 {
+				t.Errorf("%v %q: got %q, %v, want %s", d, name, got, err, want)
+			}
+		}
+	}
+	longest := strings.Repeat("x", 255)
+	if _, err := mdp.V01.AppendRequest(nil, []byte(longest), nil); err != nil {
+		t.Errorf("255 bytes: %v", err)
+	}
+}
+
+func TestBuildingARequestAllocatesNothing(t *testing.T) {
+	scratch := make([][]byte, 0, 16)
+	service, body := []byte("echo"), fr("Hello world", "{'sf': 7}")
+	for _, d := range dialects {
+		n := testing.AllocsPerRun(100, func() {
+			if _, err := d.AppendRequest(scratch, service, body); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%v: %v allocations, want 0", d, n)
+		}
+	}
+}
+
+func TestParsingAReplyAllocatesNothing(t *testing.T) {
+	for _, d := range dialects {
+		reply := d.AppendReply(nil, []byte("echo"), fr("Hello world"), true)
+		n := testing.AllocsPerRun(100, func() {
+			if _, _, err := d.ParseReply("echo", reply); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%v: %v allocations, want 0", d, n)
+		}
+	}
+}
+
+func BenchmarkAppendRequest(b *testing.B) {
+	scratch := make([][]byte, 0, 16)
+	service, body := []byte("echo"), fr("Hello world", "{'sf': 7}")
+	for _, d := range dialects {
+		b.Run("dialect="+d.String(), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := d.AppendRequest(scratch, service, body); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
