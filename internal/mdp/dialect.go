@@ -120,6 +120,9 @@ func (d Dialect) Header() []byte { return d.layout().client }
 // HasPartials reports whether a reply may come in several messages.
 func (d Dialect) HasPartials() bool { return d.layout().partial != nil }
 
+// HasWorkers reports whether workers of this dialect are supported.
+func (d Dialect) HasWorkers() bool { return d.layout().worker != nil }
+
 // HasMMI reports whether brokers of this dialect answer mmi.service (RFC 8/MMI).
 func (d Dialect) HasMMI() bool { return d != Majortomo }
 

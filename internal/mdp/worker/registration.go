@@ -1,0 +1,76 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// A registration is one worker as the broker sees it. It lives through as many
+// sessions as it takes.
+type registration struct {
+	worker  *Worker
+	service []byte
+	handler Handler
+	log     *zap.Logger
+}
+
+// The pause between the starts of two sessions grows from minPause to maxPause
+// while they fail, so that a broker that is back is found within about a second
+// and one that refuses is not stormed.
+const (
+	minPause = 50 * time.Millisecond
+	maxPause = time.Second
+)
+
+func (r *registration) run() {
+	ctx := r.worker.ctx
+	pause := minPause
+	for ctx.Err() == nil {
+		started := time.Now()
+		heard, err := r.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if heard {
+			pause = minPause
+		}
+		if pause == minPause || errors.Is(err, errFailed) {
+			r.log.Warn("registering again", zap.Error(err))
+		}
+		wait(ctx, started.Add(pause/2+rand.N(pause/2)))
+		pause = min(2*pause, maxPause)
+	}
+}
+
+// wait returns at that time, or when ctx ends.
+func wait(ctx context.Context, until time.Time) {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// session registers on a new socket and serves until the connection is lost. It
+// reports whether the broker was heard.
+func (r *registration) session(ctx context.Context) (heard bool, err error) {
+	s, err := r.connect()
+	if err != nil {
+		return false, err
+	}
+	// Whatever ends the session, ends the handler; it is waited for before the
+	// socket goes, since it may be about to use it.
+	ctx, cancel := context.WithCancel(ctx)
+	s.ctx = ctx
+	stop := context.AfterFunc(ctx, s.socket.Interrupt)
+	err = s.serve()
+	cancel()
+	stop()
+	s.leave()
+	return s.heard, errors.Join(err, s.socket.Close())
+}

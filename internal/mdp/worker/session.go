@@ -1,0 +1,235 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// Why sessions end.
+var (
+	errDisconnected = errors.New("the broker sent DISCONNECT")
+	errSilent       = errors.New("the broker is silent")
+	errFailed       = errors.New("the handler failed")
+)
+
+// A session is one registration on one socket. The goroutine of session owns the
+// socket; a handler works on another one, so that heartbeats go on, and hands
+// over what it wants sent.
+type session struct {
+	// Set once.
+	*registration
+	ctx     context.Context // ends with the session
+	dialect mdp.Dialect
+	socket  *zsock.Socket // the handler may interrupt it
+	outbox  chan outgoing // from the handler
+
+	// Owned by the session's goroutine.
+	heard   bool   // the broker accepted the registration: it sent something else than DISCONNECT
+	busy    bool   // a handler runs
+	client  []byte // whose request it has
+	running sync.WaitGroup
+	beat    time.Time // when the next heartbeat is due
+	expiry  time.Time // when the broker counts as lost
+}
+
+// An outgoing is a part of a reply, or its end.
+type outgoing struct {
+	frames [][]byte
+	final  bool
+	err    error      // of a final: there is no reply
+	sent   chan error // of a partial: gets the result
+}
+
+// connect opens a socket and waits until the broker has accepted it.
+func (r *registration) connect() (*session, error) {
+	cfg := &r.worker.cfg
+	socket, err := r.worker.zctx.Dealer(zsock.DealerOptions{Linger: linger})
+	if err != nil {
+		return nil, err
+	}
+	s := &session{registration: r, dialect: cfg.Dialect, socket: socket, outbox: make(chan outgoing, 1)}
+	stop := context.AfterFunc(r.worker.ctx, socket.Interrupt)
+	defer stop()
+	socket.SetDeadline(time.Now().Add(maxPause))
+	err = r.worker.ctx.Err() // looked at after the deadline, which would undo an interruption
+	if err == nil {
+		err = socket.Connect(cfg.Endpoint)
+	}
+	if err == nil {
+		err = socket.WaitWritable()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect: %w", err), socket.Close())
+	}
+	return s, nil
+}
+
+// serve registers and then moves messages until the session ends.
+func (s *session) serve() error {
+	now := time.Now()
+	s.hear(now)
+	if err := s.send(mdp.WorkerMessage{Command: mdp.Ready, Service: s.service}); err != nil {
+		return err
+	}
+	for {
+		s.socket.SetDeadline(earlier(s.beat, s.expiry))
+		// Both are looked at after the deadline is set, which would undo an
+		// interruption that came before.
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+		frames, err := s.socket.Receive()
+		if err != nil && !zsock.IsInterrupted(err) {
+			return err
+		}
+		now = time.Now()
+		if err == nil {
+			if err := s.receive(now, frames); err != nil {
+				return err
+			}
+		}
+		if err := s.keepAlive(now); err != nil {
+			return err
+		}
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (s *session) hear(now time.Time) {
+	cfg := &s.worker.cfg
+	s.expiry = now.Add(cfg.Heartbeat * time.Duration(cfg.Liveness))
+}
+
+func (s *session) keepAlive(now time.Time) error {
+	if !now.Before(s.expiry) {
+		return errSilent
+	}
+	if now.Before(s.beat) {
+		return nil
+	}
+	return s.send(mdp.WorkerMessage{Command: mdp.Heartbeat})
+}
+
+// send sends a message, and waits for room if the broker is slow to read. Any
+// message counts as a heartbeat.
+func (s *session) send(m mdp.WorkerMessage) error {
+	frames := s.dialect.AppendWorker(nil, m)
+	err := s.socket.Send(frames)
+	if err == zsock.ErrAgain {
+		s.socket.SetDeadline(s.expiry)
+		if err = s.ctx.Err(); err == nil {
+			err = s.socket.WaitWritable()
+		}
+		if err == nil {
+			err = s.socket.Send(frames)
+		}
+	}
+	s.beat = time.Now().Add(s.worker.cfg.Heartbeat)
+	return err
+}
+
+func (s *session) receive(now time.Time, frames [][]byte) error {
+	m, err := s.dialect.ParseWorker(frames)
+	if err != nil {
+		s.log.Warn("a message from the broker was dropped", zap.Error(err))
+		return nil
+	}
+	s.hear(now)
+	s.heard = s.heard || m.Command != mdp.Disconnect
+	switch m.Command {
+	case mdp.Heartbeat:
+	case mdp.Disconnect:
+		return errDisconnected
+	case mdp.Work:
+		if s.busy {
+			s.log.Warn("a request that came before the last one's reply was dropped")
+			return nil
+		}
+		s.busy, s.client = true, m.Client
+		s.running.Go(func() { s.work(m.Body) })
+	default:
+		s.log.Warn("a message from the broker was dropped", zap.Stringer("command", m.Command))
+	}
+	return nil
+}
+
+// work runs the handler. Whatever it does, exactly one final comes out.
+func (s *session) work(body [][]byte) {
+	frames, err := s.handler(s.ctx, body, s.partial)
+	s.post(outgoing{frames: frames, final: true, err: err})
+}
+
+// partial is called by the handler.
+func (s *session) partial(frames [][]byte) error {
+	if !s.dialect.HasPartials() {
+		return s.ctx.Err()
+	}
+	sent := make(chan error, 1)
+	s.post(outgoing{frames: frames, sent: sent})
+	return <-sent
+}
+
+// post hands something to the session's goroutine and wakes it.
+func (s *session) post(o outgoing) {
+	s.outbox <- o
+	s.socket.Interrupt()
+}
+
+// flush sends what the handler has handed over.
+func (s *session) flush() error {
+	select {
+	case o := <-s.outbox:
+		return s.deliver(o)
+	default:
+		return nil
+	}
+}
+
+func (s *session) deliver(o outgoing) error {
+	if !o.final {
+		err := s.send(mdp.WorkerMessage{Command: mdp.Partial, Client: s.client, Body: o.frames})
+		o.sent <- err
+		return err
+	}
+	s.busy = false
+	if o.err != nil {
+		return fmt.Errorf("%w: %w", errFailed, o.err)
+	}
+	return s.send(mdp.WorkerMessage{Command: mdp.Final, Client: s.client, Body: o.frames})
+}
+
+// leave waits for the handler, whose context has ended, sends its reply if it
+// still made one, and takes leave. On a lost connection that fails, and does not
+// matter.
+func (s *session) leave() {
+	for s.busy {
+		o := <-s.outbox
+		switch {
+		case !o.final:
+			o.sent <- s.ctx.Err()
+			continue
+		case o.err == nil:
+			_ = s.send(mdp.WorkerMessage{Command: mdp.Final, Client: s.client, Body: o.frames})
+		}
+		s.busy = false
+	}
+	s.running.Wait()
+	_ = s.send(mdp.WorkerMessage{Command: mdp.Disconnect})
+}
