@@ -161,12 +161,22 @@ func ended(ctx context.Context, sent bool) error {
 	case errors.Is(cause, context.DeadlineExceeded):
 		e = mdp.Error{Kind: mdp.Timeout}
 	}
-	if e.Kind == mdp.Timeout && !sent {
+	if sent {
+		return &e
+	}
+	switch e.Kind {
+	case mdp.Timeout:
 		return busy(mdp.ReasonDeadline, "the call's time passed before it could be sent")
+	case mdp.Interrupted:
+		return draining()
 	}
 	return &e
 }
 
 func unavailable(cause error) error {
 	return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: details[mdp.BrokerUnavailable], Err: cause}
+}
+
+func draining() error {
+	return &mdp.Error{Kind: mdp.Draining, Detail: "the gateway is shutting down"}
 }

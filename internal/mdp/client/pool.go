@@ -156,7 +156,7 @@ func (p *Pool) begin() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closing {
-		return &mdp.Error{Kind: mdp.Draining, Detail: "the gateway is shutting down"}
+		return draining()
 	}
 	p.calls.Add(1)
 	return nil
