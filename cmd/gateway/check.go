@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"go.yaml.in/yaml/v3"
+)
+
+// writeEffective writes the settings in force as a configuration file: what it
+// prints, given back with --config, means the same.
+func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	add := func(key string, value *yaml.Node) {
+		root.Content = append(root.Content, scalarNode(key), value)
+	}
+	for _, f := range flags {
+		switch f.Name {
+		case "help", "config", "check", "broker": // brokers has what broker says, and more
+		default:
+			add(f.Name, node(f))
+		}
+	}
+	if len(s.Brokers) > 0 {
+		list := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, b := range s.Brokers {
+			list.Content = append(list.Content, &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{
+				scalarNode("name"), scalarNode(b.Name),
+				scalarNode("endpoint"), scalarNode(b.Address),
+				scalarNode("dialect"), scalarNode(b.Dialect.String()),
+			}})
+		}
+		add(brokersKey, list)
+	}
+	if s.Services != nil {
+		add(servicesKey, s.Services)
+	}
+	enc := yaml.NewEncoder(w)
+	enc.SetIndent(2)
+	if err := enc.Encode(root); err != nil {
+		return err
+	}
+	return enc.Close()
+}
+
+// node returns the value of a flag in the form that the file has.
+func node(f *kong.Flag) *yaml.Node {
+	v := reflect.Indirect(f.Target)
+	if v.Kind() == reflect.Slice {
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for i := range v.Len() {
+			list.Content = append(list.Content, scalarNode(v.Index(i).String()))
+		}
+		return list
+	}
+	switch value := v.Interface().(type) {
+	case time.Duration:
+		return scalarNode(formatDuration(value))
+	case fmt.Stringer:
+		return scalarNode(value.String())
+	}
+	if f.Tag.Type == "bytes" {
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: formatBytes(v.Int())}
+	}
+	if v.Kind() == reflect.String {
+		return scalarNode(v.String())
+	}
+	n := new(yaml.Node)
+	if err := n.Encode(v.Interface()); err != nil {
+		panic(fmt.Sprintf("--%s has a value of type %s: %v", f.Name, v.Type(), err))
+	}
+	return n
+}
+
+// scalarNode returns a string, quoted where YAML would read something else.
+func scalarNode(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if s == "" || strings.ContainsAny(s, "*&#{}[],'\"") {
+		n.SetString(strconv.Quote(s))
+		n.Style, n.Value = yaml.DoubleQuotedStyle, s
+	}
+	return n
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2 // the command line, the environment or the file is wrong
+)
+
+// cli is the command line.
+type cli struct {
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the gateway (the default command)."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask the gateway that the same flags and variables describe whether it lives."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+// A process is what a command may use of the world.
+type process struct {
+	ctx            context.Context // ends when the process shall stop
+	stdout, stderr io.Writer
+	flags          []*kong.Flag // of the command
+	resolver       *resolver
+}
+
+// run runs the command that args name and returns the exit code. Errors are one
+// line on stderr.
+func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	p := &process{ctx: ctx, stdout: stdout, stderr: stderr, resolver: newResolver(env)}
+	helped := false
+	options := append(mappers(),
+		kong.Name("gateway"),
+		kong.Description("An HTTP/JSON gateway in front of a Majordomo (MDP) broker."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { helped = true }),
+		kong.Resolvers(p.resolver),
+		kong.WithHyphenPrefixedParameters(true), // -1s is a bad duration, not a flag
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.ValueFormatter(withVariable))
+	parser, err := kong.New(new(cli), options...)
+	if err != nil {
+		return p.fail(exitFailed, err)
+	}
+	command, err := parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		return p.fail(exitUsage, short(err))
+	}
+	for _, group := range command.Selected().AllFlags(false) {
+		p.flags = append(p.flags, group...)
+	}
+	if err := command.Run(p); err != nil {
+		var usage usageError
+		if errors.As(err, &usage) {
+			return p.fail(exitUsage, err)
+		}
+		return p.fail(exitFailed, err)
+	}
+	return exitOK
+}
+
+// A usageError is a fault in the settings that is found when all are known.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func (p *process) fail(code int, err error) int {
+	fmt.Fprintf(p.stderr, "gateway: %s\n", oneLine(err))
+	return code
+}
+
+// short drops what kong puts before an error that already names its setting.
+func short(err error) error {
+	var bad *valueError
+	var usage usageError
+	switch {
+	case errors.As(err, &bad):
+		return bad
+	case errors.As(err, &usage):
+		return usage
+	default:
+		return err
+	}
+}
+
+// withVariable adds the variable to the help of a flag.
+func withVariable(v *kong.Value) string {
+	if v.Flag == nil || v.Name == "help" {
+		return v.Help
+	}
+	return v.Help + " $" + envName(v.Name)
+}
+
+// serveCmd is gateway serve.
+type serveCmd struct {
+	settings
+	Check bool `help:"Print the settings in force as YAML, and exit."`
+}
+
+// Run runs the gateway until the process shall stop.
+func (c *serveCmd) Run(p *process) error {
+	if err := c.finish(p.resolver); err != nil {
+		return usageError{err}
+	}
+	if c.Check {
+		return writeEffective(p.stdout, p.flags, &c.settings)
+	}
+	return serve(p.ctx, &c.settings, p.stdout, p.stderr)
+}
