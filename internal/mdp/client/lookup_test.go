@@ -1,0 +1,69 @@
+package client_test
+
+import (
+	"context"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+func TestALookupSaysWhetherAServiceHasWorkers(t *testing.T) {
+	broker := mdptest.Endpoint(mdptest.Broker(t))
+	mdptest.Worker(t, broker, "echo", echoHandler)
+	for _, d := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+		p := newPool(t, client.Config{}, client.Endpoint{Address: broker, Dialect: d})
+		for service, want := range map[string]string{"echo": mdp.StatusFound, "ohce": mdp.StatusNotFound} {
+			for range 2 { // the second time over the same connection
+				got, err := p.Lookup(context.Background(), 0, service)
+				if err != nil || got != want {
+					t.Errorf("%v %s: got %q, %v, want %s", d, service, got, err, want)
+				}
+			}
+		}
+	}
+}
+
+func TestABrokerThatDoesNotAnswerLookupsTimesOut(t *testing.T) {
+	seen := new(peers)
+	mute := mdptest.NewRouter(t, func(id []byte, m [][]byte) [][][]byte {
+		seen.note(id, m)
+		return nil
+	})
+	p := newPool(t, client.Config{}, at(mute.Endpoint()))
+	for range 2 {
+		_, err := p.Lookup(context.Background(), 0, "echo")
+		failure(t, err, mdp.Timeout, "")
+	}
+	if got := seen.distinct(); got != 2 {
+		t.Errorf("%d connections, want another one after a question without answer", got)
+	}
+}
+
+func TestALookupEndsWithItsContext(t *testing.T) {
+	script, arrived := hold()
+	p := newPool(t, client.Config{}, at(mdptest.NewRouter(t, script).Endpoint()))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := p.Lookup(ctx, 0, "echo")
+		ended <- err
+	}()
+	await(t, arrived)
+	cancel()
+	failure(t, await(t, ended), mdp.Canceled, "")
+}
+
+func TestALookupWhereNothingListensFailsAtOnce(t *testing.T) {
+	gone := mdptest.NewRouter(t, nil)
+	gone.Close()
+	_, err := newPool(t, client.Config{}, at(gone.Endpoint())).Lookup(context.Background(), 0, "echo")
+	failure(t, err, mdp.BrokerUnavailable, "")
+}
+
+func TestWhatIsNoAnswerToALookupIsRefused(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{frames("", "MDPC01", "echo", "200")} })
+	_, err := newPool(t, client.Config{}, at(broker.Endpoint())).Lookup(context.Background(), 0, "echo")
+	failure(t, err, mdp.BadReply, mdp.ReasonAsked)
+}
