@@ -1,0 +1,122 @@
+package codec
+
+import (
+	"strconv"
+	"strings"
+)
+
+// A liking is how much a caller likes a type: the quality of the most specific
+// range of Accept that matches it (RFC 9110 §12.5.1).
+type liking struct {
+	quality     int // in thousandths
+	specificity int // 0: no range matches; 1: */*; 2: text/*; 3: text/plain
+}
+
+// An offer is a type that a reply can have, and how it is liked.
+type offer struct {
+	media string
+	kind  replyKind
+	liking
+}
+
+// A menu is what a service can give. Of types that a caller likes equally the
+// first is given. The last is the service's own.
+type menu struct {
+	offers [7]offer
+	given  bool   // Accept says something
+	any    liking // of */*
+}
+
+func newMenu(accept []string, own string) menu {
+	own, _, _ = strings.Cut(own, ";")
+	m := menu{offers: [...]offer{
+		{media: typeJSON, kind: jsonReply}, {media: typeForm, kind: formReply},
+		{media: typeSSE, kind: sseReply}, {media: typeNDJSON, kind: ndjsonReply},
+		{media: typeOctets, kind: rawReply}, {media: typeText, kind: rawReply},
+		{media: strings.Trim(own, blanks), kind: rawReply},
+	}}
+	for _, value := range accept {
+		for element := range split(value, ',') {
+			m.given = true
+			m.add(element)
+		}
+	}
+	return m
+}
+
+// add applies one range. One that is malformed matches nothing. Parameters but q
+// are not looked at: no type that is offered has any that tell it from another.
+func (m *menu) add(element string) {
+	media, l := "", liking{quality: 1000}
+	for part := range split(element, ';') {
+		if media == "" {
+			media = part
+			continue
+		}
+		if name, value, _ := strings.Cut(part, "="); strings.EqualFold(name, "q") {
+			var ok bool
+			if l.quality, ok = parseQuality(value); !ok {
+				return
+			}
+		}
+	}
+	kind, sub, _ := strings.Cut(media, "/")
+	switch {
+	case media == "*/*":
+		l.specificity = 1
+		m.any.update(l)
+	case sub == "*":
+		l.specificity = 2
+	default:
+		l.specificity = 3
+	}
+	for i := range m.offers {
+		o := &m.offers[i]
+		if l.specificity == 1 || strings.EqualFold(o.media, media) || l.specificity == 2 && hasType(o.media, kind) {
+			o.update(l)
+		}
+	}
+}
+
+func (l *liking) update(other liking) {
+	if other.specificity > l.specificity || other.specificity == l.specificity && other.quality > l.quality {
+		*l = other
+	}
+}
+
+// hasType reports whether a media type begins with kind and a slash.
+func hasType(media, kind string) bool {
+	return len(media) > len(kind) && media[len(kind)] == '/' && strings.EqualFold(media[:len(kind)], kind)
+}
+
+// parseQuality reads a weight (RFC 9110 §12.4.2), 0 to 1 with at most three
+// digits after the point, as thousandths.
+func parseQuality(value string) (thousandths int, ok bool) {
+	whole, fraction, _ := strings.Cut(value, ".")
+	if whole != "0" && whole != "1" || len(fraction) > 3 {
+		return 0, false
+	}
+	for _, c := range fraction {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+	}
+	thousandths, err := strconv.Atoi(whole + (fraction + "000")[:3])
+	return thousandths, err == nil && thousandths <= 1000
+}
+
+// best returns the offer that is liked best. Named offers are those that a range
+// other than */* matches.
+func (m *menu) best(named bool, kinds ...replyKind) *offer {
+	var best *offer
+	for i := range m.offers {
+		o := &m.offers[i]
+		if o.quality == 0 || named && o.specificity < 2 || len(kinds) > 0 && o.kind != kinds[0] {
+			continue
+		}
+		if best == nil || o.quality > best.quality {
+			best = o
+		}
+	}
+	return best
+}

@@ -1,0 +1,97 @@
+package codec
+
+import (
+	"net/http"
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
+
+// AcceptPost is what a problem of kind mdp.UnsupportedMedia should name in the
+// header Accept-Post: the bodies that Decode reads. Others than these are raw.
+const AcceptPost = "application/json, multipart/form-data, application/octet-stream"
+
+// What may have set an Exchange's Timeout.
+const (
+	ByQuery  = "?timeout"
+	ByPrefer = "Prefer: wait"
+)
+
+// Options is what a service's configuration says of its replies.
+type Options struct {
+	ContentType string   // of raw replies; default: application/octet-stream
+	Reply       Encoding // of frames within JSON; default: Auto
+}
+
+// An Exchange is what one request's headers and query say of its body and of the
+// reply. It belongs to one request.
+type Exchange struct {
+	Timeout   time.Duration // as asked for, not yet cut to any maximum; 0 if nothing was
+	TimeoutBy string        // ByQuery, ByPrefer or empty
+	Stream    bool          // the reply is a Stream: WriteReply does not apply
+
+	// The request.
+	body     bodyKind
+	boundary string // of a form
+	vars     []byte // from the query or a header, checked; nil if there are none
+	varsBy   string // where they are from, for people
+
+	// The reply.
+	reply    replyKind
+	raw      string   // Content-Type of a raw reply
+	mirrored bool     // nobody asked for a raw reply, the request was one
+	frame    int      // which frame a raw reply gives; -1 if not asked for
+	as       Encoding // of frames within JSON
+}
+
+// Parse reads everything but the body: Content-Type and Content-Encoding, Accept,
+// Prefer, Flowgraph-Vars, and of the query raw, frame, reply, timeout and vars.
+// Its error is an *mdp.Error of kind BadRequest, UnsupportedMedia or
+// NotAcceptable; nothing has been read or sent then.
+func Parse(r *http.Request, opt Options) (*Exchange, error) {
+	q, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
+	e := &Exchange{Timeout: q.timeout, frame: q.frame, as: opt.Reply}
+	if q.timeout > 0 {
+		e.TimeoutBy = ByQuery
+	} else if wait, ok := ParsePrefer(r.Header["Prefer"]); ok {
+		e.Timeout, e.TimeoutBy = wait, ByPrefer
+	}
+	if e.body, e.boundary, err = parseContent(r.Header, q.raw); err != nil {
+		return nil, err
+	}
+	if e.vars, e.varsBy, err = parseVars(q, r.Header["Flowgraph-Vars"]); err != nil {
+		return nil, err
+	}
+	if err := e.negotiate(r.Header["Accept"], q.reply, opt.ContentType); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Decode makes frames and vars of a whole body and puts them into call. It leaves
+// the rest of call alone.
+//
+// The frames share memory with body wherever it holds them as they are: a raw
+// body always, the parts of a form, JSON strings without escapes. Body must not
+// change while the call is used. The error is an *mdp.Error of kind BadRequest,
+// or InvalidVars for more frames than any service takes.
+func (e *Exchange) Decode(body []byte, call *mdp.Call) error {
+	call.Vars = e.vars
+	var err error
+	switch e.body {
+	case jsonBody:
+		err = decodeEnvelope(body, e.varsBy, call)
+	case formBody:
+		err = decodeForm(body, e.boundary, e.varsBy, call)
+	default:
+		call.Frames = [][]byte{body}
+	}
+	if err == nil && len(call.Frames) == 0 {
+		// Said here, since a vars frame may follow: alone it would pass for the body.
+		call.Frames = [][]byte{nil}
+	}
+	return err
+}

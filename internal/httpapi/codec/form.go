@@ -1,0 +1,149 @@
+package codec
+
+import (
+	"bytes"
+	"mime"
+	"strings"
+
+	"mdpgateway/internal/mdp"
+)
+
+// A form takes a multipart/form-data body (RFC 7578) apart where it is, without
+// copying. With b for the boundary (RFC 2046 §5.1.1):
+//
+//	[preamble CRLF]
+//	--b CRLF headers CRLF CRLF content CRLF
+//	--b CRLF headers CRLF CRLF content CRLF
+//	--b-- [CRLF epilogue]
+//
+// mime/multipart copies every part, and takes line ends that no client sends.
+type form struct {
+	delimiter []byte // CRLF--b
+	rest      []byte // what follows the last delimiter
+	closed    bool   // the last delimiter was the closing one
+}
+
+// decodeForm reads the parts of a form into call: frame, as often as there are
+// frames, in their order, and vars.
+func decodeForm(body []byte, boundary, varsBy string, call *mdp.Call) error {
+	f, err := newForm(body, boundary)
+	if err != nil {
+		return err
+	}
+	for !f.closed {
+		name, content, err := f.part()
+		if err != nil {
+			return err
+		}
+		switch name {
+		case "frame":
+			if len(call.Frames) == maxFrames {
+				return tooManyFrames("")
+			}
+			call.Frames = append(call.Frames, content)
+		case "vars":
+			if call.Vars != nil {
+				return badTwice(varsBy, "the part vars")
+			}
+			call.Vars, varsBy = content, "the part vars"
+			if err := checkVars(content); err != nil {
+				return err
+			}
+		default:
+			return bad("the form has a part %.64q, want parts named frame, and one named vars", name)
+		}
+	}
+	return nil
+}
+
+// newForm reads a body up to its first part.
+func newForm(body []byte, boundary string) (*form, error) {
+	f := &form{delimiter: []byte("\r\n--" + boundary), rest: body}
+	if after, ok := bytes.CutPrefix(body, f.delimiter[2:]); ok && f.endLine(after) {
+		return f, nil
+	}
+	if _, ok := f.next(); !ok {
+		return nil, bad("the form has no line that consists of its boundary %q", "--"+boundary)
+	}
+	return f, nil
+}
+
+// next returns what precedes the next delimiter, and goes behind that.
+func (f *form) next() (before []byte, ok bool) {
+	body := f.rest
+	for from := 0; ; {
+		at := bytes.Index(body[from:], f.delimiter)
+		if at < 0 {
+			return nil, false
+		}
+		from += at + 1
+		if f.endLine(body[from-1+len(f.delimiter):]) {
+			return body[:from-1], true
+		}
+	}
+}
+
+// endLine goes behind the line of a delimiter, and reports false if more than
+// padding is left of it: then it is content that only begins like a delimiter.
+func (f *form) endLine(after []byte) bool {
+	after, closed := bytes.CutPrefix(after, []byte("--"))
+	after = bytes.TrimLeft(after, blanks)
+	after, whole := bytes.CutPrefix(after, []byte("\r\n"))
+	if !whole && (!closed || len(after) > 0) {
+		return false
+	}
+	f.rest, f.closed = after, closed
+	return true
+}
+
+// part returns the name and the content of the next part.
+func (f *form) part() (name string, content []byte, err error) {
+	part, ok := f.next()
+	if !ok {
+		return "", nil, bad("the form ends within a part: its closing boundary is missing")
+	}
+	head, content, ok := bytes.Cut(part, []byte("\r\n\r\n"))
+	if !ok {
+		return "", nil, bad("the form has a part without an empty line after its headers")
+	}
+	for len(head) > 0 {
+		var line []byte
+		line, head, _ = bytes.Cut(head, []byte("\r\n"))
+		field, value, _ := bytes.Cut(line, []byte(":"))
+		value = bytes.Trim(value, blanks)
+		switch {
+		case bytes.EqualFold(field, []byte("Content-Disposition")):
+			if name, err = partName(value); err != nil {
+				return "", nil, err
+			}
+		case bytes.EqualFold(field, []byte("Content-Transfer-Encoding")) && !untransformed(value):
+			return "", nil, bad("the form has a part with Content-Transfer-Encoding %.64q, want none (RFC 7578 §4.7)", value)
+		}
+	}
+	return name, content, nil
+}
+
+// partName returns the name that a Content-Disposition gives to its part. The
+// usual form is read by hand, which is faster, and does not stumble over a file's
+// name that some client has not escaped.
+func partName(disposition []byte) (string, error) {
+	if after, ok := bytes.CutPrefix(disposition, []byte(`form-data; name="`)); ok {
+		name, after, ok := bytes.Cut(after, []byte(`"`))
+		if ok && (len(after) == 0 || after[0] == ';') && !bytes.ContainsAny(name, `\%`) {
+			return string(name), nil
+		}
+	}
+	kind, params, err := mime.ParseMediaType(string(disposition))
+	if err != nil || kind != "form-data" {
+		return "", bad("the form has a part with Content-Disposition %.64q, want form-data with a name", disposition)
+	}
+	return params["name"], nil
+}
+
+func untransformed(encoding []byte) bool {
+	switch strings.ToLower(string(encoding)) {
+	case "binary", "8bit", "7bit":
+		return true
+	}
+	return false
+}
