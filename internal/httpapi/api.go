@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"context"
+	"log"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/go-chi/chi/v5"
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp"
+)
+
+// An API is the handler of all routes. It starts no goroutine of its own.
+type API struct {
+	// Set once.
+	cfg       Config
+	mux       chi.Router
+	origins   origins
+	base      context.Context // of every request that Server serves
+	interrupt context.CancelCauseFunc
+	page      []byte // GET /problems
+
+	notReady atomic.Bool
+	draining atomic.Bool
+}
+
+// New returns an API that takes calls at once.
+func New(cfg Config) (*API, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	trusted, err := newOrigins(cfg.Origins)
+	if err != nil {
+		return nil, err
+	}
+	a := &API{cfg: cfg, origins: trusted, page: problemsPage()}
+	a.base, a.interrupt = context.WithCancelCause(context.Background())
+	a.mux = a.routes()
+	return a, nil
+}
+
+// ServeHTTP answers one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+
+// Server returns a server of this API, over HTTP/1.1 and, by prior knowledge,
+// unencrypted HTTP/2. It has neither a ReadTimeout nor a WriteTimeout: both would
+// cut a call that runs. Bodies and answers have rolling deadlines instead.
+//
+// Its limit for headers is above the configured one, so that what is between
+// the two gets the answer that all errors get; net/http's own is plain text.
+func (a *API) Server() *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           a,
+		Protocols:         &protocols,
+		ReadHeaderTimeout: a.cfg.HeaderTimeout,
+		IdleTimeout:       a.cfg.IdleTimeout,
+		MaxHeaderBytes:    2 * a.cfg.MaxHeader,
+		BaseContext:       func(net.Listener) context.Context { return a.base },
+		ErrorLog:          serverLog(a.cfg.Log),
+	}
+}
+
+// NotReady makes /readyz say that no more calls should be sent here. Those that
+// come are still taken.
+func (a *API) NotReady() { a.notReady.Store(true) }
+
+// Drain makes every new call fail with draining and asks for its connection to be
+// closed. Open calls go on.
+func (a *API) Drain() {
+	a.NotReady()
+	a.draining.Store(true)
+}
+
+// Interrupt ends the open calls of Server's servers: with interrupted those that
+// were sent, with draining the others.
+func (a *API) Interrupt() { a.interrupt(&mdp.Error{Kind: mdp.Interrupted}) }
+
+// serverLog takes what net/http has to say, such as failing accepts.
+func serverLog(to *zap.Logger) *log.Logger {
+	l, err := zap.NewStdLogAt(to, zap.WarnLevel)
+	if err != nil {
+		return zap.NewStdLog(to)
+	}
+	return l
+}

@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"mdpgateway/internal/budget"
+	"mdpgateway/internal/mdp"
+)
+
+// firstBuffer and firstGuess are what is allocated for a body before any of it
+// has come: at most so much of the length that it declares, and so much if it
+// declares none. Who declares much and sends nothing holds no memory.
+const (
+	firstBuffer = 1 << 20
+	firstGuess  = 4 << 10
+)
+
+// readBody reads the whole body of a request. It refuses what is too large, as
+// early as the length is known, and takes the bytes from lease before it
+// allocates them: the declared length at once, else as the body grows. The next
+// bytes have to arrive within the configured time. Of a refused body nothing more
+// is read, and a caller who waits for 100 Continue never gets it.
+func (a *API) readBody(w *response, r *http.Request, lease *budget.Lease) ([]byte, error) {
+	if r.ContentLength == 0 {
+		return nil, nil
+	}
+	if r.ContentLength > a.cfg.MaxBody {
+		return nil, a.tooLarge(fmt.Sprintf("the body has %d bytes", r.ContentLength))
+	}
+	if w.unread && r.Header.Get("Expect") != "" {
+		w.arm() // for 100 Continue: the deadline of the answer before this one may have passed
+	}
+	in := body{from: r.Body, lease: lease, length: r.ContentLength, max: a.cfg.MaxBody}
+	err := in.read(func() { _ = w.control.SetReadDeadline(time.Now().Add(a.cfg.BodyIdleTimeout)) })
+	w.in = int64(len(in.buf))
+	switch {
+	case errors.Is(err, errTooLong):
+		return nil, a.tooLarge("the body has more")
+	case err != nil:
+		return nil, bodyError(r, err)
+	}
+	// From here on the server reads only to notice that the caller leaves; a
+	// deadline would look like that.
+	_ = w.control.SetReadDeadline(time.Time{})
+	w.unread = false
+	return in.buf, nil
+}
+
+func (a *API) tooLarge(what string) error {
+	return &mdp.Error{Kind: mdp.BodyTooLarge, Detail: fmt.Sprintf("%s, want at most %d", what, a.cfg.MaxBody)}
+}
+
+var errTooLong = errors.New("the body is too long")
+
+// A body is a request's body being read.
+type body struct {
+	from   io.Reader
+	lease  *budget.Lease
+	length int64 // -1 if unknown
+	max    int64
+	buf    []byte
+}
+
+// read fills buf with all there is; before each read it calls wait.
+func (b *body) read(wait func()) error {
+	if b.length > 0 && !b.lease.Resize(b.length) {
+		return errNoMemory()
+	}
+	for int64(len(b.buf)) != b.length {
+		if len(b.buf) == cap(b.buf) {
+			if err := b.grow(); err != nil {
+				return err
+			}
+		}
+		wait()
+		n, err := b.from.Read(b.buf[len(b.buf):cap(b.buf)])
+		b.buf = b.buf[:len(b.buf)+n]
+		if int64(len(b.buf)) > b.max {
+			return errTooLong
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grow makes room for more: all of a known length once its beginning is there,
+// else twice as much as there was, one byte over the limit at most.
+func (b *body) grow() error {
+	var size int64
+	switch have := int64(cap(b.buf)); {
+	case b.length < 0:
+		size = min(max(2*have, firstGuess), b.max+1)
+		if !b.lease.Resize(size) {
+			return errNoMemory()
+		}
+	case have == 0:
+		size = min(b.length, firstBuffer)
+	default:
+		size = b.length
+	}
+	buf := make([]byte, len(b.buf), size)
+	copy(buf, b.buf)
+	b.buf = buf
+	return nil
+}
+
+const noMemory = "the gateway holds as many bytes of requests and replies as it may"
+
+func errNoMemory() error {
+	return &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonMemory, Detail: noMemory}
+}
+
+// bodyError tells apart the ways in which a body ends before its end.
+func bodyError(r *http.Request, err error) error {
+	var known *mdp.Error
+	var network net.Error
+	switch {
+	case errors.As(err, &known):
+		return err
+	case errors.As(err, &network) && network.Timeout():
+		return &mdp.Error{Kind: mdp.BodyTimeout, Err: err}
+	case network != nil, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled), r.ProtoMajor > 1, r.Context().Err() != nil:
+		return &mdp.Error{Kind: mdp.Canceled, Err: err}
+	}
+	// What is left over HTTP/1.1 is chunks that are none.
+	return &mdp.Error{Kind: mdp.BadRequest, Detail: "the body is not encoded as Transfer-Encoding says", Err: err}
+}

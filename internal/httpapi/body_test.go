@@ -1,0 +1,281 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"mdpgateway/internal/budget"
+	"mdpgateway/internal/mdp"
+)
+
+const head = "POST /services/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n"
+
+// never is a Caller that must not be asked.
+func never(t *testing.T) caller {
+	return func(context.Context, mdp.Call) (mdp.Reply, error) {
+		t.Error("a call was sent")
+		return mdp.Reply{}, nil
+	}
+}
+
+func TestBodiesOfAllSizesComeThroughWholeAndAreGivenBack(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24)})
+	bytesOf := budget.New(64 << 20)
+	g := serve(t, Config{Budget: bytesOf})
+	for _, size := range []int{0, 1, firstGuess - 1, firstGuess, firstGuess + 1, firstBuffer - 1, firstBuffer, firstBuffer + 1, 3<<20 + 7} {
+		body := make([]byte, size)
+		random.Read(body)
+		for _, c := range []*http.Client{g.http, g.h2c} {
+			for _, from := range []io.Reader{bytes.NewReader(body), io.MultiReader(bytes.NewReader(body))} { // of a known and of an unknown length
+				if a := g.do(c, "POST", "/services/echo", from); a.StatusCode != 200 || !bytes.Equal(a.body, body) {
+					t.Errorf("%d bytes came back as %d bytes with status %d", size, len(a.body), a.StatusCode)
+				}
+			}
+		}
+	}
+	g.stop()
+	if held := bytesOf.Bytes(); held != 0 {
+		t.Errorf("%d bytes are held after all calls, want 0", held)
+	}
+}
+
+func TestABodyOverTheLimitIsRefused(t *testing.T) {
+	g := serve(t, Config{MaxBody: 1000, Caller: never(t)})
+	for _, c := range []*http.Client{g.http, g.h2c} {
+		for name, from := range map[string]io.Reader{
+			"known": strings.NewReader(strings.Repeat("x", 1001)), "unknown": io.MultiReader(strings.NewReader(strings.Repeat("x", 1001))),
+		} {
+			p := g.do(c, "POST", "/services/echo", from).wantProblem(t, mdp.BodyTooLarge)
+			if !strings.Contains(p["detail"].(string), "want at most 1000") {
+				t.Errorf("a body of %s length: detail is %q", name, p["detail"])
+			}
+		}
+	}
+}
+
+func TestABodyOfTheLimitIsTaken(t *testing.T) {
+	g := serve(t, Config{MaxBody: 1000})
+	body := strings.Repeat("x", 1000)
+	g.do(g.http, "POST", "/services/echo", strings.NewReader(body)).wantBody(t, 200, body)
+	g.do(g.http, "POST", "/services/echo", io.MultiReader(strings.NewReader(body))).wantBody(t, 200, body)
+}
+
+// A caller who asks for leave to send, or has sent nothing, gets the answer at
+// once: net.Pipe would block for ever on a byte that is not read.
+func TestADeclaredLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  Config
+		want mdp.Kind
+	}{
+		"too large": {Config{}, mdp.BodyTooLarge},
+		"no memory": {Config{MaxBody: 1 << 40, Budget: budget.New(1000)}, mdp.Busy},
+	} {
+		for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+			t.Run(name+" "+expect, func(t *testing.T) {
+				c.cfg.Caller = never(t)
+				onVirtualTime(t, c.cfg, func(t *testing.T, g *gateway, raw *rawConn) {
+					start := time.Now()
+					raw.send(head + "Content-Length: 1073741824\r\n" + expect + "\r\n")
+					a := raw.answer() // not 100
+					a.wantProblem(t, c.want)
+					raw.wantClosed()
+					if took := time.Since(start); took > time.Second {
+						t.Errorf("the refusal took %v, want it at once", took)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestWhoAsksForLeaveToSendGetsItAlsoAfterALongPause(t *testing.T) {
+	onVirtualTime(t, Config{BodyIdleTimeout: time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+		for range 2 {
+			raw.send(head + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+			if a := raw.answer(); a.StatusCode != 100 {
+				t.Fatalf("the first answer is %d, want 100", a.StatusCode)
+			}
+			raw.send("ok")
+			raw.answer().wantBody(t, 200, "ok")
+			<-time.After(5 * time.Second) // the write deadline of this answer passes
+		}
+	})
+}
+
+func TestOnlyAnIdleBodyTimesOut(t *testing.T) {
+	onVirtualTime(t, Config{BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send(head + "Content-Length: 4\r\n\r\n")
+		for range 4 { // slow in all, never idle for long
+			<-time.After(29 * time.Second)
+			raw.send("x")
+		}
+		raw.answer().wantBody(t, 200, "xxxx")
+
+		start := time.Now()
+		raw.send(head + "Content-Length: 4\r\n\r\nxxx")
+		p := raw.answer().wantProblem(t, mdp.BodyTimeout)
+		if took := time.Since(start); took != 30*time.Second || p["executed"] != "no" {
+			t.Errorf("the idle body was refused after %v with executed %v, want 30s and no", took, p["executed"])
+		}
+		raw.wantClosed()
+	})
+}
+
+func TestACallMayTakeLongerThanItsBody(t *testing.T) {
+	slow := caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		select {
+		case <-time.After(4 * time.Minute):
+			return echo(ctx, call)
+		case <-ctx.Done():
+			return mdp.Reply{}, &mdp.Error{Kind: mdp.Canceled, Err: context.Cause(ctx)}
+		}
+	})
+	onVirtualTime(t, Config{Caller: slow}, func(t *testing.T, g *gateway, raw *rawConn) {
+		for range 2 {
+			raw.send(head + "Content-Length: 2\r\n\r\nok")
+			raw.answer().wantBody(t, 200, "ok")
+			g.do(g.h2c, "POST", "/services/echo", strings.NewReader("h2")).wantBody(t, 200, "h2")
+		}
+	})
+}
+
+func TestAReaderWhoStandsStillIsGivenUp(t *testing.T) {
+	bytesOf := budget.New(100 << 20)
+	large := caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
+		return mdp.Reply{Frames: [][]byte{make([]byte, 8<<20)}}, nil
+	})
+	onVirtualTime(t, Config{Caller: large, Budget: bytesOf, BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send(head + "Content-Length: 2\r\n\r\nok")
+		for range 10 { // slow in all, and never still for as long as a part of the answer may take
+			<-time.After(29 * time.Second)
+			if _, err := io.CopyN(io.Discard, raw.r, 2*writeChunk); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if held := bytesOf.Bytes(); held != 8<<20 {
+			t.Errorf("%d bytes are held while the reply is written, want its %d", held, 8<<20)
+		}
+		start := time.Now()
+		if got := <-g.seen.done; !strings.HasPrefix(got, "/services/{name} POST") {
+			t.Errorf("the observer was told %q", got)
+		}
+		if took := time.Since(start); took > 30*time.Second {
+			t.Errorf("the reader was given up after %v, want 30s", took)
+		}
+		g.stop()
+		f := g.logs.FilterMessage("request").All()[0].ContextMap()
+		if f["code"] != "canceled" || bytesOf.Bytes() != 0 {
+			t.Errorf("the log line is %v with %d bytes held, want canceled and none", f, bytesOf.Bytes())
+		}
+	})
+}
+
+func TestABodyThatBreaksOffOrIsMalformedSendsNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want string
+	}{
+		"breaks off":           {"Content-Length: 10\r\n\r\nxxx", "canceled"},
+		"breaks off in chunks": {"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", "canceled"},
+		"bad chunk":            {"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n", "bad_request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onVirtualTime(t, Config{Caller: never(t)}, func(t *testing.T, g *gateway, raw *rawConn) {
+				raw.send(head + c.text)
+				if c.want == "canceled" {
+					raw.Close()
+				} else {
+					raw.answer().wantProblem(t, mdp.BadRequest)
+				}
+				<-g.seen.done
+				g.stop()
+				if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != c.want {
+					t.Errorf("the log line is %v, want code %s", f, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestBodiesThatDoNotFitInMemoryAreRefusedAtOnceAndOnlyThey(t *testing.T) {
+	began, finish := make(chan struct{}), make(chan struct{})
+	bytesOf := budget.New(10_000)
+	onVirtualTime(t, Config{Budget: bytesOf, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		if len(call.Frames[0]) == 6000 {
+			began <- struct{}{}
+			<-finish
+		}
+		return echo(ctx, call)
+	})}, func(t *testing.T, g *gateway, raw *rawConn) {
+		began, finish = make(chan struct{}), make(chan struct{})
+		raw.send(head + "Content-Length: 6000\r\n\r\n" + strings.Repeat("x", 6000))
+		<-began
+		for _, from := range []io.Reader{strings.NewReader(strings.Repeat("x", 5000)), io.MultiReader(strings.NewReader(strings.Repeat("x", 5000)))} {
+			p := g.do(g.http, "POST", "/services/echo", from).wantProblem(t, mdp.Busy)
+			if p["reason"] != "memory" || p["retryable"] != true || p["executed"] != "no" {
+				t.Errorf("the problem is %v, want reason memory, not executed, retryable", p)
+			}
+		}
+		g.do(g.http, "POST", "/services/echo", strings.NewReader(strings.Repeat("x", 4000))).wantBody(t, 200, strings.Repeat("x", 4000))
+		close(finish)
+		raw.answer().wantBody(t, 200, strings.Repeat("x", 6000))
+		synctest.Wait()
+		if held := bytesOf.Bytes(); held != 0 {
+			t.Errorf("%d bytes are held after all calls, want 0", held)
+		}
+	})
+}
+
+func TestAReplyThatDoesNotFitInMemoryIsNotCalledUnsent(t *testing.T) {
+	g := serve(t, Config{Budget: budget.New(100), Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
+		return mdp.Reply{Frames: [][]byte{make([]byte, 50)}, Partials: [][][]byte{{make([]byte, 30)}, {make([]byte, 21)}}}, nil
+	})})
+	p := g.post("/services/echo", "x").wantProblem(t, mdp.ReplyTooLarge)
+	if p["reason"] != "memory" || p["executed"] != "maybe" {
+		t.Errorf("the problem is %v, want reason memory and executed maybe", p)
+	}
+}
+
+func TestTheBufferGrowsWithWhatHasComeNotWithWhatIsDeclared(t *testing.T) {
+	lease := budget.New(1 << 40).Lease()
+	in := body{from: iotest.ErrReader(io.ErrUnexpectedEOF), lease: &lease, length: 1 << 30, max: 1 << 40}
+	waits := 0
+	if err := in.read(func() { waits++ }); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	if cap(in.buf) > firstBuffer || waits != 1 {
+		t.Errorf("%d bytes were allocated for a body that declares %d and sends nothing, with %d waits, want at most %d and 1", cap(in.buf), in.length, waits, firstBuffer)
+	}
+}
+
+func BenchmarkReadBody(b *testing.B) {
+	for _, size := range []int{64, 64 << 10, 1 << 20, 8 << 20} {
+		for name, known := range map[string]int64{"declared": int64(size), "chunked": -1} {
+			b.Run(fmt.Sprintf("length=%s/size=%d", name, size), func(b *testing.B) {
+				from, all := bytes.NewReader(nil), make([]byte, size)
+				lease := budget.New(1 << 40).Lease()
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				for b.Loop() {
+					from.Reset(all)
+					in := body{from: from, lease: &lease, length: known, max: 1 << 30}
+					if err := in.read(func() {}); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

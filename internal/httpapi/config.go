@@ -1,0 +1,127 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/budget"
+	"mdpgateway/internal/mdp"
+)
+
+// A Caller calls services. It is used by many goroutines at once.
+type Caller interface {
+	// Call sends a request and waits for its reply, no longer than Limit says
+	// and than ctx lives. Errors are *mdp.Error. The reply's Timing is set also
+	// with an error. It does not keep the frames of the call once it returned.
+	Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
+
+	// Limit returns how long the call may take: its Timeout, or the default,
+	// cut to the maxima that hold for its service.
+	Limit(call mdp.Call) time.Duration
+
+	// Form returns the Content-Type of a service's raw replies and the encoding
+	// of its frames within JSON (auto, text, json, base64); both are empty if
+	// nothing is configured.
+	Form(service string) (contentType, encoding string)
+}
+
+// Health says how the brokers are.
+type Health interface {
+	// Ready reports whether calls can be taken: a broker has been reached, be
+	// it lost since. Degraded names the brokers that can't be reached now.
+	Ready() (ready bool, degraded []string)
+}
+
+// An Observer is told of every request, twice. The route is a pattern of routes
+// or "unmatched", the method a standard one or "other", so that both make bounded
+// labels. Its methods must not block.
+type Observer interface {
+	Started(route, method string)
+	Done(route, method string, code int, took time.Duration)
+}
+
+// Version is what GET /version tells.
+type Version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Go       string `json:"goversion"`
+	ZMQ      string `json:"zmqversion"`
+}
+
+// Config is what an API is made of.
+type Config struct {
+	Caller   Caller         // required
+	Health   Health         // required
+	Observer Observer       // default: nobody is told
+	Metrics  http.Handler   // GET /metrics; default: there is no such route
+	Log      *zap.Logger    // default: no log
+	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of 512 MiB
+	Version  Version
+
+	MaxBody         int64         // bytes of one body; default 64 MiB
+	MaxHeader       int           // bytes of one request's line and headers; default 64 KiB
+	HeaderTimeout   time.Duration // for all headers of a request to arrive; default 10 s
+	BodyIdleTimeout time.Duration // for the next bytes of a body to arrive, or of an answer to be taken; default 30 s
+	IdleTimeout     time.Duration // for the next request on a connection; default 650 s, above the usual balancers' 60 to 600 s
+	SlowLog         time.Duration // requests that took longer are logged at Warn; default 5 s
+
+	AllowedHosts []string // names that Host may have, without port; default: any
+	Origins      []string // foreign origins whose pages may post: "https://lab.example", or "*" for any; default: none
+}
+
+func (c Config) withDefaults() Config {
+	if c.Observer == nil {
+		c.Observer = nobody{}
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
+	}
+	if c.Budget == nil {
+		c.Budget = budget.New(512 << 20)
+	}
+	orElse(&c.MaxBody, 64<<20)
+	orElse(&c.MaxHeader, 64<<10)
+	orElse(&c.HeaderTimeout, 10*time.Second)
+	orElse(&c.BodyIdleTimeout, 30*time.Second)
+	orElse(&c.IdleTimeout, 650*time.Second)
+	orElse(&c.SlowLog, 5*time.Second)
+	return c
+}
+
+func orElse[T comparable](field *T, value T) {
+	if *field == *new(T) {
+		*field = value
+	}
+}
+
+func (c Config) validate() error {
+	if c.Caller == nil {
+		return errors.New("caller is nil, want one")
+	}
+	if c.Health == nil {
+		return errors.New("health is nil, want one")
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"max body", c.MaxBody}, {"max header", int64(c.MaxHeader)}, {"header timeout", int64(c.HeaderTimeout)},
+		{"body idle timeout", int64(c.BodyIdleTimeout)}, {"idle timeout", int64(c.IdleTimeout)}, {"slow log", int64(c.SlowLog)},
+	} {
+		if f.value < 1 {
+			return fmt.Errorf("%s is %d, want at least 1", f.name, f.value)
+		}
+	}
+	return nil
+}
+
+// nobody is an Observer that does nothing.
+type nobody struct{}
+
+func (nobody) Started(string, string)                  {}
+func (nobody) Done(string, string, int, time.Duration) {}

@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"mdpgateway/api"
+	"mdpgateway/internal/mdp"
+)
+
+// livez answers GET /livez: the process is there and serves.
+func (a *API) livez(w *response, _ *http.Request) error {
+	return sendJSON(w, struct {
+		Live bool `json:"live"`
+	}{true})
+}
+
+// readyz answers GET /readyz: calls may be sent here. Once ready it stays so
+// until the shutdown: if a lost broker made all replicas unready at once, there
+// would be nobody left to say so.
+func (a *API) readyz(w *response, _ *http.Request) error {
+	if a.notReady.Load() {
+		return &mdp.Error{Kind: mdp.Draining}
+	}
+	ready, degraded := a.cfg.Health.Ready()
+	if !ready {
+		return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: "no broker has been reached yet"}
+	}
+	return sendJSON(w, struct {
+		Ready    bool     `json:"ready"`
+		Degraded []string `json:"degraded,omitempty"` // brokers that can't be reached now
+	}{true, degraded})
+}
+
+// version answers GET /version.
+func (a *API) version(w *response, _ *http.Request) error { return sendJSON(w, a.cfg.Version) }
+
+// openAPI answers GET /openapi.yaml.
+func openAPI(w *response, _ *http.Request) error {
+	w.send(http.StatusOK, "application/yaml", api.OpenAPI)
+	return nil
+}
+
+func sendJSON(w *response, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.send(http.StatusOK, "application/json", append(b, '\n'))
+	return nil
+}

@@ -1,0 +1,216 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"mdpgateway/internal/mdp"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// A caller is a Caller that is one function.
+type caller func(ctx context.Context, call mdp.Call) (mdp.Reply, error)
+
+func (c caller) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error) { return c(ctx, call) }
+func (caller) Limit(call mdp.Call) time.Duration                            { return min(call.Timeout, 5*time.Minute) }
+func (caller) Form(string) (string, string)                                 { return "", "" }
+
+func echo(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	return mdp.Reply{Frames: call.Frames, Timing: mdp.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil
+}
+
+func failing(err *mdp.Error) caller {
+	return func(context.Context, mdp.Call) (mdp.Reply, error) { return mdp.Reply{}, err }
+}
+
+// health is a Health that says always the same.
+type health struct {
+	ready    bool
+	degraded []string
+}
+
+func (h health) Ready() (bool, []string) { return h.ready, h.degraded }
+
+// seen is an Observer that keeps what it was told; done also counts the requests
+// that ended.
+type seen struct {
+	done chan string
+	mu   sync.Mutex
+	open int
+}
+
+func (s *seen) Started(string, string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open++
+}
+
+func (s *seen) Done(route, method string, code int, _ time.Duration) {
+	s.mu.Lock()
+	s.open--
+	s.mu.Unlock()
+	s.done <- strings.Join([]string{route, method, http.StatusText(code)}, " ")
+}
+
+// A gateway is an API that is served.
+type gateway struct {
+	*API
+	t    *testing.T
+	srv  *http.Server
+	ln   net.Listener
+	logs *observer.ObservedLogs
+	seen *seen
+	http *http.Client // over HTTP/1.1
+	h2c  *http.Client // over unencrypted HTTP/2
+	stop func()       // waits for all requests to have ended; the test's end calls it too
+}
+
+// serve starts a gateway on a port of its own.
+func serve(t *testing.T, cfg Config) *gateway {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, ln, new(net.Dialer).DialContext, cfg)
+}
+
+func serveOn(t *testing.T, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error), cfg Config) *gateway {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	g := &gateway{t: t, ln: ln, logs: logs, seen: &seen{done: make(chan string, 1000)}}
+	if cfg.Caller == nil {
+		cfg.Caller = caller(echo)
+	}
+	if cfg.Health == nil {
+		cfg.Health = health{ready: true}
+	}
+	cfg.Log, cfg.Observer = zap.New(core), g.seen
+	var err error
+	if g.API, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	g.srv = g.Server()
+	g.http, g.h2c = client(false, dial), client(true, dial)
+	served := make(chan error, 1)
+	go func() { served <- g.srv.Serve(ln) }()
+	g.stop = sync.OnceFunc(func() {
+		g.http.CloseIdleConnections()
+		g.h2c.CloseIdleConnections()
+		if err := g.srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(g.stop)
+	return g
+}
+
+func client(h2c bool, dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
+	var protocols http.Protocols
+	protocols.SetHTTP1(!h2c)
+	protocols.SetUnencryptedHTTP2(h2c)
+	return &http.Client{Transport: &http.Transport{Protocols: &protocols, DialContext: dial, DisableCompression: true}}
+}
+
+func (g *gateway) url(path string) string { return "http://" + g.ln.Addr().String() + path }
+
+// An answer is a response that was read to its end.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// do sends a request over c with headers given as "Name: value". It may be used
+// off the test's goroutine: without an answer the test fails and goes on with an
+// empty one.
+func (g *gateway) do(c *http.Client, method, path string, body io.Reader, headers ...string) answer {
+	g.t.Helper()
+	a, err := g.try(c, method, path, body, headers...)
+	if err != nil {
+		g.t.Errorf("%s %s: %v", method, path, err)
+	}
+	return a
+}
+
+func (g *gateway) try(c *http.Client, method, path string, body io.Reader, headers ...string) (answer, error) {
+	none := answer{Response: &http.Response{}}
+	r, err := http.NewRequest(method, g.url(path), body)
+	if err != nil {
+		return none, err
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			r.Host = value
+			continue
+		}
+		r.Header.Set(name, value)
+	}
+	resp, err := c.Do(r)
+	if err != nil {
+		return none, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	return answer{resp, b}, err
+}
+
+func (g *gateway) get(path string, headers ...string) answer {
+	g.t.Helper()
+	return g.do(g.http, http.MethodGet, path, nil, headers...)
+}
+
+// post posts a raw body.
+func (g *gateway) post(path, body string, headers ...string) answer {
+	g.t.Helper()
+	return g.do(g.http, http.MethodPost, path, strings.NewReader(body), append([]string{"Content-Type: application/octet-stream"}, headers...)...)
+}
+
+// wantProblem fails the test unless the answer is the problem of that code, and
+// returns it.
+func (a answer) wantProblem(t *testing.T, code mdp.Kind) map[string]any {
+	t.Helper()
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Fatalf("the answer is %d with Content-Type %q and body %q, want the problem %s", a.StatusCode, got, a.body, code)
+	}
+	var p map[string]any
+	if err := json.Unmarshal(a.body, &p); err != nil {
+		t.Fatalf("%v in %q", err, a.body)
+	}
+	if p["code"] != string(code) || a.StatusCode != problems[code].status || p["status"] != float64(a.StatusCode) {
+		t.Fatalf("the answer is %d with the problem %v, want %d %s", a.StatusCode, p, problems[code].status, code)
+	}
+	return p
+}
+
+func (a answer) wantBody(t *testing.T, status int, body string) {
+	t.Helper()
+	if a.StatusCode != status || string(a.body) != body {
+		t.Fatalf("the answer is %d %q, want %d %q", a.StatusCode, a.body, status, body)
+	}
+}
+
+// wantHeader fails the test unless the answer's header has that value; "" is
+// none.
+func (a answer) wantHeader(t *testing.T, name, want string) {
+	t.Helper()
+	if got := a.Header.Get(name); got != want {
+		t.Errorf("the header %s is %q, want %q", name, got, want)
+	}
+}

@@ -1,0 +1,150 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/http"
+	"strings"
+
+	"mdpgateway/internal/httpapi/codec"
+	"mdpgateway/internal/mdp"
+)
+
+// A problemType is what all problems of one code share.
+type problemType struct {
+	status int
+	title  string
+	retry  bool   // the same request may succeed later, if it did not run
+	about  string // for the page, and the detail where an error has none
+}
+
+// problems is the one table from an error's kind to what HTTP callers see of it.
+// 4xx and 503 promise that nothing was sent; 502 and 504 mean that the request
+// ran or may have, so that any proxy may retry a 503.
+var problems = map[mdp.Kind]problemType{
+	mdp.BadRequest:        {400, "Malformed request", false, "The body, the service name or a parameter is malformed; errors says where."},
+	mdp.Forbidden:         {403, "Forbidden", false, "Callers may not use this service."},
+	mdp.OriginRefused:     {403, "Origin refused", false, "The request comes from a page of a foreign origin, or names a host that the gateway does not answer to."},
+	mdp.NotFound:          {404, "No such route", false, "The gateway has no such route."},
+	mdp.ServiceNotFound:   {404, "No such service", false, "No worker offers a service of this name."},
+	mdp.MethodNotAllowed:  {405, "Method not allowed", false, "The route does not take this method; Allow names those that it takes."},
+	mdp.NotAcceptable:     {406, "Not acceptable", false, "The reply can't be given in any form that Accept names; if there was one, frames holds it."},
+	mdp.BodyTimeout:       {408, "Body timed out", false, "The next bytes of the body did not arrive in time."},
+	mdp.BodyTooLarge:      {413, "Body too large", false, "The body is larger than the gateway takes."},
+	mdp.UnsupportedMedia:  {415, "Unsupported media type", false, "The gateway does not read bodies of this type or encoding; Accept-Post names those that it reads."},
+	mdp.InvalidVars:       {422, "Invalid vars", false, "The flowgraph vars can't be sent to this service; errors says why."},
+	mdp.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
+	mdp.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
+	mdp.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},
+	mdp.WorkerError:       {502, "Worker error", false, "The worker replied that it failed; frames holds its reply."},
+	mdp.BadReply:          {502, "Bad reply", false, "What the broker sent is no reply to this request."},
+	mdp.ReplyTooLarge:     {502, "Reply too large", false, "The reply is larger than the gateway holds."},
+	mdp.BrokerLost:        {502, "Broker lost", false, "The connection to the broker broke while the request was there. It may have run."},
+	mdp.Interrupted:       {502, "Interrupted", false, "The gateway shut down while the request was at the broker. It may have run."},
+	mdp.Busy:              {503, "Busy", true, "The gateway is at one of its limits; reason says which. Nothing was sent."},
+	mdp.BrokerUnavailable: {503, "Broker unavailable", true, "The gateway has no connection to a broker. Nothing was sent."},
+	mdp.NoWorkers:         {503, "No workers", true, "The service is known but has no worker now. Nothing was sent."},
+	mdp.Draining:          {503, "Draining", true, "The gateway is shutting down and takes no more calls. Nothing was sent."},
+	mdp.Timeout:           {504, "Timeout", false, "The request was sent, and no reply came in time. It may have run, or still run; limit_by names what set the time."},
+}
+
+// A problem is an error as callers see it: problem details (RFC 9457) and what
+// the gateway adds to them. The cause is not in it: it may name addresses.
+type problem struct {
+	Type      string          `json:"type"`
+	Title     string          `json:"title"`
+	Status    int             `json:"status"`
+	Detail    string          `json:"detail"`
+	Code      mdp.Kind        `json:"code"`
+	RequestID string          `json:"request_id"`
+	Service   string          `json:"service,omitempty"`
+	Executed  mdp.Executed    `json:"executed"`
+	Retryable bool            `json:"retryable"`
+	Reason    string          `json:"reason,omitempty"`
+	Errors    []mdp.Fault     `json:"errors,omitempty"`
+	Frames    json.RawMessage `json:"frames,omitempty"`
+	*overdue
+}
+
+// overdue is what a timeout adds.
+type overdue struct {
+	Stage   string `json:"stage"`
+	Limit   int64  `json:"limit_ms"`
+	LimitBy string `json:"limit_by"`
+	Elapsed int64  `json:"elapsed_ms"`
+	LastOK  *int64 `json:"service_last_ok_ms,omitempty"` // none if it never replied
+	MMI     string `json:"mmi,omitempty"`
+}
+
+// newProblem describes e, which service's call met unless e names another.
+func newProblem(e *mdp.Error, requestID, service string) problem {
+	t, known := problems[e.Kind]
+	if !known {
+		e = &mdp.Error{Kind: mdp.Internal, Sent: true}
+		t = problems[mdp.Internal]
+	}
+	p := problem{
+		Type: "/problems#" + string(e.Kind), Title: t.title, Status: t.status,
+		Detail: e.Detail, Code: e.Kind, RequestID: requestID, Service: service,
+		Executed: e.Executed(), Reason: e.Reason, Errors: e.Faults,
+	}
+	p.Retryable = t.retry && p.Executed == mdp.No
+	if p.Detail == "" {
+		p.Detail = t.about
+	}
+	if e.Service != "" {
+		p.Service = e.Service
+	}
+	if e.Frames != nil {
+		p.Frames = codec.AppendFrames(nil, e.Frames, "")
+	}
+	if e.Timeout != nil {
+		p.overdue = newOverdue(e.Timeout)
+	}
+	return p
+}
+
+func newOverdue(t *mdp.TimeoutDetail) *overdue {
+	o := &overdue{
+		Stage: t.Stage, Limit: t.Limit.Milliseconds(), LimitBy: t.LimitBy,
+		Elapsed: t.Elapsed.Milliseconds(), MMI: t.MMI,
+	}
+	if t.LastOK >= 0 {
+		ms := t.LastOK.Milliseconds()
+		o.LastOK = &ms
+	}
+	return o
+}
+
+// encode returns the problem as JSON. All of its parts can be encoded, so that
+// only a bug makes it fail, and that one answers without body.
+func (p problem) encode() []byte {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// problemsPage is the page that the types of problems point to: one anchor per
+// code, of the same table as the problems.
+func problemsPage() []byte {
+	var b strings.Builder
+	b.WriteString("<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Problems</title>\n<h1>Problems</h1>\n" +
+		"<p>Errors are <code>application/problem+json</code> (RFC 9457). 4xx but 499, and 503, mean that nothing was sent " +
+		"(but 406 after a reply); 502 and 504 that the request ran or may have.</p>\n<dl>\n")
+	for _, kind := range mdp.Kinds() {
+		t := problems[kind]
+		fmt.Fprintf(&b, "<dt id=\"%s\"><code>%[1]s</code>: %d, %s</dt>\n<dd>%s</dd>\n",
+			html.EscapeString(string(kind)), t.status, html.EscapeString(t.title), html.EscapeString(t.about))
+	}
+	b.WriteString("</dl>\n</html>\n")
+	return []byte(b.String())
+}
+
+// problems answers GET /problems.
+func (a *API) problems(w *response, _ *http.Request) error {
+	w.send(http.StatusOK, "text/html; charset=utf-8", a.page)
+	return nil
+}

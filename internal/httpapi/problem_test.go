@@ -1,0 +1,70 @@
+package httpapi
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+// A kind that is not in the table would be answered as a bug of the gateway.
+func TestEveryKindHasItsProblem(t *testing.T) {
+	titles := make(map[string]mdp.Kind)
+	for _, kind := range mdp.Kinds() {
+		p, ok := problems[kind]
+		if !ok {
+			t.Errorf("%s is not in the table", kind)
+			continue
+		}
+		if p.status < 400 || p.title == "" || !strings.HasSuffix(p.about, ".") {
+			t.Errorf("%s is %+v in the table, want a status, a title and a sentence", kind, p)
+		}
+		if other, taken := titles[p.title]; taken {
+			t.Errorf("%s and %s have the title %q", kind, other, p.title)
+		}
+		titles[p.title] = kind
+	}
+	if len(problems) != len(mdp.Kinds()) {
+		t.Errorf("the table has %d kinds, mdp has %d", len(problems), len(mdp.Kinds()))
+	}
+}
+
+// The promise that lets a proxy retry: what may have run is never a 4xx or 503,
+// what did not run never a 502 or 504.
+func TestTheStatusSaysWhetherTheRequestMayHaveRun(t *testing.T) {
+	for _, kind := range mdp.Kinds() {
+		p := newProblem(&mdp.Error{Kind: kind}, "id", "echo")
+		ran := p.Status == 502 || p.Status == 504
+		if ran == (p.Executed == mdp.No) {
+			t.Errorf("%s is %d with executed %s", kind, p.Status, p.Executed)
+		}
+		if p.Retryable && (p.Executed != mdp.No || p.Status != 503) {
+			t.Errorf("%s is retryable with status %d and executed %s", kind, p.Status, p.Executed)
+		}
+		if p.Retryable != (p.Status == 503) {
+			t.Errorf("%s has status %d and retryable %v, want every 503 retryable", kind, p.Status, p.Retryable)
+		}
+	}
+}
+
+func TestAKindThatNobodyKnowsIsABug(t *testing.T) {
+	p := newProblem(&mdp.Error{Kind: "surprise", Detail: "tcp://10.0.0.1"}, "id", "echo")
+	if p.Status != 500 || p.Code != mdp.Internal || strings.Contains(string(p.encode()), "10.0.0.1") {
+		t.Errorf("the problem is %s, want internal without the detail", p.encode())
+	}
+}
+
+func TestTheProblemsPageHasAnAnchorForEveryType(t *testing.T) {
+	g := serve(t, Config{})
+	a := g.get("/problems")
+	a.wantHeader(t, "Content-Type", "text/html; charset=utf-8")
+	for _, kind := range mdp.Kinds() {
+		typ := newProblem(&mdp.Error{Kind: kind}, "", "").Type
+		_, anchor, _ := strings.Cut(typ, "#")
+		want := fmt.Sprintf("<dt id=%q><code>%s</code>: %d, %s</dt>", anchor, kind, problems[kind].status, problems[kind].title)
+		if n := strings.Count(string(a.body), want); n != 1 || !strings.HasPrefix(typ, "/problems#") {
+			t.Errorf("the page has %d times %s for the type %s", n, want, typ)
+		}
+	}
+}

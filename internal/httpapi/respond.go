@@ -1,0 +1,63 @@
+package httpapi
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+
+	"mdpgateway/internal/httpapi/codec"
+	"mdpgateway/internal/mdp"
+)
+
+// A handler answers a request, or returns why it can't and leaves the answer to
+// fail. Headers that belong to the error only it can know, such as Allow, it
+// sets before.
+type handler func(w *response, r *http.Request) error
+
+// handle makes an http.HandlerFunc of h. It must be behind record.
+func (a *API) handle(h handler) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		w := rw.(*response)
+		if err := h(w, r); err != nil {
+			fail(w, err)
+		}
+	}
+}
+
+// guard makes a middleware of a check: requests that fail it go no further.
+func (a *API) guard(check func(r *http.Request) error) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return a.handle(func(w *response, r *http.Request) error {
+			if err := check(r); err != nil {
+				return err
+			}
+			next.ServeHTTP(w, r)
+			return nil
+		})
+	}
+}
+
+// fail is the one place where an error becomes an answer. A caller who left gets
+// none; one who already has a part of another answer sees it break off, since
+// an end in good order would pass it for the whole.
+func fail(w *response, err error) {
+	e := mdp.AsError(err)
+	w.err = e
+	if e.Kind == mdp.Canceled || w.status != 0 {
+		w.abort = true
+		return
+	}
+	p := newProblem(e, w.id, w.service)
+	h := w.Header()
+	switch e.Kind {
+	case mdp.UnsupportedMedia:
+		h.Set("Accept-Post", codec.AcceptPost)
+	case mdp.Draining:
+		h.Set("Connection", "close")
+	}
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		// At random, so that callers refused together do not return together.
+		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3)))
+	}
+	w.send(p.Status, "application/problem+json", p.encode())
+}

@@ -1,0 +1,126 @@
+package httpapi
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
+
+// writeChunk is how much of an answer has to be taken within one deadline, so
+// that a slow reader of a large reply may be slow but not stand still.
+const writeChunk = 256 << 10
+
+// A response is an answer in the making and what is known of its request. All
+// middleware behind record, and every handler, gets one as its ResponseWriter.
+// It belongs to the goroutine of the request.
+type response struct {
+	rw      http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration // for each part of the answer to be taken
+
+	// What the log line and the headers tell.
+	id      string
+	service string
+	timing  mdp.Timing
+	err     *mdp.Error
+	status  int   // 0 until the answer has begun
+	in, out int64 // bytes of the body, and of the answer's
+
+	unread bool // HTTP/1: some of the body may be still to come
+	armed  bool // the write deadline has just been set
+	abort  bool // the answer can't be given, or not to its end
+}
+
+func newResponse(rw http.ResponseWriter, r *http.Request, timeout time.Duration) *response {
+	return &response{
+		rw: rw, control: http.NewResponseController(rw), timeout: timeout,
+		unread: r.ProtoMajor == 1 && r.ContentLength != 0,
+	}
+}
+
+// Header returns the answer's headers.
+func (w *response) Header() http.Header { return w.rw.Header() }
+
+// Unwrap lets http.ResponseController find the connection.
+func (w *response) Unwrap() http.ResponseWriter { return w.rw }
+
+// WriteHeader begins the answer. If some of the body has not been read the
+// connection is closed after it: net/http would wait for up to 256 KiB of it
+// first, without a deadline.
+func (w *response) WriteHeader(status int) {
+	if w.status != 0 {
+		return
+	}
+	w.status = status
+	h := w.Header()
+	if w.unread {
+		h.Set("Connection", "close")
+	}
+	if w.timing.Queue > 0 || w.timing.Broker > 0 {
+		h["Server-Timing"] = []string{serverTiming(w.timing)}
+	}
+	w.arm()
+	w.rw.WriteHeader(status)
+}
+
+// Write writes p, with a deadline for each of its parts.
+func (w *response) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	written := 0
+	for {
+		if !w.armed {
+			w.arm()
+		}
+		w.armed = false
+		n, err := w.rw.Write(p[written:min(len(p), written+writeChunk)])
+		written += n
+		w.out += int64(n)
+		if err != nil || written == len(p) {
+			return written, err
+		}
+	}
+}
+
+// FlushError sends what was written. Afterwards there is no deadline: over HTTP/2
+// it would end the stream even while there is nothing to write.
+func (w *response) FlushError() error {
+	w.arm()
+	err := w.control.Flush()
+	w.armed = false
+	_ = w.control.SetWriteDeadline(time.Time{})
+	return err
+}
+
+// arm sets the deadline of the next write. A writer without deadlines, such as
+// a recorder in a test, is none that anybody waits for.
+func (w *response) arm() {
+	w.armed = true
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
+}
+
+// send answers with a whole body.
+func (w *response) send(status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if _, err := w.Write(body); err != nil {
+		w.abort = true
+	}
+}
+
+// serverTiming tells a browser's tools where the time went, in milliseconds.
+func serverTiming(t mdp.Timing) string {
+	b := make([]byte, 0, 48)
+	b = appendMillis(append(b, "queue;dur="...), t.Queue)
+	b = appendMillis(append(b, ", broker;dur="...), t.Broker)
+	return string(b)
+}
+
+func appendMillis(b []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(b, float64(d)/float64(time.Millisecond), 'f', 3, 64)
+}

@@ -1,0 +1,77 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"mdpgateway/internal/mdp"
+)
+
+// routes is every route, and the way of every request to its handler: the
+// middleware runs from top to bottom, each seeing what those above let pass. It
+// is chained behind the router, which is why it knows the route.
+func (a *API) routes() chi.Router {
+	mux := chi.NewRouter()
+	mux.Group(func(r chi.Router) {
+		r.Use(
+			a.record,                 // the request's log line and metrics, whatever becomes of it
+			identify,                 // its id
+			secure,                   // the headers that every answer has
+			a.allowTiming,            // who may read its Server-Timing
+			a.recoverPanic,           // a panic is an error like any other
+			a.guard(a.headersFit),    // 431
+			a.guard(a.hostAllowed),   // 403: DNS rebinding
+			a.guard(a.originAllowed), // 403: a foreign page's POST
+		)
+		r.NotFound(a.handle(notFound))
+		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
+
+		r.Post("/services/{name}", a.handle(a.call))
+
+		get(r, "/livez", a.handle(a.livez))
+		get(r, "/readyz", a.handle(a.readyz))
+		get(r, "/version", a.handle(a.version))
+		get(r, "/openapi.yaml", a.handle(openAPI))
+		get(r, "/problems", a.handle(a.problems))
+		if a.cfg.Metrics != nil {
+			get(r, "/metrics", a.cfg.Metrics.ServeHTTP)
+		}
+	})
+	return mux
+}
+
+// get adds a route for GET and for HEAD, whose body net/http leaves out.
+func get(r chi.Router, pattern string, h http.HandlerFunc) {
+	r.Get(pattern, h)
+	r.Head(pattern, h)
+}
+
+func notFound(_ *response, r *http.Request) error {
+	return &mdp.Error{Kind: mdp.NotFound, Detail: "there is no route " + r.URL.Path}
+}
+
+// methodNotAllowed answers with Allow, which chi leaves to whoever replaces its
+// own handler. chi also comes here for methods that it does not know, on any
+// path.
+func methodNotAllowed(routes chi.Routes) handler {
+	return func(w *response, r *http.Request) error {
+		path := r.URL.RawPath
+		if path == "" {
+			path = r.URL.Path
+		}
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			if routes.Match(chi.NewRouteContext(), method, path) {
+				allowed = append(allowed, method)
+			}
+		}
+		if allowed == nil {
+			return notFound(w, r)
+		}
+		allow := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", allow)
+		return &mdp.Error{Kind: mdp.MethodNotAllowed, Detail: "this route takes " + allow}
+	}
+}

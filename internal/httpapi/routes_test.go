@@ -1,0 +1,96 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"mdpgateway/api"
+	"mdpgateway/internal/mdp"
+)
+
+func TestTheWrongMethodIsToldTheRightOnes(t *testing.T) {
+	g := serve(t, Config{})
+	for _, c := range []struct{ method, path, allow string }{
+		{"GET", "/services/echo", "POST"},
+		{"OPTIONS", "/services/echo", "POST"},
+		{"DELETE", "/services/a%2Fb", "POST"},
+		{"POST", "/livez", "GET, HEAD"},
+		{"BREW", "/version", "GET, HEAD"},
+	} {
+		a := g.do(g.http, c.method, c.path, nil)
+		a.wantProblem(t, mdp.MethodNotAllowed)
+		a.wantHeader(t, "Allow", c.allow)
+	}
+}
+
+func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
+	g := serve(t, Config{})
+	for _, c := range []struct{ method, path string }{
+		{"GET", "/"}, {"POST", "/services"}, {"POST", "/services/"}, {"BREW", "/nothing"}, {"GET", "/livez/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"},
+	} {
+		g.do(g.http, c.method, c.path, nil).wantProblem(t, mdp.NotFound)
+	}
+}
+
+func TestHeadIsGetWithoutTheBody(t *testing.T) {
+	g := serve(t, Config{Metrics: http.NotFoundHandler()})
+	for _, path := range []string{"/livez", "/readyz", "/version", "/openapi.yaml", "/problems", "/metrics"} {
+		get, head := g.get(path), g.do(g.http, "HEAD", path, nil)
+		if len(get.body) == 0 || len(head.body) != 0 || head.StatusCode != get.StatusCode ||
+			head.ContentLength != int64(len(get.body)) || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {
+			t.Errorf("HEAD %s is %d with %v, GET is %d with %v", path, head.StatusCode, head.Header, get.StatusCode, get.Header)
+		}
+	}
+}
+
+func TestVersionMetricsAndTheContractAreServed(t *testing.T) {
+	g := serve(t, Config{
+		Version: Version{Version: "v1", Revision: "abc", Go: "go1", ZMQ: "4.3.4"},
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("up 1\n")) }),
+	})
+	g.get("/version").wantBody(t, 200, `{"version":"v1","revision":"abc","goversion":"go1","zmqversion":"4.3.4"}`+"\n")
+	g.get("/metrics").wantBody(t, 200, "up 1\n")
+	a := g.get("/openapi.yaml")
+	a.wantBody(t, 200, string(api.OpenAPI))
+	a.wantHeader(t, "Content-Type", "application/yaml")
+}
+
+func TestReadyzFollowsTheBrokers(t *testing.T) {
+	for _, c := range []struct {
+		health health
+		want   string
+	}{
+		{health{ready: true}, "{\"ready\":true}\n"},
+		{health{ready: true, degraded: []string{"hall1", "hall2"}}, "{\"ready\":true,\"degraded\":[\"hall1\",\"hall2\"]}\n"},
+	} {
+		serve(t, Config{Health: c.health}).get("/readyz").wantBody(t, 200, c.want)
+	}
+	g := serve(t, Config{Health: health{degraded: []string{"hall1"}}})
+	g.get("/readyz").wantProblem(t, mdp.BrokerUnavailable)
+	g.get("/livez").wantBody(t, 200, "{\"live\":true}\n")
+}
+
+func TestTheConfigurationIsChecked(t *testing.T) {
+	valid := Config{Caller: caller(echo), Health: health{}}
+	for want, change := range map[string]func(*Config){
+		"caller is nil, want one":                                    func(c *Config) { c.Caller = nil },
+		"health is nil, want one":                                    func(c *Config) { c.Health = nil },
+		"max body is -1, want at least 1":                            func(c *Config) { c.MaxBody = -1 },
+		"max header is -2, want at least 1":                          func(c *Config) { c.MaxHeader = -2 },
+		"header timeout is -3, want at least 1":                      func(c *Config) { c.HeaderTimeout = -3 },
+		"body idle timeout is -4, want at least 1":                   func(c *Config) { c.BodyIdleTimeout = -4 },
+		"idle timeout is -5, want at least 1":                        func(c *Config) { c.IdleTimeout = -5 },
+		"slow log is -6, want at least 1":                            func(c *Config) { c.SlowLog = -6 },
+		`origin is "lab.example", want one like https://lab.example`: func(c *Config) { c.Origins = []string{"lab.example"} },
+	} {
+		cfg := valid
+		change(&cfg)
+		if _, err := New(cfg); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("New says %v, want %s", err, want)
+		}
+	}
+	if _, err := New(valid); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,101 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
+
+// parts is a Caller whose replies come in parts, with pauses between them.
+func parts(pause time.Duration, err error, partials ...string) caller {
+	return func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		for _, p := range partials {
+			<-time.After(pause)
+			if err := call.Partial([][]byte{[]byte(p)}); err != nil {
+				return mdp.Reply{}, err
+			}
+		}
+		<-time.After(pause)
+		return mdp.Reply{Frames: [][]byte{[]byte("end")}}, err
+	}
+}
+
+func TestAStreamGivesThePartsAsTheyComeAndPingsBetweenThem(t *testing.T) {
+	cfg := Config{Caller: parts(40*time.Second, nil, "one", "two"), BodyIdleTimeout: 10 * time.Second}
+	onVirtualTime(t, cfg, func(t *testing.T, g *gateway, _ *rawConn) {
+		for _, c := range []*http.Client{g.http, g.h2c} {
+			start := time.Now()
+			a := g.do(c, "POST", "/services/echo", strings.NewReader("x"), "Accept: application/x-ndjson")
+			const ping = `{"event":"ping"}` + "\n"
+			a.wantBody(t, 200, ping+ping+
+				`{"event":"partial","seq":0,"frames":[{"data":"one","encoding":"text"}]}`+"\n"+ping+ping+ping+
+				`{"event":"partial","seq":1,"frames":[{"data":"two","encoding":"text"}]}`+"\n"+ping+ping+ping+
+				`{"event":"final","seq":2,"frames":[{"data":"end","encoding":"text"}]}`+"\n")
+			if took := time.Since(start); took != 2*time.Minute {
+				t.Errorf("the stream took %v, want 2m", took)
+			}
+		}
+	})
+}
+
+func TestAPartIsSentWhenItComes(t *testing.T) {
+	next := make(chan struct{})
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		err := call.Partial([][]byte{[]byte("one")})
+		<-next
+		return mdp.Reply{}, err
+	})})
+	r, err := http.NewRequest("POST", g.url("/services/echo"), strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "application/x-ndjson")
+	resp, err := g.http.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	line, err := bufio.NewReader(resp.Body).ReadString('\n') // hangs if it waits for the end
+	if err != nil || !strings.Contains(line, "one") {
+		t.Errorf("the first event is %q (%v)", line, err)
+	}
+	close(next)
+}
+
+func TestAnErrorBeforeTheFirstPartIsAnOrdinaryProblem(t *testing.T) {
+	failure := &mdp.Error{Kind: mdp.BrokerLost}
+	onVirtualTime(t, Config{Caller: parts(time.Second, failure)}, func(t *testing.T, g *gateway, _ *rawConn) {
+		g.post("/services/echo", "x", "Accept: text/event-stream").wantProblem(t, mdp.BrokerLost)
+	})
+}
+
+func TestAnErrorAfterTheFirstPartIsTheLastEvent(t *testing.T) {
+	failure := &mdp.Error{Kind: mdp.BrokerLost}
+	onVirtualTime(t, Config{Caller: parts(time.Second, failure, "one")}, func(t *testing.T, g *gateway, _ *rawConn) {
+		a := g.post("/services/echo", "x", "Accept: text/event-stream")
+		events := strings.Split(string(a.body), "\n\n")
+		if a.StatusCode != 200 || len(events) != 3 || !strings.HasPrefix(events[1], "event: problem\ndata: ") || !strings.Contains(events[1], `"code":"broker_lost"`) {
+			t.Errorf("the answer is %d %q, want a partial and a problem", a.StatusCode, a.body)
+		}
+		g.stop()
+		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "broker_lost" || f["status"] != int64(200) {
+			t.Errorf("the log line is %v, want status 200 and code broker_lost", f)
+		}
+	})
+}
+
+func TestAReaderWhoLeavesAStreamEndsItsCall(t *testing.T) {
+	onVirtualTime(t, Config{Caller: parts(time.Second, nil, strings.Repeat("x", 1000)), BodyIdleTimeout: 5 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send(head + "Accept: text/event-stream\r\nContent-Length: 1\r\n\r\nx")
+		<-g.seen.done // though nobody reads
+		g.stop()
+		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "canceled" {
+			t.Errorf("the log line is %v, want code canceled", f)
+		}
+	})
+}
