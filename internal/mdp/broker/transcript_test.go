@@ -1,0 +1,329 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// A transcript is a conversation with a state on virtual time. Its lines:
+//
+//	# comment
+//	config queue=2 service-queue=1 bytes=100 redispatch=1   before all others
+//	peer w1 mdp/0.2                a peer's dialect, if it is not mdp/0.1
+//	> w1 READY service=echo        a message to the broker
+//	> c1 REQUEST service=echo body=a|b
+//	> w1 FINAL client=c1 body=a    the reply to the request of c1 that w1 got last
+//	> w1 FINAL client=c1/1 body=a  the reply to the first request of c1
+//	> x1 RAW ''|MDPC01|echo        any frames
+//	< w1 REQUEST client=c1 body=a  a message from the broker: all must be listed, but HEARTBEAT
+//	< w1 RAW ''|MDPW01|\x04        the same, frame by frame
+//	+ 13s                          time passes
+//	! c1 gone                      sending to a peer fails: gone, slow; back
+//	= queued=1                     what the broker's statistics say
+//	= service=echo workers=1 busy=0 queued=0
+//	= dropped=expired count=1
+//	heartbeats                     from here on HEARTBEATs must be listed too
+type transcript struct {
+	t          *testing.T
+	line       int
+	state      *state
+	now        time.Time
+	dialects   map[string]mdp.Dialect
+	broken     map[string]error
+	numbers    map[uint64]string   // whose request has this number
+	requests   map[string][]uint64 // the numbers of each client's requests
+	given      map[string]uint64   // "worker client": the number of the last request
+	out        [][][]byte
+	heartbeats bool
+}
+
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d transcripts, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			runTranscript(t, string(text))
+		})
+	}
+}
+
+func runTranscript(t *testing.T, text string) {
+	tr := &transcript{
+		t: t, now: time.Unix(0, 0), dialects: map[string]mdp.Dialect{}, broken: map[string]error{},
+		numbers: map[uint64]string{}, requests: map[string][]uint64{}, given: map[string]uint64{},
+	}
+	tr.start(Config{})
+	for i, line := range strings.Split(text, "\n") {
+		tr.line = i + 1
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		words := strings.Fields(line)
+		if words[0] != "<" {
+			tr.silent()
+		}
+		tr.do(words)
+		checkState(t, tr.state)
+	}
+	tr.silent()
+}
+
+func (tr *transcript) start(cfg Config) {
+	tr.state = newState(cfg.withDefaults(), tr.now, 0, tr.send)
+}
+
+func (tr *transcript) fatalf(format string, args ...any) {
+	tr.t.Helper()
+	tr.t.Fatalf("line %d: %s", tr.line, fmt.Sprintf(format, args...))
+}
+
+func (tr *transcript) do(words []string) {
+	switch words[0] {
+	case "config":
+		tr.start(tr.config(attributes(words[1:])))
+	case "peer":
+		d, err := mdp.ParseDialect(words[2])
+		if err != nil {
+			tr.fatalf("%v", err)
+		}
+		tr.dialects[words[1]] = d
+	case "heartbeats":
+		tr.heartbeats = true
+	case ">":
+		tr.receive(words[1], words[2], words[3:])
+	case "<":
+		tr.expect(words[1], strings.Join(words[2:], " "))
+	case "+":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			tr.fatalf("%v", err)
+		}
+		tr.pass(tr.now.Add(d))
+	case "!":
+		tr.broken[words[1]] = map[string]error{"gone": zsock.ErrUnreachable, "slow": zsock.ErrAgain}[words[2]]
+	case "=":
+		tr.compare(attributes(words[1:]))
+	default:
+		tr.fatalf("unknown line %q", words)
+	}
+}
+
+func (tr *transcript) config(a map[string]string) Config {
+	number := func(key string) int {
+		n, err := strconv.Atoi(a[key])
+		if a[key] != "" && err != nil {
+			tr.fatalf("%v", err)
+		}
+		return n
+	}
+	return Config{
+		QueueMax: number("queue"), ServiceQueueMax: number("service-queue"),
+		QueueBytes: int64(number("bytes")), Redispatch: number("redispatch"),
+	}
+}
+
+func attributes(words []string) map[string]string {
+	a := map[string]string{}
+	for _, w := range words {
+		key, value, _ := strings.Cut(w, "=")
+		a[key] = value
+	}
+	return a
+}
+
+// frames reads frames that are separated by |; ” is an empty one, \x02 a byte.
+func (tr *transcript) frames(s string) (frames [][]byte) {
+	for _, f := range strings.Split(s, "|") {
+		text, err := strconv.Unquote(`"` + strings.ReplaceAll(f, "''", "") + `"`)
+		if err != nil {
+			tr.fatalf("frame %q: %v", f, err)
+		}
+		frames = append(frames, []byte(text))
+	}
+	return frames
+}
+
+// receive hands the state one message.
+func (tr *transcript) receive(peer, command string, words []string) {
+	before := tr.state.number
+	frames := append([][]byte{[]byte(peer)}, tr.message(peer, command, words)...)
+	tr.numbers[before+1] = peer // if the message becomes a request, this is its number
+	tr.state.receive(tr.now, frames)
+	if tr.state.number != before {
+		tr.requests[peer] = append(tr.requests[peer], tr.state.number)
+	}
+}
+
+func (tr *transcript) message(peer, command string, words []string) [][]byte {
+	d := tr.dialects[peer]
+	if command == "RAW" {
+		return tr.frames(words[0])
+	}
+	a := attributes(words)
+	var body [][]byte
+	if text, ok := a["body"]; ok {
+		body = tr.frames(text)
+	}
+	if command == "REQUEST" {
+		if mdp.IsMMI(a["service"]) { // which AppendRequest refuses
+			lookup, err := d.AppendLookup(nil, []byte("x"))
+			if err != nil {
+				tr.fatalf("%v", err)
+			}
+			lookup[len(lookup)-2] = []byte(a["service"])
+			return append(lookup[:len(lookup)-1], body...)
+		}
+		frames, err := d.AppendRequest(nil, []byte(a["service"]), body)
+		if err != nil {
+			tr.fatalf("%v", err)
+		}
+		return frames
+	}
+	m := mdp.WorkerMessage{Service: []byte(a["service"]), Client: tr.token(peer, a["client"]), Body: body}
+	for m.Command = mdp.Ready; m.Command.String() != command; m.Command++ {
+	}
+	return d.AppendWorker(nil, m)
+}
+
+// token returns what the worker got as the client's address.
+func (tr *transcript) token(worker, client string) []byte {
+	name, nth, ok := strings.Cut(client, "/")
+	number, known := tr.given[worker+" "+name]
+	if ok {
+		n, err := strconv.Atoi(nth)
+		if err != nil || n > len(tr.requests[name]) {
+			tr.fatalf("client %q has %d requests", client, len(tr.requests[name]))
+		}
+		number, known = tr.requests[name][n-1], true
+	}
+	if !known {
+		return []byte(client)
+	}
+	return binary.BigEndian.AppendUint64(nil, number)
+}
+
+func (tr *transcript) send(frames [][]byte) error {
+	if err := tr.broken[string(frames[0])]; err != nil {
+		return err
+	}
+	kept := make([][]byte, len(frames))
+	for i, f := range frames {
+		kept[i] = bytes.Clone(f)
+	}
+	if m, err := tr.dialects[string(frames[0])].ParseWorker(kept[1:]); err == nil {
+		if m.Command == mdp.Heartbeat && !tr.heartbeats {
+			return nil
+		}
+		if m.Command == mdp.Work {
+			number := binary.BigEndian.Uint64(m.Client)
+			tr.given[string(frames[0])+" "+tr.numbers[number]] = number
+		}
+	}
+	tr.out = append(tr.out, kept)
+	return nil
+}
+
+// expect takes the broker's next message.
+func (tr *transcript) expect(peer, want string) {
+	if len(tr.out) == 0 {
+		tr.fatalf("the broker sent nothing, want %s %s", peer, want)
+	}
+	frames := tr.out[0]
+	tr.out = tr.out[1:]
+	got := tr.describe(frames)
+	if strings.HasPrefix(want, "RAW ") {
+		got = "RAW " + quote(frames[1:])
+	}
+	if string(frames[0]) != peer || got != want {
+		tr.fatalf("the broker sent %s %s, want %s %s", frames[0], got, peer, want)
+	}
+}
+
+func (tr *transcript) silent() {
+	if len(tr.out) > 0 {
+		tr.fatalf("before this line the broker sent %s %s", tr.out[0][0], tr.describe(tr.out[0]))
+	}
+}
+
+// describe writes a message as transcripts do, in the receiver's dialect.
+func (tr *transcript) describe(frames [][]byte) string {
+	d := tr.dialects[string(frames[0])]
+	if m, err := d.ParseWorker(frames[1:]); err == nil {
+		if m.Command != mdp.Work {
+			return m.Command.String()
+		}
+		return fmt.Sprintf("REQUEST client=%s body=%s", tr.numbers[binary.BigEndian.Uint64(m.Client)], quote(m.Body))
+	}
+	at := 2 // of the service: after the delimiter and header, or the header and command
+	body, final, err := d.ParseReply(string(frames[1+at]), frames[1:])
+	if err != nil {
+		return "RAW " + quote(frames[1:])
+	}
+	command := mdp.Final
+	if !final {
+		command = mdp.Partial
+	}
+	return fmt.Sprintf("%s service=%s body=%s", command, frames[1+at], quote(body))
+}
+
+func quote(frames [][]byte) string {
+	var s []string
+	for _, f := range frames {
+		q := strconv.Quote(string(f))
+		if q = q[1 : len(q)-1]; q == "" {
+			q = "''"
+		}
+		s = append(s, q)
+	}
+	return strings.Join(s, "|")
+}
+
+// pass lets time pass as the shell does: tick by tick.
+func (tr *transcript) pass(until time.Time) {
+	for next := tr.state.next(); !next.After(until); next = tr.state.next() {
+		if next.Before(tr.now) {
+			tr.fatalf("the next tick is %s ago", tr.now.Sub(next))
+		}
+		tr.now = next
+		tr.state.tick(tr.now)
+	}
+	tr.now = until
+}
+
+func (tr *transcript) compare(want map[string]string) {
+	st := tr.state.snapshot()
+	got := map[string]string{
+		"queued": fmt.Sprint(st.Queued), "bytes": fmt.Sprint(st.QueuedBytes), "services": fmt.Sprint(len(st.Services)),
+		"requests": fmt.Sprint(st.Requests), "replies": fmt.Sprint(st.Replies), "redispatched": fmt.Sprint(st.Redispatched),
+	}
+	if reason, ok := want["dropped"]; ok {
+		got["dropped"], got["count"] = reason, fmt.Sprint(st.Dropped[reason])
+	}
+	for _, svc := range st.Services {
+		if svc.Name == want["service"] {
+			got["service"], got["queued"] = svc.Name, fmt.Sprint(svc.Queued)
+			got["workers"], got["busy"] = fmt.Sprint(svc.Workers), fmt.Sprint(svc.Busy)
+		}
+	}
+	for key := range want {
+		if got[key] != want[key] {
+			tr.fatalf("%s is %q, want %q", key, got[key], want[key])
+		}
+	}
+}
