@@ -6,6 +6,7 @@ import "time"
 type Outcome struct {
 	Service      string // as asked for
 	Known        bool   // catalogued, or it has answered: the name may become a label
+	KnownBefore  bool   // Known when the call began
 	Kind         Kind   // empty if a reply came and is no failure
 	Reason       string // of Kind
 	Stage        string // of a time-out

@@ -1,0 +1,118 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mdpgateway/internal/mdp"
+)
+
+// The outcomes of request_duration_seconds, which is coarser than that of
+// requests_total: each costs a histogram.
+const (
+	outcomeOK      = "ok"
+	outcomeError   = "error"
+	outcomeTimeout = "timeout"
+)
+
+// calls are the instruments of calls to services.
+type calls struct {
+	total        *prometheus.CounterVec   // service, outcome
+	duration     *prometheus.HistogramVec // service, outcome
+	inFlight     *prometheus.GaugeVec     // service
+	timeouts     *prometheus.CounterVec   // service, stage
+	workerErrors *prometheus.CounterVec   // service, reason
+	requestSize  *prometheus.HistogramVec // service
+	replySize    *prometheus.HistogramVec // service
+	rejected     *prometheus.CounterVec   // reason
+	queueWait    prometheus.Histogram
+}
+
+func newCalls() calls {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	}
+	return calls{
+		total: counter("requests_total", "Calls, by how they ended: ok or the code of the problem.", "service", "outcome"),
+		duration: prometheus.NewHistogramVec(durations("request_duration_seconds",
+			"From sending a request to the last frame of its reply, or its failure."), []string{"service", "outcome"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "requests_in_flight", Help: "Calls that have begun and not ended, waiting ones included.",
+		}, []string{"service"}),
+		timeouts:     counter("timeouts_total", "Calls whose reply did not come in time, by where they waited.", "service", "stage"),
+		workerErrors: counter("worker_errors_total", "Replies with which a worker says that it failed.", "service", "reason"),
+		requestSize:  prometheus.NewHistogramVec(sizes("request_size_bytes", "All frames of a request that was sent."), []string{"service"}),
+		replySize:    prometheus.NewHistogramVec(sizes("reply_size_bytes", "All frames of a reply."), []string{"service"}),
+		rejected:     counter("rejected_total", "Calls refused because a bound was reached, by which.", "reason"),
+		queueWait:    prometheus.NewHistogram(durations("queue_wait_seconds", "How long calls waited for a connection.")),
+	}
+}
+
+func (c *calls) collectors() []prometheus.Collector {
+	return []prometheus.Collector{
+		c.total, c.duration, c.inFlight, c.timeouts, c.workerErrors, c.requestSize, c.replySize, c.rejected, c.queueWait,
+	}
+}
+
+// Describe is prometheus.Collector.
+func (c *calls) Describe(ch chan<- *prometheus.Desc) {
+	for _, each := range c.collectors() {
+		each.Describe(ch)
+	}
+}
+
+// Collect is prometheus.Collector.
+func (c *calls) Collect(ch chan<- prometheus.Metric) {
+	for _, each := range c.collectors() {
+		each.Collect(ch)
+	}
+}
+
+// Started tells that a call has begun; known says whether its service is. Ended
+// must follow, with the same service and with known as Outcome.KnownBefore.
+func (m *Metrics) Started(service string, known bool) {
+	m.services.get(service, known).inFlight.Inc()
+}
+
+// Ended tells how a call ended that Started told of.
+func (m *Metrics) Ended(o mdp.Outcome) {
+	// A first reply may have made the service known since the call began: what
+	// went up as a stranger's call goes down as one.
+	m.services.get(o.Service, o.KnownBefore).inFlight.Dec()
+
+	s := m.services.get(o.Service, o.Known)
+	if o.Sent || o.Timing.Queue > 0 { // those who waited in vain count too
+		m.calls.queueWait.Observe(o.Timing.Queue.Seconds())
+	}
+	if o.Sent {
+		s.requestSize.Observe(float64(o.RequestBytes))
+	}
+	if o.Kind == "" {
+		s.ok.Inc()
+		s.okDuration.Observe(o.Timing.Broker.Seconds())
+		s.replySize.Observe(float64(o.ReplyBytes))
+		return
+	}
+	m.failed(s.name, &o)
+}
+
+// failed counts what is rare enough to look its series up.
+func (m *Metrics) failed(service string, o *mdp.Outcome) {
+	c := &m.calls
+	c.total.WithLabelValues(service, string(o.Kind)).Inc()
+	if o.Sent {
+		outcome := outcomeError
+		if o.Kind == mdp.Timeout {
+			outcome = outcomeTimeout
+		}
+		c.duration.WithLabelValues(service, outcome).Observe(o.Timing.Broker.Seconds())
+	}
+	switch o.Kind {
+	case mdp.Timeout:
+		c.timeouts.WithLabelValues(service, o.Stage).Inc()
+	case mdp.WorkerError:
+		c.workerErrors.WithLabelValues(service, o.Reason).Inc()
+		c.replySize.WithLabelValues(service).Observe(float64(o.ReplyBytes))
+	case mdp.Busy:
+		c.rejected.WithLabelValues(o.Reason).Inc()
+	}
+}

@@ -1,0 +1,90 @@
+package metrics
+
+import (
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// HTTP observes HTTP requests. Routes must be patterns, methods standard names or
+// "other": both come from whoever calls and would else create series at will.
+type HTTP struct {
+	// Set once.
+	total    *prometheus.CounterVec   // route, method, code
+	duration *prometheus.HistogramVec // route, method, code
+	inFlight *prometheus.GaugeVec     // route, method
+
+	begun cache[begun, prometheus.Gauge]
+	ended cache[ended, httpSeries]
+}
+
+// begun and ended are the labels of a request before and after it was answered.
+type (
+	begun struct{ route, method string }
+	ended struct {
+		route, method string
+		code          int
+	}
+)
+
+type httpSeries struct {
+	total    prometheus.Counter
+	duration prometheus.Observer
+}
+
+func newHTTP() HTTP {
+	return HTTP{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "http_requests_total", Help: "HTTP requests answered; 499 is for callers who left.",
+		}, []string{"route", "method", "code"}),
+		duration: prometheus.NewHistogramVec(durations("http_request_duration_seconds",
+			"From the headers of a request to the end of its answer."), []string{"route", "method", "code"}),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: namespace, Name: "http_requests_in_flight", Help: "HTTP requests being answered.",
+		}, []string{"route", "method"}),
+	}
+}
+
+// Started tells that a request has begun; Done must follow with the same route
+// and method.
+func (h *HTTP) Started(route, method string) { h.gauge(route, method).Inc() }
+
+// Done tells how a request that Started told of was answered.
+func (h *HTTP) Done(route, method string, code int, took time.Duration) {
+	h.gauge(route, method).Dec()
+	key := ended{route, method, code}
+	series, ok := h.ended.get(key)
+	if !ok {
+		series, _ = h.ended.put(key, math.MaxInt, func() httpSeries {
+			text := strconv.Itoa(code)
+			return httpSeries{h.total.WithLabelValues(route, method, text), h.duration.WithLabelValues(route, method, text)}
+		})
+	}
+	series.total.Inc()
+	series.duration.Observe(took.Seconds())
+}
+
+func (h *HTTP) gauge(route, method string) prometheus.Gauge {
+	key := begun{route, method}
+	gauge, ok := h.begun.get(key)
+	if !ok {
+		gauge, _ = h.begun.put(key, math.MaxInt, func() prometheus.Gauge { return h.inFlight.WithLabelValues(route, method) })
+	}
+	return gauge
+}
+
+// Describe is prometheus.Collector.
+func (h *HTTP) Describe(ch chan<- *prometheus.Desc) {
+	h.total.Describe(ch)
+	h.duration.Describe(ch)
+	h.inFlight.Describe(ch)
+}
+
+// Collect is prometheus.Collector.
+func (h *HTTP) Collect(ch chan<- prometheus.Metric) {
+	h.total.Collect(ch)
+	h.duration.Collect(ch)
+	h.inFlight.Collect(ch)
+}

@@ -1,0 +1,113 @@
+// Package metrics counts what the gateway does, for Prometheus.
+//
+// It owns its registry: nothing is registered globally, and two gateways in one
+// process do not meet. It is told what happens in the words of the package mdp
+// and asks for what others already count (pool, bytes held) when it is scraped.
+//
+// Every label is bounded. A service is named only once it is known to exist, and
+// then at most Config.MaxServices of them are; a stranger who posts to names that
+// he makes up creates no series.
+package metrics
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// namespace begins the names of all metrics but those of Go and the process.
+const namespace = "mdp_gateway"
+
+// Build says what is running, for build_info.
+type Build struct {
+	Version, Revision, Go, ZMQ string
+}
+
+// Config configures Metrics.
+type Config struct {
+	MaxServices int // services with series of their own; default 200
+	Build       Build
+}
+
+// Metrics are the metrics of one gateway. It is the observer of calls; HTTP
+// returns that of HTTP requests. All methods may be called at once from many
+// goroutines; those that tell of calls and requests neither block nor allocate
+// once a series exists.
+type Metrics struct {
+	// Set once.
+	registry *prometheus.Registry
+	calls    calls
+	services *services
+	http     HTTP
+	lookups  *prometheus.CounterVec
+}
+
+// New returns metrics with nothing counted yet.
+func New(cfg Config) *Metrics {
+	if cfg.MaxServices == 0 {
+		cfg.MaxServices = 200
+	}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		calls:    newCalls(),
+		http:     newHTTP(),
+		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "mmi_lookups_total",
+			Help: "Questions to brokers whether a service has workers, by their status or why there was none.",
+		}, []string{"result"}),
+	}
+	m.services = newServices(cfg.MaxServices, &m.calls)
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		buildInfo(cfg.Build), &m.calls, &m.http, m.lookups)
+	return m
+}
+
+// Handler returns the handler of GET /metrics: the text format or, for who asks
+// for it, OpenMetrics or protocol buffers (which alone carry native histograms).
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// HTTP returns the observer of HTTP requests.
+func (m *Metrics) HTTP() *HTTP { return &m.http }
+
+// LookedUp counts one question to a broker whether a service has workers. The
+// result must be one of a bounded set.
+func (m *Metrics) LookedUp(result string) { m.lookups.WithLabelValues(result).Inc() }
+
+func buildInfo(b Build) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info",
+		Help: "1; the labels say what is running.",
+		ConstLabels: prometheus.Labels{
+			"version": b.Version, "revision": b.Revision, "goversion": b.Go, "zmqversion": b.ZMQ,
+		},
+	})
+	g.Set(1)
+	return g
+}
+
+// durationBuckets are for calls that take milliseconds to minutes: flowgraphs
+// often run 20 s, time-outs are 25 s by default and at most 5 min. It never
+// changes.
+var durationBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300}
+
+// durations returns the options of a histogram of seconds, classic and native.
+func durations(name, help string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: durationBuckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+	}
+}
+
+// sizes returns the options of a histogram of bytes, from 256 B to 64 MiB.
+func sizes(name, help string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help,
+		Buckets: prometheus.ExponentialBuckets(256, 4, 10),
+	}
+}

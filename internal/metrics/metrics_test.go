@@ -1,0 +1,281 @@
+package metrics
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
+
+var update = flag.Bool("update", false, "write testdata anew")
+
+// scrape returns the lines of /metrics that are ours.
+func scrape(t *testing.T, m *Metrics) string {
+	t.Helper()
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))
+	if rec.Code != 200 {
+		t.Fatalf("GET /metrics: got %d, want 200\n%s", rec.Code, rec.Body)
+	}
+	var ours strings.Builder
+	for line := range strings.Lines(rec.Body.String()) {
+		if strings.HasPrefix(strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE "), namespace+"_") {
+			ours.WriteString(line)
+		}
+	}
+	return ours.String()
+}
+
+// value returns the value of one series, or "none".
+func value(t *testing.T, m *Metrics, series string) string {
+	t.Helper()
+	for line := range strings.Lines(scrape(t, m)) {
+		if v, ok := strings.CutPrefix(line, namespace+"_"+series+" "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return "none"
+}
+
+// call tells m of a whole call.
+func call(m *Metrics, o mdp.Outcome) {
+	m.Started(o.Service, o.KnownBefore)
+	m.Ended(o)
+}
+
+type budget struct{ held, max int64 }
+
+func (b budget) Bytes() int64 { return b.held }
+func (b budget) Max() int64   { return b.max }
+
+// TestTheExpositionIsAsDocumented holds every name, type, help and label: they
+// are what dashboards and alerts are written against.
+func TestTheExpositionIsAsDocumented(t *testing.T) {
+	m := New(Config{Build: Build{Version: "v1.0.0", Revision: "c0ffee", Go: "go1.26", ZMQ: "4.3.4"}})
+	took := mdp.Timing{Queue: 2 * time.Millisecond, Broker: 40 * time.Millisecond}
+	sent := mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: took, RequestBytes: 300, ReplyBytes: 70_000}
+	call(m, sent)
+	with := func(change func(o *mdp.Outcome)) {
+		o := sent
+		change(&o)
+		call(m, o)
+	}
+	with(func(o *mdp.Outcome) { o.Kind, o.Stage, o.Timing.Broker = mdp.Timeout, "broker", 25*time.Second })
+	with(func(o *mdp.Outcome) { o.Kind, o.Reason = mdp.WorkerError, "flowgraph_failed" })
+	with(func(o *mdp.Outcome) { o.Kind = mdp.BrokerLost })
+	with(func(o *mdp.Outcome) { o.Kind, o.Reason, o.Sent = mdp.Busy, mdp.ReasonQueue, false })
+	with(func(o *mdp.Outcome) {
+		o.Service, o.Known, o.KnownBefore, o.Kind = "ech0", false, false, mdp.ServiceNotFound
+		o.Sent, o.Timing = false, mdp.Timing{}
+	})
+	m.Started("sleep", true)
+	m.LookedUp("200")
+	m.LookedUp("404")
+
+	m.HTTP().Started("/services/{name}", "POST")
+	m.HTTP().Done("/services/{name}", "POST", 200, 41*time.Millisecond)
+	m.HTTP().Started("unmatched", "other")
+	m.HTTP().Done("unmatched", "other", 404, 90*time.Microsecond)
+	m.HTTP().Started("/services/{name}", "POST")
+
+	m.WatchPool(func() mdp.PoolStats {
+		return mdp.PoolStats{
+			Idle: 3, Busy: 2, Connecting: 1, Max: 256, Waiting: 4, QueueMax: 1024,
+			Closed: map[string]uint64{"timeout": 1, "idle": 5}, Stray: map[string]uint64{"malformed": 1},
+			Endpoints: []mdp.EndpointStats{
+				{Name: "hall1", Endpoint: "tcp://hall1:5555", State: mdp.Up, Reconnects: 2, LastReply: time.UnixMilli(1_790_000_000_500)},
+				{Name: "tcp://hall2:5555", Endpoint: "tcp://hall2:5555", State: mdp.Down, Silent: true},
+			},
+		}
+	})
+	m.WatchBudget(budget{70_300, 512 << 20})
+	m.WatchOrphans(func() map[string]int { return map[string]int{"echo": 1, "never-seen": 2, "nor-this": 1} })
+
+	got := scrape(t, m)
+	golden := filepath.Join("testdata", "metrics.txt")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the exposition is not %s (go test -update writes it anew):\n%s", golden, diff(got, string(want)))
+	}
+}
+
+// diff returns the lines that only one of the texts has.
+func diff(got, want string) string {
+	var b strings.Builder
+	for line := range strings.Lines(got) {
+		if !strings.Contains(want, line) {
+			fmt.Fprintf(&b, "got  %s", line)
+		}
+	}
+	for line := range strings.Lines(want) {
+		if !strings.Contains(got, line) {
+			fmt.Fprintf(&b, "want %s", line)
+		}
+	}
+	return b.String()
+}
+
+func TestNamesThatNobodyKnowsCreateNoSeries(t *testing.T) {
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	m := New(Config{})
+	m.WatchOrphans(func() map[string]int { return map[string]int{fmt.Sprintf("scan-%d", random.Uint64()): 1} })
+	stranger := func() {
+		call(m, mdp.Outcome{Service: fmt.Sprintf("scan-%d", random.Uint64()), Kind: mdp.ServiceNotFound})
+	}
+	stranger()
+	before := strings.Count(scrape(t, m), "\n")
+	for range 10_000 {
+		stranger()
+	}
+	if after := strings.Count(scrape(t, m), "\n"); after != before {
+		t.Errorf("seed %d: %d lines after 10,000 names, want the %d of one name", seed, after, before)
+	}
+	if got, want := value(t, m, `requests_total{outcome="service_not_found",service="_unknown"}`), "10001"; got != want {
+		t.Errorf("calls of unknown services: got %s, want %s", got, want)
+	}
+}
+
+func TestKnownServicesBeyondTheMostShareOneLabel(t *testing.T) {
+	m := New(Config{MaxServices: 3})
+	var callers sync.WaitGroup
+	for i := range 50 {
+		callers.Go(func() {
+			call(m, mdp.Outcome{Service: fmt.Sprintf("service-%d", i), Known: true, KnownBefore: true, Sent: true})
+		})
+	}
+	callers.Wait()
+	own := strings.Count(scrape(t, m), namespace+`_requests_in_flight{service="service-`)
+	if got := value(t, m, `requests_total{outcome="ok",service="_other"}`); own != 3 || got != "47" {
+		t.Errorf("got %d services with series of their own and %s calls of others, want 3 and 47", own, got)
+	}
+}
+
+// TestWhatWentUpComesDown holds that no gauge is left above or below 0 by
+// services that become known, or find all names taken, during their calls.
+func TestWhatWentUpComesDown(t *testing.T) {
+	m := New(Config{MaxServices: 2})
+	var callers sync.WaitGroup
+	for i := range 200 {
+		callers.Go(func() {
+			name := fmt.Sprintf("service-%d", i%5)
+			knownBefore := i%3 == 0
+			m.Started(name, knownBefore)
+			m.Ended(mdp.Outcome{Service: name, KnownBefore: knownBefore, Known: i%2 == 0 || knownBefore, Sent: true})
+			m.HTTP().Started("/services/{name}", "POST")
+			m.HTTP().Done("/services/{name}", "POST", 200+i%3, time.Millisecond)
+		})
+	}
+	callers.Wait()
+	gauges := 0
+	for line := range strings.Lines(scrape(t, m)) {
+		if strings.HasPrefix(line, namespace+"_requests_in_flight{") || strings.HasPrefix(line, namespace+"_http_requests_in_flight{") {
+			gauges++
+			if !strings.HasSuffix(line, " 0\n") {
+				t.Errorf("nothing is in flight, but %s", line)
+			}
+		}
+	}
+	if gauges != 5 { // two services, _unknown, _other, HTTP
+		t.Errorf("got %d gauges, want 5", gauges)
+	}
+}
+
+func TestACallIsInFlightUnderTheNameItBeganWith(t *testing.T) {
+	m := New(Config{})
+	m.Started("echo", false)
+	if got := value(t, m, `requests_in_flight{service="_unknown"}`); got != "1" {
+		t.Errorf("before the first reply: got %s, want 1", got)
+	}
+	m.Ended(mdp.Outcome{Service: "echo", Known: true, Sent: true})
+	for series, want := range map[string]string{
+		`requests_in_flight{service="_unknown"}`:       "0",
+		`requests_in_flight{service="echo"}`:           "0",
+		`requests_total{outcome="ok",service="echo"}`:  "1",
+		`request_size_bytes_count{service="_unknown"}`: "0",
+	} {
+		if got := value(t, m, series); got != want {
+			t.Errorf("%s: got %s, want %s", series, got, want)
+		}
+	}
+}
+
+func TestWhatWasNotSentIsNotTimed(t *testing.T) {
+	m := New(Config{})
+	call(m, mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Kind: mdp.BrokerUnavailable})
+	for series, want := range map[string]string{
+		`requests_total{outcome="broker_unavailable",service="echo"}`:           "1",
+		`request_duration_seconds_count{outcome="error",service="echo"}`:        "none",
+		`request_duration_seconds_count{outcome="ok",service="echo"}`:           "0",
+		`request_size_bytes_count{service="echo"}`:                              "0",
+		`queue_wait_seconds_count`:                                              "0",
+		`timeouts_total{service="echo",stage="broker"}`:                         "none",
+		`rejected_total{reason="pool"}`:                                         "none",
+		`worker_errors_total{reason="flowgraph_failed",service="echo"}`:         "none",
+		`request_duration_seconds_bucket{outcome="ok",service="echo",le="0.1"}`: "0",
+	} {
+		if got := value(t, m, series); got != want {
+			t.Errorf("%s: got %s, want %s", series, got, want)
+		}
+	}
+}
+
+func TestOpenMetricsAndTheRuntimeAreServed(t *testing.T) {
+	m := New(Config{})
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	rec := httptest.NewRecorder()
+	m.Handler().ServeHTTP(rec, r)
+	body, _ := io.ReadAll(rec.Body)
+	if got := rec.Header().Get("Content-Type"); !strings.HasPrefix(got, "application/openmetrics-text") {
+		t.Errorf("Content-Type is %q, want application/openmetrics-text", got)
+	}
+	for _, want := range []string{"\ngo_goroutines ", "\nprocess_open_fds ", "# EOF\n"} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("the answer has no %q", want)
+		}
+	}
+}
+
+// TestNothingIsAllocatedOnceASeriesExists holds the way that every call and every
+// request takes.
+func TestNothingIsAllocatedOnceASeriesExists(t *testing.T) {
+	m := New(Config{})
+	o := mdp.Outcome{
+		Service: "echo", Known: true, KnownBefore: true, Sent: true,
+		Timing:       mdp.Timing{Queue: time.Microsecond, Broker: 200 * time.Microsecond},
+		RequestBytes: 64, ReplyBytes: 64,
+	}
+	for _, c := range []struct {
+		name string
+		run  func()
+	}{
+		{"call", func() { call(m, o) }},
+		{"request", func() {
+			m.HTTP().Started("/services/{name}", "POST")
+			m.HTTP().Done("/services/{name}", "POST", 200, 250*time.Microsecond)
+		}},
+	} {
+		c.run()
+		if got := testing.AllocsPerRun(100, c.run); got > 0 {
+			t.Errorf("a %s allocates %v times, want never", c.name, got)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mdpgateway/internal/mdp"
+)
+
+// A Budget is a bound on bytes.
+type Budget interface {
+	Bytes() int64 // held now
+	Max() int64
+}
+
+// WatchPool adds the metrics of a pool of connections, whose state is asked for
+// at each scrape. It may be called once.
+func (m *Metrics) WatchPool(stats func() mdp.PoolStats) {
+	m.registry.MustRegister(&pool{stats: stats})
+}
+
+// WatchBudget adds the metrics of the bytes that are held for callers. It may be
+// called once.
+func (m *Metrics) WatchBudget(b Budget) {
+	gauge := func(name, help string, value func() int64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help},
+			func() float64 { return float64(value()) }))
+	}
+	gauge("buffered_bytes", "Bytes of bodies and replies held now.", b.Bytes)
+	gauge("buffered_bytes_max", "The most bytes that may be held at once.", b.Max)
+}
+
+// WatchOrphans adds the number of requests that were given up and may still run,
+// by service. It may be called once.
+func (m *Metrics) WatchOrphans(count func() map[string]int) {
+	m.registry.MustRegister(&orphans{count: count, label: m.services.label})
+}
+
+// orphansDesc, like the ones below, is a name and never changes.
+var orphansDesc = desc("orphaned_requests", "Requests that were given up and may still run at a worker; an estimate.", "service")
+
+// orphans collects orphaned_requests.
+type orphans struct {
+	count func() map[string]int
+	label func(service string) string
+}
+
+// Describe is prometheus.Collector.
+func (o *orphans) Describe(ch chan<- *prometheus.Desc) { ch <- orphansDesc }
+
+// Collect is prometheus.Collector.
+func (o *orphans) Collect(ch chan<- prometheus.Metric) {
+	sums := make(map[string]int)
+	for name, n := range o.count() {
+		sums[o.label(name)] += n
+	}
+	for label, n := range sums {
+		ch <- prometheus.MustNewConstMetric(orphansDesc, prometheus.GaugeValue, float64(n), label)
+	}
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
