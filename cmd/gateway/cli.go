@@ -19,6 +19,8 @@ const (
 // cli is the command line.
 type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the gateway (the default command)."`
+	Broker      brokerCmd      `cmd:"" help:"Run a stand-alone MDP broker."`
+	Worker      workerCmd      `cmd:"" help:"Run the demo worker: services echo, sleep, fail, stream and vars."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask the gateway that the same flags and variables describe whether it lives."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
@@ -115,5 +117,5 @@ func (c *serveCmd) Run(p *process) error {
 	if c.Check {
 		return writeEffective(p.stdout, p.flags, &c.settings)
 	}
-	return serve(p.ctx, &c.settings, p.stdout, p.stderr)
+	return serve(p.ctx, &c.settings, p.stderr)
 }

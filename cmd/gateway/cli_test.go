@@ -128,6 +128,14 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{config: "brokers: [{endpoint: tcp://a:1, url: x}]", want: `gateway.yaml:1: brokers[0].url is no setting of a broker, want name, endpoint or dialect`},
 		{config: "brokers: [{endpoint: tcp://a:1}]\nbroker: tcp://b:1", want: `gateway.yaml has broker and brokers, want one of them`},
 		{config: "brokers: [{name: a, endpoint: tcp://a:1}, {name: a, endpoint: tcp://b:1}]", want: `two brokers are named "a", want another name for each`},
+
+		// Other commands.
+		{args: "worker --dialect majortomo", want: `--dialect is "majortomo", want a dialect with workers: mdp/0.1, mdp/0.2 or loudify`},
+		{args: "worker", env: "GATEWAY_BROKER=tcp://a:1,tcp://b:1", want: `GATEWAY_BROKER is "tcp://a:1,tcp://b:1", ` + address},
+		{args: "worker --concurrency 0", want: `--concurrency is "0", want a whole number of at least 1`},
+		{args: "broker --bind 5555", want: `--bind is "5555", want tcp://address:port, tcp://address:* or ipc://path`},
+		{args: "broker --redispatch -1", want: `--redispatch is "-1", want a whole number of at least 0`},
+		{args: "broker", env: "GATEWAY_LISTEN=:80", want: `the environment has GATEWAY_LISTEN, want only the variables that --help lists`},
 	} {
 		if c.config != "" {
 			c.args = "--config FILE " + c.args

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
@@ -41,8 +43,9 @@ type settings struct {
 	MaxVars     int   `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
 	MaxBuffered int64 `type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
 
-	MMI           string             `name:"mmi" default:"on" one:"on|hint|off" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
+	MMI           dispatch.MMI       `name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
 	NoWorkersWait time.Duration      `default:"2s" min:"0" placeholder:"DURATION" help:"How long a known service may be without workers (${default})."`
+	Catalogue     dispatch.Exclusive `default:"auto" placeholder:"MODE" help:"Which services may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
 	Vars          flowgraph.Encoding `default:"python" placeholder:"ENCODING" help:"Vars frame of services not in the file: python, json or none (${default})."`
 
 	AllowedHosts    []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
@@ -134,6 +137,14 @@ func (s *settings) check(r *resolver) error {
 func port(address string) string {
 	_, p, _ := net.SplitHostPort(address)
 	return p
+}
+
+// hosts returns the names of AllowedHosts, none if any will do.
+func (s *settings) hosts() []string {
+	if slices.Contains(s.AllowedHosts, "*") {
+		return nil
+	}
+	return s.AllowedHosts
 }
 
 // isLoopback reports whether an address to listen on can be reached from this

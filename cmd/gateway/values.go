@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
@@ -35,6 +36,8 @@ func mappers() []kong.Option {
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), scalar(parseDuration)),
 		kong.TypeMapper(reflect.TypeFor[mdp.Dialect](), scalar(text(mdp.ParseDialect))),
 		kong.TypeMapper(reflect.TypeFor[flowgraph.Encoding](), scalar(text(flowgraph.ParseEncoding))),
+		kong.TypeMapper(reflect.TypeFor[dispatch.MMI](), scalar(text(dispatch.ParseMMI))),
+		kong.TypeMapper(reflect.TypeFor[dispatch.Exclusive](), scalar(text(dispatch.ParseExclusive))),
 		kong.KindMapper(reflect.Int, scalar(parseCount)),
 		kong.KindMapper(reflect.Float64, scalar(parseShare)),
 		kong.KindMapper(reflect.Bool, boolMapper{scalar(parseBool)}),

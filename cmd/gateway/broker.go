@@ -1,0 +1,51 @@
+package main
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp/broker"
+)
+
+// logFlags say how the small commands log.
+type logFlags struct {
+	LogLevel  string `default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
+	LogFormat string `default:"json" one:"json|console" placeholder:"FORMAT" help:"json or console (${default})."`
+}
+
+// brokerCmd is gateway broker: the embedded broker without the gateway.
+type brokerCmd struct {
+	Config string `placeholder:"FILE" help:"YAML file with settings."`
+
+	Bind            []string      `type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Where clients and workers reach it; port * is any; repeatable (${default})."`
+	Heartbeat       time.Duration `default:"2.5s" placeholder:"DURATION" help:"How often workers are sent and must send a heartbeat (${default})."`
+	QueueMax        int           `default:"10000" min:"1" placeholder:"N" help:"Requests that may wait for a worker, in all (${default})."`
+	ServiceQueueMax int           `default:"1000" min:"1" placeholder:"N" help:"And for one service (${default})."`
+	Expiry          time.Duration `default:"5m" placeholder:"DURATION" help:"How long a request may wait for a worker (${default})."`
+	Redispatch      int           `default:"0" min:"0" placeholder:"N" help:"How often a request whose worker was lost is given to another (${default})."`
+	logFlags
+}
+
+// Run runs the broker until the process shall stop.
+func (c *brokerCmd) Run(p *process) error {
+	log, err := newLogger(p.stderr, c.LogLevel, c.LogFormat)
+	if err != nil {
+		return err
+	}
+	b, err := broker.New(broker.Config{
+		Bind: c.Bind, Heartbeat: c.Heartbeat, QueueMax: c.QueueMax, ServiceQueueMax: c.ServiceQueueMax,
+		Expiry: c.Expiry, Redispatch: c.Redispatch, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	for _, endpoint := range b.Endpoints() {
+		log.Info("broker listens", zap.String("endpoint", endpoint))
+	}
+	select {
+	case <-p.ctx.Done():
+	case <-b.Done():
+	}
+	return b.Close()
+}

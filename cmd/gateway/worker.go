@@ -1,0 +1,36 @@
+package main
+
+import (
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/demo"
+	"mdpgateway/internal/mdp"
+)
+
+// workerCmd is gateway worker: the demo worker, at any broker.
+type workerCmd struct {
+	Config string `placeholder:"FILE" help:"YAML file with settings."`
+
+	Broker      string      `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"The broker: tcp://host:5555 or ipc://path (${default})."`
+	Dialect     mdp.Dialect `default:"mdp/0.1" placeholder:"DIALECT" help:"What it speaks: mdp/0.1, mdp/0.2 (for streams) or loudify (${default})."`
+	Concurrency int         `default:"4" min:"1" placeholder:"N" help:"Registrations per service, so requests at once (${default})."`
+	logFlags
+}
+
+// Run serves the demo services until the process shall stop.
+func (c *workerCmd) Run(p *process) error {
+	if !c.Dialect.HasWorkers() {
+		return usageError{&valueError{p.resolver.origin("dialect"), c.Dialect.String(), "a dialect with workers: mdp/0.1, mdp/0.2 or loudify"}}
+	}
+	log, err := newLogger(p.stderr, c.LogLevel, c.LogFormat)
+	if err != nil {
+		return err
+	}
+	w, err := demo.Start(demo.Config{Endpoint: c.Broker, Dialect: c.Dialect, Concurrency: c.Concurrency, Log: log})
+	if err != nil {
+		return err
+	}
+	log.Info("demo worker", zap.String("endpoint", c.Broker))
+	<-p.ctx.Done()
+	return w.Close()
+}
