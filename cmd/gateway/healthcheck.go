@@ -32,7 +32,15 @@ func (c *healthcheckCmd) Run(p *process) error {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, healthWait)
 	defer cancel()
-	return probe(ctx, "http://"+dialAddress(c.Listen)+path)
+	return probe(ctx, "http://"+dialAddress(c.Listen)+path, c.host())
+}
+
+// host returns a name that the gateway answers to, empty for the address itself.
+func (c *healthcheckCmd) host() string {
+	if names := c.hosts(); len(names) > 0 {
+		return names[0]
+	}
+	return ""
 }
 
 // dialAddress returns where something that listens on address is reached from
@@ -48,12 +56,13 @@ func dialAddress(address string) string {
 }
 
 // probe asks url, past any proxy, and returns an error unless it answers 200.
-func probe(ctx context.Context, url string) error {
+func probe(ctx context.Context, url, host string) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
+	req.Host = host
 	res, err := transport.RoundTrip(req)
 	if err != nil {
 		return fmt.Errorf("%s: %w", url, err)

@@ -11,6 +11,8 @@ func TestHealthcheckAsksTheGatewayThatTheSettingsDescribe(t *testing.T) {
 	ready := false
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
+		case r.Host == "blocked.example":
+			http.Error(w, r.Host, http.StatusForbidden)
 		case r.URL.Path == "/livez" || r.URL.Path == "/readyz" && ready:
 		case r.URL.Path == "/readyz":
 			http.Error(w, `{"code":"broker_unavailable"}`, http.StatusServiceUnavailable)
@@ -33,6 +35,7 @@ func TestHealthcheckAsksTheGatewayThatTheSettingsDescribe(t *testing.T) {
 		{"", "GATEWAY_LISTEN=" + address, false, exitOK, ""},
 		{"--ready --listen " + address, "", true, exitOK, ""},
 		{"--ready --listen " + address, "", false, exitFailed, "gateway: http://" + address + `/readyz: 503 Service Unavailable {"code":"broker_unavailable"}`},
+		{"--listen " + address + " --allowed-hosts blocked.example", "", false, exitFailed, "gateway: http://" + address + "/livez: 403 Forbidden blocked.example"},
 		{"--listen 127.0.0.1:1", "", false, exitFailed, "gateway: http://127.0.0.1:1/livez: dial tcp"},
 		{"--listen :0", "", false, exitUsage, `gateway: --listen is ":0", want the port that the gateway listens on`},
 	} {
