@@ -117,7 +117,7 @@ func (s *state) silence() time.Duration {
 
 // close tells every worker that the broker goes.
 func (s *state) close() {
-	for _, w := range s.workers {
+	for _, w := range s.byHeard() {
 		s.disconnect(w.dialect, w.id)
 	}
 }

@@ -32,6 +32,7 @@ import (
 //	= queued=1                     what the broker's statistics say
 //	= service=echo workers=1 busy=0 queued=0
 //	= dropped=expired count=1
+//	close                          the broker goes
 //	heartbeats                     from here on HEARTBEATs must be listed too
 type transcript struct {
 	t          *testing.T
@@ -103,6 +104,8 @@ func (tr *transcript) do(words []string) {
 			tr.fatalf("%v", err)
 		}
 		tr.dialects[words[1]] = d
+	case "close":
+		tr.state.close()
 	case "heartbeats":
 		tr.heartbeats = true
 	case ">":

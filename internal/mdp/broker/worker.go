@@ -169,13 +169,7 @@ func (s *state) hear(now time.Time, w *worker) {
 // heartbeat sends every worker a heartbeat. Those whose connection is gone are
 // noticed here.
 func (s *state) heartbeat(now time.Time) {
-	workers := make([]*worker, 0, len(s.workers))
-	for _, l := range []*list[worker]{&s.alive, &s.patient} {
-		for w := range l.all {
-			workers = append(workers, w)
-		}
-	}
-	for _, w := range workers {
+	for _, w := range s.byHeard() {
 		if s.workers[string(w.id)] != w {
 			continue // lost while the others were sent theirs
 		}
@@ -183,6 +177,18 @@ func (s *state) heartbeat(now time.Time) {
 			s.lose(now, w, "unreachable")
 		}
 	}
+}
+
+// byHeard returns all workers, those that rest or send heartbeats first, and each
+// kind by when it was heard.
+func (s *state) byHeard() []*worker {
+	workers := make([]*worker, 0, len(s.workers))
+	for _, l := range []*list[worker]{&s.alive, &s.patient} {
+		for w := range l.all {
+			workers = append(workers, w)
+		}
+	}
+	return workers
 }
 
 // disconnect tells a peer to register again; whether it can hear that is not

@@ -79,6 +79,16 @@ func (d *Dealer) Quiet(wait time.Duration) {
 	}
 }
 
+// Lost waits until the connection is lost and fails the test if a message comes
+// before.
+func (d *Dealer) Lost() {
+	d.t.Helper()
+	d.socket.SetDeadline(time.Now().Add(patience))
+	if frames, err := d.socket.Receive(); err != zsock.ErrLost {
+		d.t.Fatalf("received %q, %v, want the connection lost", frames, err)
+	}
+}
+
 // Close closes the connection. The test's end does it too.
 func (d *Dealer) Close() { d.close() }
 

@@ -1,0 +1,288 @@
+package broker_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/broker"
+	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/worker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var dialects = []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify}
+
+// prefix answers with its own name before the request's frames, in two messages
+// where the dialect has PARTIALs.
+func prefix(name string) worker.Handler {
+	return func(_ context.Context, body [][]byte, partial func([][]byte) error) ([][]byte, error) {
+		if err := partial([][]byte{[]byte("part")}); err != nil {
+			return nil, err
+		}
+		return append([][]byte{[]byte(name)}, body...), nil
+	}
+}
+
+func echo(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+	return body, nil
+}
+
+// request sends one request.
+func request(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect, service string, body ...string) {
+	t.Helper()
+	var frames [][]byte
+	for _, b := range body {
+		frames = append(frames, []byte(b))
+	}
+	message, err := dialect.AppendRequest(nil, []byte(service), frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Send(message)
+}
+
+// reply receives one message of a reply, its frames joined by |.
+func reply(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect, service string) (body string, final bool) {
+	t.Helper()
+	frames, final, err := dialect.ParseReply(service, d.Receive())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(bytes.Join(frames, []byte("|"))), final
+}
+
+// eventually waits until the broker's statistics are as wanted.
+func eventually(t *testing.T, b *broker.Broker, want string, ok func(broker.Stats) bool) {
+	t.Helper()
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for start := time.Now(); !ok(b.Stats()); <-ticker.C {
+		if time.Since(start) > 20*time.Second {
+			t.Fatalf("got %+v, want %s", b.Stats(), want)
+		}
+	}
+}
+
+func TestAnyClientTalksToAnyWorker(t *testing.T) {
+	endpoint := mdptest.Endpoint(mdptest.Broker(t))
+	for _, d := range dialects {
+		mdptest.WorkerWith(t, worker.Config{
+			Endpoint: endpoint, Dialect: d, Services: map[string]worker.Handler{"s" + fmt.Sprint(int(d)): prefix(d.String())},
+		})
+	}
+	for _, client := range dialects {
+		for _, server := range dialects {
+			t.Run(fmt.Sprintf("client=%s/worker=%s", client, server), func(t *testing.T) {
+				d := mdptest.NewDealer(t, endpoint)
+				service := "s" + fmt.Sprint(int(server))
+				for i := range 20 {
+					data := fmt.Sprint(i, "\x00\xff")
+					request(t, d, client, service, data, "", "vars")
+					if client == mdp.V02 && server == mdp.V02 {
+						if got, final := reply(t, d, client, service); got != "part" || final {
+							t.Fatalf("got %q, final %v, want the PARTIAL", got, final)
+						}
+					}
+					want := server.String() + "|" + data + "||vars"
+					if got, final := reply(t, d, client, service); got != want || !final {
+						t.Fatalf("got %q, final %v, want %q", got, final, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestRepliesReachTheClientThatAsked(t *testing.T) {
+	endpoint := mdptest.Endpoint(mdptest.Broker(t))
+	mdptest.WorkerWith(t, worker.Config{Endpoint: endpoint, Concurrency: 4, Services: map[string]worker.Handler{"echo": echo}})
+	clients := make([]*mdptest.Dealer, 16)
+	for i := range clients {
+		clients[i] = mdptest.NewDealer(t, endpoint)
+	}
+	for round := range 200 {
+		for i, d := range clients {
+			request(t, d, mdp.V01, "echo", fmt.Sprint(i, round))
+		}
+		for i, d := range clients {
+			if got, _ := reply(t, d, mdp.V01, "echo"); got != fmt.Sprint(i, round) {
+				t.Fatalf("client %d in round %d got %q", i, round, got)
+			}
+		}
+	}
+}
+
+func TestASilentWorkerIsLostInRealTime(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 20 * time.Millisecond, Liveness: 2})
+	d := mdptest.NewDealer(t, mdptest.Endpoint(b))
+	d.Send(mdp.V01.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("s")}))
+	m, err := mdp.V01.ParseWorker(d.Receive())
+	if err != nil || m.Command != mdp.Heartbeat {
+		t.Fatalf("got %v, %v, want a HEARTBEAT", m, err)
+	}
+	eventually(t, b, "no service", func(st broker.Stats) bool { return len(st.Services) == 0 })
+}
+
+func TestAWorkerWhoseConnectionIsGoneIsLost(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 50 * time.Millisecond, Liveness: 10_000})
+	d := mdptest.NewDealer(t, mdptest.Endpoint(b))
+	d.Send(mdp.V01.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("s")}))
+	client := mdptest.NewDealer(t, mdptest.Endpoint(b))
+	request(t, client, mdp.V01, "s", "hi")
+	eventually(t, b, "a busy worker", func(st broker.Stats) bool { return len(st.Services) == 1 && st.Services[0].Busy == 1 })
+	d.Close()
+	eventually(t, b, "no service", func(st broker.Stats) bool { return len(st.Services) == 0 && st.Dropped["worker_lost"] == 1 })
+}
+
+func TestAClientThatNeverReadsHarmsNobody(t *testing.T) {
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
+	big := []byte(strings.Repeat("x", 100_000))
+	mdptest.WorkerWith(t, worker.Config{Endpoint: endpoint, Concurrency: 2, Services: map[string]worker.Handler{
+		"big": func(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) { return [][]byte{big}, nil },
+	}})
+	mdptest.Worker(t, endpoint, "echo", echo)
+	deaf, other := mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)
+	sent := uint64(0)
+	for b.Stats().Dropped["client_slow"] == 0 {
+		for range 100 {
+			request(t, deaf, mdp.V01, "big", "more")
+		}
+		sent += 100
+		eventually(t, b, "all requests taken", func(st broker.Stats) bool {
+			return st.Replies+st.Dropped["client_slow"] >= sent+uint64(sent/100)-1
+		})
+		request(t, other, mdp.V01, "echo", "hi")
+		if got, _ := reply(t, other, mdp.V01, "echo"); got != "hi" {
+			t.Fatalf("the other client got %q", got)
+		}
+		if sent > 20_000 {
+			t.Fatalf("%d replies of %d bytes were kept for a client that does not read", sent, len(big))
+		}
+	}
+}
+
+func TestTenThousandNamesLeaveNoMoreThanTheQueueHolds(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{QueueMax: 100, Expiry: time.Second})
+	endpoint := mdptest.Endpoint(b)
+	mdptest.Worker(t, endpoint, "echo", echo)
+	scanner := mdptest.NewDealer(t, endpoint)
+	for i := range 10_000 {
+		request(t, scanner, mdp.V01, fmt.Sprintf("name-%d", i), "x")
+	}
+	request(t, scanner, mdp.V01, "echo", "hi")
+	if got, _ := reply(t, scanner, mdp.V01, "echo"); got != "hi" {
+		t.Fatalf("got %q, want hi", got)
+	}
+	if st := b.Stats(); len(st.Services) > 51 || st.Queued > 50 || st.Dropped["queue_full"] < 9_950 {
+		t.Errorf("got %d services, %d queued, %d dropped, want at most 51, 50 and the rest",
+			len(st.Services), st.Queued, st.Dropped["queue_full"])
+	}
+	eventually(t, b, "echo alone", func(st broker.Stats) bool { return len(st.Services) == 1 && st.Queued == 0 })
+}
+
+func TestRubbishIsSurvived(t *testing.T) {
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
+	mdptest.Worker(t, endpoint, "echo", echo)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	words := []string{"", "MDPC01", "MDPW01", "MDPC02", "MDPW02", "C01", "W01", "echo", "mmi.service", "\x00", "\x01", "\x02", "\x03", "\x04", "\x05", "\x06", strings.Repeat("x", 300)}
+	peers := []*mdptest.Dealer{mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)}
+	for range 20_000 {
+		frames := make([][]byte, 1+random.IntN(7))
+		for i := range frames {
+			frames[i] = []byte(words[random.IntN(len(words))])
+		}
+		peers[random.IntN(len(peers))].Send(frames)
+	}
+	for _, d := range peers {
+		d.Close()
+	}
+	// Rubbish may have registered as echo workers and taken requests with it.
+	d := mdptest.NewDealer(t, endpoint)
+	eventually(t, b, "rubbish dropped", func(st broker.Stats) bool { return st.Dropped["wrong_header"] > 1000 })
+	mdptest.Worker(t, endpoint, "fresh", echo)
+	request(t, d, mdp.V01, "fresh", "hi")
+	if got, _ := reply(t, d, mdp.V01, "fresh"); got != "hi" {
+		t.Fatalf("got %q, want hi", got)
+	}
+}
+
+func TestCloseEndsTheBrokerAndItsConnections(t *testing.T) {
+	b := mdptest.Broker(t)
+	d := mdptest.NewDealer(t, mdptest.Endpoint(b))
+	for range 2 {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	select {
+	case <-b.Done():
+	default:
+		t.Error("the broker is closed and not done")
+	}
+	d.Lost()
+	// Its port is free again.
+	again := mdptest.BrokerWith(t, broker.Config{Bind: b.Endpoints()})
+	mdptest.Worker(t, mdptest.Endpoint(again), "echo", echo)
+}
+
+func TestNewListensOnEveryEndpointOrFails(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{Bind: []string{"tcp://127.0.0.1:*", "tcp://127.0.0.1:*"}})
+	if len(b.Endpoints()) != 2 || b.Endpoints()[0] == b.Endpoints()[1] {
+		t.Fatalf("got %q, want two endpoints", b.Endpoints())
+	}
+	mdptest.Worker(t, b.Endpoints()[0], "echo", echo)
+	d := mdptest.NewDealer(t, b.Endpoints()[1])
+	request(t, d, mdp.V01, "echo", "hi")
+	if got, _ := reply(t, d, mdp.V01, "echo"); got != "hi" {
+		t.Errorf("got %q, want hi", got)
+	}
+
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	endpoint := "tcp://" + taken.Addr().String()
+	if _, err := broker.New(broker.Config{Bind: []string{"tcp://127.0.0.1:*", endpoint}}); err == nil || !strings.Contains(err.Error(), endpoint) {
+		t.Errorf("got %v, want an error that names %s", err, endpoint)
+	}
+}
+
+func TestBadConfigurationsAreRefused(t *testing.T) {
+	for _, tt := range []struct {
+		cfg  broker.Config
+		want string
+	}{
+		{broker.Config{Liveness: -1}, "broker: liveness is -1, want at least 1"},
+		{broker.Config{QueueMax: -1}, "broker: queue-max is -1, want at least 1"},
+		{broker.Config{ServiceQueueMax: -2}, "broker: service-queue-max is -2, want at least 1"},
+		{broker.Config{QueueBytes: -3}, "broker: queue-bytes is -3, want at least 1"},
+		{broker.Config{Redispatch: -1}, "broker: redispatch is -1, want at least 0"},
+		{broker.Config{Heartbeat: time.Microsecond}, "broker: heartbeat is 1µs, want at least 1ms"},
+		{broker.Config{BusySilence: -time.Second}, "broker: busy-silence is -1s, want at least 1ms"},
+		{broker.Config{Expiry: -time.Second}, "broker: expiry is -1s, want at least 1ms"},
+	} {
+		tt.cfg.Bind = []string{"tcp://127.0.0.1:*"}
+		b, err := broker.New(tt.cfg)
+		if err == nil {
+			_ = b.Close()
+		}
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("got %v, want %s", err, tt.want)
+		}
+	}
+}
