@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"strconv"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -19,14 +20,17 @@ const maxFrames = 1 << 16
 // expected.
 const bare = -1
 
+// tokenizers are reused, since what they allocate is most of what a small call
+// costs.
+var tokenizers = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
+
 // An envelope is a JSON body in the making of a call:
 //
 //	{"body": "hello", "vars": {"sf": 7}}
 //	{"body": "AAEC", "encoding": "base64"}
 //	{"frames": ["first", {"data": {"x": 1}, "encoding": "json"}]}
 type envelope struct {
-	d  *jsontext.Decoder
-	in bytes.Buffer
+	d *jsontext.Decoder
 
 	body, encoding jsontext.Value // as written; nil until met
 	hasFrames      bool
@@ -37,11 +41,11 @@ type envelope struct {
 // decodeEnvelope reads a JSON body into call. What the body's values are is
 // decided when all members are known: they may come in any order.
 func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
-	v := &envelope{call: call, varsBy: varsBy}
-	// The decoder reads a bytes.Buffer where it is and does not write to it.
-	v.in = *bytes.NewBuffer(src)
-	v.d = jsontext.NewDecoder(&v.in)
-	if err := v.open(src); err != nil {
+	v := envelope{d: tokenizers.Get().(*jsontext.Decoder), call: call, varsBy: varsBy}
+	// The tokenizer reads a bytes.Buffer where it is and does not write to it.
+	v.d.Reset(bytes.NewBuffer(src))
+	defer v.release(len(src))
+	if err := v.open(); err != nil {
 		return err
 	}
 	for {
@@ -62,8 +66,17 @@ func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
 	return v.finish()
 }
 
+// release keeps the tokenizer for others, but lets go of the body. After a long
+// body it may hold on to much.
+func (v *envelope) release(size int) {
+	if size <= 1<<20 {
+		v.d.Reset(new(bytes.Buffer))
+		tokenizers.Put(v.d)
+	}
+}
+
 // open reads the brace that an envelope begins with.
-func (v *envelope) open(src []byte) error {
+func (v *envelope) open() error {
 	kind := v.d.PeekKind()
 	if kind == jsontext.KindBeginObject {
 		_, err := v.d.ReadToken()

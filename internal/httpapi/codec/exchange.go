@@ -32,9 +32,10 @@ type Exchange struct {
 
 	// The request.
 	body     bodyKind
-	boundary string // of a form
-	vars     []byte // from the query or a header, checked; nil if there are none
-	varsBy   string // where they are from, for people
+	boundary string    // of a form
+	few      [4][]byte // where the frames of a usual call are
+	vars     []byte    // from the query or a header, checked; nil if there are none
+	varsBy   string    // where they are from, for people
 
 	// The reply.
 	reply    replyKind
@@ -80,6 +81,7 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 // or InvalidVars for more frames than any service takes.
 func (e *Exchange) Decode(body []byte, call *mdp.Call) error {
 	call.Vars = e.vars
+	call.Frames = e.few[:0]
 	var err error
 	switch e.body {
 	case jsonBody:
@@ -87,11 +89,11 @@ func (e *Exchange) Decode(body []byte, call *mdp.Call) error {
 	case formBody:
 		err = decodeForm(body, e.boundary, e.varsBy, call)
 	default:
-		call.Frames = [][]byte{body}
+		call.Frames = append(call.Frames, body)
 	}
 	if err == nil && len(call.Frames) == 0 {
 		// Said here, since a vars frame may follow: alone it would pass for the body.
-		call.Frames = [][]byte{nil}
+		call.Frames = append(call.Frames, nil)
 	}
 	return err
 }

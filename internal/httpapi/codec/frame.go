@@ -31,7 +31,9 @@ func decodeFrame(i int, data, encoding jsontext.Value) ([]byte, error) {
 	if err := checkLevels(atData(i), data, outer); err != nil {
 		return nil, err
 	}
-	return appendDense(make([]byte, 0, len(data)), data), nil
+	dense := output{b: make([]byte, 0, len(data))}
+	dense.dense(data)
+	return dense.b, nil
 }
 
 // encodingOf returns the encoding that a caller named, or the one that goes
@@ -59,7 +61,7 @@ func encodingOf(i int, data, encoding jsontext.Value) (Encoding, error) {
 
 func decodeBase64(i int, text []byte) ([]byte, error) {
 	// The decoder would skip line breaks.
-	at := bytes.IndexAny(text, "\r\n")
+	at := max(bytes.IndexByte(text, '\n'), bytes.IndexByte(text, '\r'))
 	if at < 0 {
 		frame, err := encoding64.AppendDecode(make([]byte, 0, base64.StdEncoding.DecodedLen(len(text))), text)
 		if err == nil {

@@ -89,32 +89,42 @@ func partials(reply mdp.Reply) string {
 }
 
 // writeJSON writes all frames as one JSON object, which ends with a line feed for
-// those who read it in a terminal.
+// those who read it in a terminal. A long one goes out in pieces, and without
+// Content-Length.
 func (e *Exchange) writeJSON(w http.ResponseWriter, service, requestID string, reply mdp.Reply) error {
-	b := make([]byte, 0, 128+len(service)+len(requestID)+sizeHint(reply))
-	b = append(b, `{"service":`...)
-	b = appendString(b, service)
-	b = append(b, `,"frames":`...)
-	b = AppendFrames(b, reply.Frames, e.as)
+	size := 64 + len(service) + len(requestID) + sizeHint(reply)
+	out := output{b: make([]byte, 0, min(size, 2*piece))}
+	if size > piece {
+		w.Header().Set("Content-Type", typeJSON)
+		out.w = w
+	}
+	out.b = append(out.b, `{"service":`...)
+	out.string(service)
+	out.b = append(out.b, `,"frames":`...)
+	out.frames(reply.Frames, e.as)
 	for i, partial := range reply.Partials {
 		if i == 0 {
-			b = append(b, `,"partials":[`...)
+			out.b = append(out.b, `,"partials":[`...)
 		} else {
-			b = append(b, ',')
+			out.b = append(out.b, ',')
 		}
-		b = AppendFrames(b, partial, e.as)
+		out.frames(partial, e.as)
 	}
 	if len(reply.Partials) > 0 {
-		b = append(b, ']')
+		out.b = append(out.b, ']')
 	}
-	b = append(b, `,"request_id":`...)
-	b = appendString(b, requestID)
-	b = append(b, "}\n"...)
-	return write(w, typeJSON, b)
+	out.b = append(out.b, `,"request_id":`...)
+	out.string(requestID)
+	out.b = append(out.b, "}\n"...)
+	if out.w == nil {
+		return write(w, typeJSON, out.b)
+	}
+	out.flush()
+	return out.err
 }
 
-// sizeHint returns about how long the frames of a reply are in JSON, so that the
-// buffer seldom grows: base64 takes four bytes for three.
+// sizeHint returns about how long the frames of a reply are in JSON: base64 takes
+// four bytes for three.
 func sizeHint(reply mdp.Reply) int {
 	n := framesHint(reply.Frames)
 	for _, partial := range reply.Partials {

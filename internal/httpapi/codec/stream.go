@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"bytes"
 	"net/http"
 	"strconv"
 	"sync"
@@ -31,14 +30,13 @@ type Stream struct {
 	// Guarded by mu.
 	started bool
 	seq     int64
-	buf     []byte
-	err     error
+	out     output
 }
 
 // NewStream returns a stream on w. Nothing is written yet. It must not be called
 // if e.Stream is not set.
 func (e *Exchange) NewStream(w http.ResponseWriter) *Stream {
-	return &Stream{w: w, flush: http.NewResponseController(w).Flush, sse: e.reply == sseReply, as: e.as}
+	return &Stream{w: w, flush: http.NewResponseController(w).Flush, sse: e.reply == sseReply, as: e.as, out: output{w: w}}
 }
 
 // Started reports whether the status line has gone out.
@@ -63,10 +61,11 @@ func (s *Stream) Problem(problem []byte) error { return s.event("problem", nil, 
 func (s *Stream) Ping() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.begin()
 	if s.sse {
-		s.buf = append(s.buf[:0], ": ping\n\n"...)
+		s.out.b = append(s.out.b, ": ping\n\n"...)
 	} else {
-		s.buf = append(s.buf[:0], `{"event":"ping"}`+"\n"...)
+		s.out.b = append(s.out.b, `{"event":"ping"}`+"\n"...)
 	}
 	return s.send()
 }
@@ -78,52 +77,34 @@ func (s *Stream) Ping() error {
 func (s *Stream) event(name string, frames [][]byte, problem []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.buf[:0]
+	s.begin()
+	out := &s.out
 	if s.sse {
-		b = append(append(append(b, "event: "...), name...), "\ndata: "...)
+		out.b = append(append(append(out.b, "event: "...), name...), "\ndata: "...)
 	}
-	b = append(append(append(b, `{"event":"`...), name...), `","seq":`...)
-	b = strconv.AppendInt(b, s.seq, 10)
+	out.b = append(append(append(out.b, `{"event":"`...), name...), `","seq":`...)
+	out.b = strconv.AppendInt(out.b, s.seq, 10)
 	s.seq++
 	if problem != nil {
-		b = append(b, `,"problem":`...)
-		b = appendDense(b, bytes.TrimSpace(problem))
+		out.b = append(out.b, `,"problem":`...)
+		out.dense(problem)
 	} else {
-		b = append(b, `,"frames":`...)
-		b = AppendFrames(b, frames, s.as)
+		out.b = append(out.b, `,"frames":`...)
+		out.frames(frames, s.as)
 	}
-	b = append(b, "}\n"...)
+	out.b = append(out.b, "}\n"...)
 	if s.sse {
-		b = append(b, '\n')
+		out.b = append(out.b, '\n')
 	}
-	s.buf = b
 	return s.send()
 }
 
-// send writes and flushes what is in buf. A buffer that a large event has grown is
-// given up.
-func (s *Stream) send() error {
-	if s.err != nil {
-		return s.err
-	}
-	if !s.started {
-		s.started = true
-		s.begin()
-	}
-	_, err := s.w.Write(s.buf)
-	if err == nil {
-		err = s.flush()
-	}
-	if err != nil {
-		s.err = &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
-	}
-	if cap(s.buf) > 64<<10 {
-		s.buf = nil
-	}
-	return s.err
-}
-
+// begin sends the status line, once.
 func (s *Stream) begin() {
+	if s.started {
+		return
+	}
+	s.started = true
 	h := s.w.Header()
 	if s.sse {
 		h.Set("Content-Type", typeSSE)
@@ -132,4 +113,16 @@ func (s *Stream) begin() {
 	}
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	s.w.WriteHeader(http.StatusOK)
+}
+
+// send writes and flushes the event.
+func (s *Stream) send() error {
+	s.out.flush()
+	if s.out.err == nil {
+		s.out.err = s.flush()
+	}
+	if s.out.err == nil {
+		return nil
+	}
+	return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: s.out.err}
 }

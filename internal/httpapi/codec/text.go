@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,21 +12,37 @@ import (
 // outermost included. It is the same for what comes in and for what goes out.
 const maxDepth = 64
 
-// encoding64 is the one form of base64 that is read and written: the standard
-// alphabet, padded, without line breaks and stray bits.
+// encoding64 is the one form of base64 that is read: the standard alphabet,
+// padded, without stray bits. Line breaks, which it takes, are refused apart.
 var encoding64 = base64.StdEncoding.Strict()
-
-func validUTF8(b []byte) bool { return utf8.Valid(b) }
 
 // isText reports whether people can read b: it is UTF-8 and has no control
 // characters but tab, line feed and carriage return.
 func isText(b []byte) bool {
-	for _, c := range b {
-		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
-			return false
+	ascii := true
+	for rest := b; len(rest) > 0; {
+		if len(rest) >= 8 && plain(binary.LittleEndian.Uint64(rest)) {
+			rest = rest[8:]
+			continue
 		}
+		for _, c := range rest[:min(8, len(rest))] {
+			if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
+				return false
+			}
+			ascii = ascii && c < utf8.RuneSelf
+		}
+		rest = rest[min(8, len(rest)):]
 	}
-	return utf8.Valid(b) && !hasC1(b)
+	return ascii || utf8.Valid(b) && !hasC1(b)
+}
+
+// plain reports whether each of eight bytes is a character from space to tilde.
+// Of each byte it looks at the top bit: of itself, of itself minus ' ', which
+// borrows if it is below, and of itself plus 1, which carries if it is 0x7f. What
+// a borrow does to the next byte up does not matter, since the answer is no then.
+func plain(word uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	return (word|(word-' '*ones)|(word+ones))&tops == 0
 }
 
 // hasC1 reports whether b, which is UTF-8, has one of the control characters
@@ -39,30 +56,10 @@ func hasC1(b []byte) bool {
 	return false
 }
 
-// appendCompact appends a JSON value without the white space between its tokens,
-// and otherwise as it is written: order, numbers and escapes are the sender's. It
-// reports false, and appends nothing, if value is not one JSON value that all
-// parsers read alike (RFC 7493), or one of too many levels.
-func appendCompact(dst, value []byte) ([]byte, bool) {
-	if !jsontext.Value(value).IsValid() || levels(value) > maxDepth {
-		return dst, false
-	}
-	return appendDense(dst, value), true
-}
-
-// appendDense does the work of appendCompact on a value that is valid.
-func appendDense(dst, value []byte) []byte {
-	kept := 0 // of value, what precedes it has been dealt with
-	for i := 0; i < len(value); i++ {
-		switch value[i] {
-		case '"':
-			i = stringEnd(value, i)
-		case ' ', '\t', '\n', '\r':
-			dst = append(dst, value[kept:i]...)
-			kept = i + 1
-		}
-	}
-	return append(dst, value[kept:]...)
+// isValue reports whether b is one JSON value that all parsers read alike (RFC
+// 7493) and that has no more than the usual levels.
+func isValue(b []byte) bool {
+	return jsontext.Value(b).IsValid() && levels(b) <= maxDepth
 }
 
 // levels returns how deep the objects and arrays of a valid JSON value nest.
