@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
@@ -64,11 +65,13 @@ type settings struct {
 
 	Brokers  []client.Endpoint `kong:"-"` // of --broker, or of the file
 	Services *yaml.Node        `kong:"-"` // of the file; nil if it has none
+
+	Catalogued *catalogue.Catalogue `kong:"-"` // what Services says
 }
 
 // finish sets what follows from other settings, and checks what only holds
 // between them.
-func (s *settings) finish(r *resolver) error {
+func (s *settings) finish(r *resolver) (err error) {
 	if err := s.finishBrokers(r); err != nil {
 		return err
 	}
@@ -84,7 +87,22 @@ func (s *settings) finish(r *resolver) error {
 			s.AllowedHosts = []string{"localhost", "127.0.0.1", "::1"}
 		}
 	}
-	return s.check(r)
+	if err := s.check(r); err != nil {
+		return err
+	}
+	s.Catalogued, err = catalogue.Parse(s.Services, catalogue.Defaults{Brokers: s.brokerNames(), Vars: s.Vars})
+	return err
+}
+
+// brokerNames returns the names that services may refer to.
+func (s *settings) brokerNames() (names []string) {
+	for _, b := range s.Brokers {
+		names = append(names, b.Name)
+	}
+	if *s.Embedded {
+		names = append(names, embeddedName)
+	}
+	return names
 }
 
 // finishBrokers makes one list of the brokers: those of flag or variable, else

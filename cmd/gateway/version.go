@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"mdpgateway/internal/mdp/client"
 )
 
 // Set by the linker (see the Makefile).
@@ -17,9 +19,18 @@ type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run(p *process) error {
-	v, r := versionOf()
-	_, err := fmt.Fprintf(p.stdout, "gateway %s (revision %s, %s, %s/%s)\n", v, r, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	b := buildOf()
+	_, err := fmt.Fprintf(p.stdout, "gateway %s (revision %s, %s, %s/%s, libzmq %s)\n",
+		b.Version, b.Revision, b.Go, runtime.GOOS, runtime.GOARCH, b.ZMQ)
 	return err
+}
+
+// A build is what is running.
+type build struct{ Version, Revision, Go, ZMQ string }
+
+func buildOf() build {
+	v, r := versionOf()
+	return build{Version: v, Revision: r, Go: runtime.Version(), ZMQ: client.ZMQVersion()}
 }
 
 // versionOf returns the version and revision that the linker was given or, for

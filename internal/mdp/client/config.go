@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // An Endpoint is one broker.
@@ -77,6 +78,9 @@ func (c Config) validate() error {
 	}
 	return nil
 }
+
+// ZMQVersion returns the version of libzmq in use, such as 4.3.4.
+func ZMQVersion() string { return zsock.Version() }
 
 // CheckAddress says why an address is not a broker's: it must be
 // tcp://host:port or ipc://path.

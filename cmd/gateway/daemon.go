@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/budget"
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/demo"
+	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/httpapi"
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/broker"
+	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/worker"
+	"mdpgateway/internal/metrics"
+)
+
+// embeddedName is the embedded broker's, for logs, metrics and the catalogue.
+const embeddedName = "embedded"
+
+// A daemon is all parts of a running gateway, in the order in which they are
+// made. They are taken down in the opposite order.
+type daemon struct {
+	settings *settings
+	log      *zap.Logger
+
+	broker  *broker.Broker // embedded, or nil
+	demo    *worker.Worker // embedded, or nil
+	pool    *client.Pool
+	metrics *metrics.Metrics
+	calls   *dispatch.Dispatcher
+	api     *httpapi.API
+	servers []server
+}
+
+// A server is one listener and what serves it.
+type server struct {
+	http     *http.Server
+	listener net.Listener
+}
+
+// newDaemon makes every part and opens the listeners, so that whatever can fail
+// has failed when it returns. It serves nothing yet.
+func newDaemon(s *settings, log *zap.Logger) (*daemon, error) {
+	d := &daemon{settings: s, log: log}
+	for _, part := range []func() error{d.embed, d.connect, d.listen} {
+		if err := part(); err != nil {
+			return nil, errors.Join(err, d.close(context.Background()))
+		}
+	}
+	return d, nil
+}
+
+// embed starts the embedded broker and its demo worker.
+func (d *daemon) embed() (err error) {
+	if !*d.settings.Embedded {
+		return nil
+	}
+	d.broker, err = broker.New(broker.Config{Bind: []string{d.settings.EmbeddedBind}, Log: d.log.Named("broker")})
+	if err != nil {
+		return fmt.Errorf("embedded %w", err)
+	}
+	endpoint := d.broker.Endpoints()[0]
+	d.log.Info("embedded broker", zap.String("endpoint", endpoint))
+	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: mdp.V02})
+	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Log: d.log.Named("demo"), Dialect: mdp.V02})
+	return err
+}
+
+// connect makes the way of a call, from the pool up.
+func (d *daemon) connect() (err error) {
+	s := d.settings
+	d.pool, err = client.New(client.Config{
+		Endpoints: s.Brokers, Max: s.PoolMax, Reserve: s.PoolReserve, QueueMax: s.QueueMax, QueueTimeout: s.QueueTimeout,
+		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Log: d.log.Named("pool"),
+	})
+	if err != nil {
+		return err
+	}
+	services := new(catalogue.Store)
+	services.Swap(s.Catalogued)
+	var brokers []dispatch.Broker
+	for _, b := range s.Brokers {
+		brokers = append(brokers, dispatch.Broker{Name: b.Name, Dialect: b.Dialect})
+	}
+	build := buildOf()
+	d.metrics = metrics.New(metrics.Config{MaxServices: s.MetricsMaxServices, Build: metrics.Build(build)})
+	d.calls, err = dispatch.New(dispatch.Config{
+		Pool: d.pool, Brokers: brokers, Catalogue: services, Observer: d.metrics, Log: d.log.Named("dispatch"),
+		Timeout: s.Timeout, MaxTimeout: s.MaxTimeout, Vars: s.Vars, MaxVars: s.MaxVars,
+		MMI: s.MMI, Exclusive: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
+	})
+	if err != nil {
+		return err
+	}
+	held := budget.New(s.MaxBuffered)
+	d.metrics.WatchPool(d.pool.Stats)
+	d.metrics.WatchBudget(held)
+	d.metrics.WatchOrphans(d.calls.Orphans)
+	return d.openAPI(held, build)
+}
+
+// openAPI makes the HTTP side.
+func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
+	s := d.settings
+	cfg := httpapi.Config{
+		Caller: d.calls, Health: &health{pool: d.pool}, Observer: d.metrics.HTTP(), Log: d.log.Named("http"),
+		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
+		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
+		SlowLog: s.SlowLog, AllowedHosts: s.AllowedHosts,
+	}
+	if s.AdminListen == "" {
+		cfg.Metrics = d.metrics.Handler()
+	}
+	d.api, err = httpapi.New(cfg)
+	return err
+}
+
+// health is how the brokers are.
+type health struct {
+	pool    *client.Pool
+	reached atomic.Bool // a broker was reached once
+}
+
+// Ready reports whether a broker was ever reached: that all of them are lost for
+// a while must not take every replica out of service.
+func (h *health) Ready() (ready bool, degraded []string) {
+	for _, e := range h.pool.Stats().Endpoints {
+		if e.State == mdp.Up {
+			h.reached.Store(true)
+			continue
+		}
+		degraded = append(degraded, e.Name)
+	}
+	return h.reached.Load(), degraded
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+// lastWords is how long, after the drain, the answers of interrupted calls may
+// take to be written.
+const lastWords = 2 * time.Second
+
+// serve runs the gateway until ctx ends, and then drains it.
+func serve(ctx context.Context, s *settings, stderr io.Writer) error {
+	log, err := newLogger(stderr, s.LogLevel, s.LogFormat)
+	if err != nil {
+		return err
+	}
+	d, err := newDaemon(s, log)
+	if err != nil {
+		return err
+	}
+	return d.serve(ctx)
+}
+
+// listen opens every listener.
+func (d *daemon) listen() error {
+	if err := d.open("api", d.settings.Listen, d.api.Server()); err != nil {
+		return err
+	}
+	if d.settings.AdminListen == "" {
+		return nil
+	}
+	return d.open("admin", d.settings.AdminListen, d.adminServer())
+}
+
+func (d *daemon) open(name, address string, s *http.Server) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	d.servers = append(d.servers, server{s, listener})
+	d.log.Info("listening", zap.String("server", name), zap.Stringer("address", listener.Addr()))
+	return nil
+}
+
+// adminServer serves what callers have no business with.
+func (d *daemon) adminServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", d.metrics.Handler())
+	mux.Handle("GET /livez", d.api)
+	mux.Handle("GET /readyz", d.api)
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return &http.Server{Handler: mux, ReadHeaderTimeout: d.settings.HeaderTimeout, IdleTimeout: d.settings.IdleTimeout}
+}
+
+// serve serves until ctx ends or a listener fails, and takes everything down.
+func (d *daemon) serve(ctx context.Context) error {
+	serving, failed := errgroup.WithContext(ctx)
+	for _, s := range d.servers {
+		serving.Go(func() error {
+			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+	d.log.Info("ready for calls")
+	<-failed.Done()
+	d.drain()
+	return errors.Join(serving.Wait(), d.close(context.Background()))
+}
+
+// drain lets go of the callers: whoever routes them here is told first, then new
+// calls are refused while open ones end, and what is open at last is ended.
+func (d *daemon) drain() {
+	s := d.settings
+	d.log.Info("draining", zap.Duration("delay", s.DrainDelay), zap.Duration("drain", s.Drain))
+	d.api.NotReady()
+	<-time.After(s.DrainDelay)
+	d.api.Drain()
+	if d.shutdown(s.Drain) != nil {
+		d.log.Warn("calls are still open after the drain, they are ended")
+		d.api.Interrupt()
+		if d.shutdown(lastWords) != nil {
+			for _, server := range d.servers {
+				_ = server.http.Close()
+			}
+		}
+	}
+}
+
+// shutdown closes the listeners and idle connections at once and waits, no longer
+// than that, for the requests that are open.
+func (d *daemon) shutdown(patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var closing errgroup.Group
+	for _, s := range d.servers {
+		closing.Go(func() error { return s.http.Shutdown(ctx) })
+	}
+	return closing.Wait()
+}
+
+// close takes down every part that was made, in the opposite order. It waits for
+// their goroutines and sockets.
+func (d *daemon) close(ctx context.Context) error {
+	var errs []error
+	for _, s := range d.servers {
+		_ = s.listener.Close()
+	}
+	if d.pool != nil {
+		errs = append(errs, d.pool.Close(ctx))
+	}
+	if d.demo != nil {
+		errs = append(errs, d.demo.Close())
+	}
+	if d.broker != nil {
+		errs = append(errs, d.broker.Close())
+	}
+	d.log.Info("stopped")
+	return errors.Join(errs...)
+}

@@ -1,0 +1,126 @@
+package catalogue
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/mdp"
+)
+
+// What a number in the file may be.
+const (
+	mostFrames   = 10_000
+	mostInFlight = 1_000_000
+	mostRules    = 100
+)
+
+// Parse reads the value of the file's key services, a mapping from names to
+// services; nil means that there are none. Brokers are the names that a service
+// may list. The error is an *Error, the first of the file's.
+func Parse(services *yaml.Node, brokers []string) (*Catalogue, error) {
+	all := make(map[string]*Service)
+	if services != nil {
+		err := members("services", services, func(path string, key, value *yaml.Node) error {
+			if err := checkName(key.Value); err != nil {
+				return wrong(key, path, "%v", err)
+			}
+			s, err := parseService(path, key.Value, value, brokers)
+			all[key.Value] = s
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return newCatalogue(all), nil
+}
+
+func checkName(name string) error {
+	if err := mdp.CheckService(name); err != nil {
+		return fmt.Errorf("is no name of a service: %w", err)
+	}
+	if mdp.IsMMI(name) {
+		return fmt.Errorf("is no name of a service: mmi.* belongs to the broker")
+	}
+	return nil
+}
+
+// parseService reads one service; path is its place in the file.
+func parseService(path, name string, n *yaml.Node, brokers []string) (*Service, error) {
+	s := &Service{Name: name, Reuse: true}
+	var example, schema *yaml.Node
+	err := object(path, n, []field{
+		{"description", text(&s.Description)},
+		{"brokers", list(&s.Brokers, brokers)},
+		{"timeout", duration(&s.Timeout)},
+		{"max_timeout", duration(&s.MaxTimeout)},
+		{"vars", named(&s.Vars, flowgraph.ParseEncoding)},
+		{"vars_schema", keep(&schema)},
+		{"example", keep(&example)},
+		{"max_frames", integer(&s.MaxFrames, 1, mostFrames)},
+		{"reply", named(&s.Reply, ParseReply)},
+		{"content_type", contentType(&s.ContentType)},
+		{"max_in_flight", integer(&s.MaxInFlight, 1, mostInFlight)},
+		{"reuse", boolean(&s.Reuse)},
+		{"errors", rules(&s.Errors)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if s.Timeout > s.MaxTimeout && s.MaxTimeout != 0 {
+		return nil, wrong(n, path+".timeout", "is %v, want at most max_timeout, which is %v", s.Timeout, s.MaxTimeout)
+	}
+	if schema != nil {
+		if err := s.setSchema(path+".vars_schema", schema); err != nil {
+			return nil, err
+		}
+	}
+	if example != nil {
+		return s, s.setExample(path+".example", example)
+	}
+	return s, nil
+}
+
+func (s *Service) setSchema(path string, n *yaml.Node) (err error) {
+	if s.Vars == flowgraph.None {
+		return wrong(n, path, "is given, but vars is none")
+	}
+	text, err := toJSON(path, n)
+	if err != nil {
+		return err
+	}
+	if s.VarsSchema, err = compile(text); err != nil {
+		return wrong(n, path, "is no schema: %v", err)
+	}
+	return nil
+}
+
+// setExample reads an example and proves that its vars could be sent.
+func (s *Service) setExample(path string, n *yaml.Node) (err error) {
+	var body, frames, encoding, vars *yaml.Node
+	err = object(path, n, []field{
+		{"body", keep(&body)}, {"frames", keep(&frames)}, {"encoding", keep(&encoding)}, {"vars", keep(&vars)},
+	})
+	if err != nil {
+		return err
+	}
+	if body != nil && frames != nil {
+		return wrong(n, path, "has body and frames, want one of them")
+	}
+	if s.Example, err = toJSON(path, n); err != nil || vars == nil {
+		return err
+	}
+	text, err := toJSON(path+".vars", vars)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Vars.Append(nil, text); err != nil {
+		return wrong(vars, path+".vars", "can't be sent: %v", err)
+	}
+	if faults := s.CheckVars(text); len(faults) > 0 {
+		return wrong(vars, path+".vars", "does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)
+	}
+	return nil
+}

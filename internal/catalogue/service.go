@@ -1,0 +1,90 @@
+package catalogue
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/mdp"
+)
+
+// A Service is one service as configured. It is shared by all calls: do not
+// write to it.
+type Service struct {
+	Name        string
+	Description string
+	Brokers     []string           // which may be asked, by name; none means all
+	Timeout     time.Duration      // of a call that asks for none; 0 means the gateway's
+	MaxTimeout  time.Duration      // the most a call may ask for; 0 means the gateway's
+	Vars        flowgraph.Encoding // of the vars frame
+	VarsSchema  *Schema            // what the vars must match; nil means anything
+	Example     []byte             // a request body in JSON that the service takes, or nil
+	MaxFrames   int                // of a request's body; 0 means the default for its dialect and Vars
+	Reply       Reply              // how frames of a reply are shown
+	ContentType string             // of raw replies; empty means application/octet-stream
+	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
+	Reuse       bool               // false: each call gets a connection of its own
+	Errors      []Rule             // replies that mean failure, the first that matches counts
+}
+
+// CheckVars says where vars, a JSON object, do not match the service's schema.
+// The pointers are those of a request body: #/vars/sf. Any input is safe.
+func (s *Service) CheckVars(vars []byte) []mdp.Fault {
+	if s.VarsSchema == nil {
+		return nil
+	}
+	return s.VarsSchema.check(vars)
+}
+
+// Match returns the rule that a reply of these frames fulfils, or nil if it is
+// not known to mean failure.
+func (s *Service) Match(frames [][]byte) *Rule {
+	for i := range s.Errors {
+		if r := &s.Errors[i]; r.Frame < len(frames) && bytes.Equal(frames[r.Frame], r.Equals) {
+			return r
+		}
+	}
+	return nil
+}
+
+// A Rule tells a reply that means failure: its frame of that index equals these
+// bytes.
+type Rule struct {
+	Frame  int
+	Equals []byte
+	Reason string // a constant, fit for a label
+	Status int    // of the HTTP response; 0 means the default
+	Detail string // for the caller
+}
+
+// Reply is how the frames of a reply are shown in JSON.
+type Reply int
+
+// The ways to show a frame.
+const (
+	Auto   Reply = iota // text if it is text, else base64
+	Text                // a string; it must be UTF-8
+	JSON                // the JSON value that it holds
+	Base64              // always base64
+)
+
+// replies is indexed by Reply and never changes.
+var replies = [...]string{Auto: "auto", Text: "text", JSON: "json", Base64: "base64"}
+
+// ParseReply returns the Reply of that name: auto, text, json or base64.
+func ParseReply(name string) (Reply, error) {
+	for r := range replies {
+		if replies[r] == name {
+			return Reply(r), nil
+		}
+	}
+	return 0, fmt.Errorf("reply is %q, want one of %s", name, strings.Join(replies[:], ", "))
+}
+
+// String returns the name that ParseReply reads.
+func (r Reply) String() string { return replies[r] }
+
+// MarshalText returns the name, for listings.
+func (r Reply) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

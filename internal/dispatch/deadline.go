@@ -1,0 +1,93 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/mdp"
+)
+
+// errSilence is the cause of a stream's end if nothing came for too long.
+var errSilence error = &mdp.Error{Kind: mdp.Timeout}
+
+// Limit says how long a call may take: the caller's wish, else the service's
+// time-out, else the default; cut to the maxima.
+func (d *Dispatcher) Limit(call mdp.Call) time.Duration {
+	spec, _ := d.cfg.Catalogue.Get(call.Service)
+	limit, _ := d.limit(&call, spec)
+	return limit
+}
+
+// limit says what set the limit, too.
+func (d *Dispatcher) limit(call *mdp.Call, spec *catalogue.Service) (limit time.Duration, by string) {
+	limit, by = d.cfg.Timeout, "--timeout"
+	if spec != nil && spec.Timeout > 0 {
+		limit, by = spec.Timeout, "services."+spec.Name+".timeout"
+	}
+	if call.Timeout > 0 {
+		limit, by = call.Timeout, call.TimeoutBy
+	}
+	if spec != nil && spec.MaxTimeout > 0 && limit > spec.MaxTimeout {
+		limit, by = spec.MaxTimeout, "services."+spec.Name+".max_timeout"
+	}
+	if limit > d.cfg.MaxTimeout {
+		limit, by = d.cfg.MaxTimeout, "--max-timeout"
+	}
+	return limit, by
+}
+
+// A clock bounds the time of one call. That of a call whose parts are passed on
+// bounds the silence between them, and the whole by the largest time-out.
+type clock struct {
+	ctx     context.Context
+	stop    func()
+	start   time.Time
+	whole   time.Duration // limit of all of it
+	wholeBy string
+	silence time.Duration // limit between two parts, if streaming
+	by      string
+	parts   int // passed on so far; owned by the call's goroutine
+}
+
+func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.Service) *clock {
+	c := &clock{start: time.Now()}
+	limit, by := d.limit(call, spec)
+	if call.Partial == nil {
+		c.whole, c.wholeBy = limit, by
+		c.ctx, c.stop = timeout(ctx, limit)
+		return c
+	}
+	c.silence, c.by = limit, by
+	c.whole, c.wholeBy = d.cfg.MaxTimeout, "--max-timeout"
+	ctx, stop := timeout(ctx, c.whole)
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(limit, func() { cancel(errSilence) })
+	c.ctx = ctx
+	c.stop = func() { timer.Stop(); cancel(nil); stop() }
+	pass := call.Partial
+	call.Partial = func(frames [][]byte) error {
+		timer.Reset(limit)
+		c.parts++
+		return pass(frames)
+	}
+	return c
+}
+
+func timeout(ctx context.Context, limit time.Duration) (context.Context, func()) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	return ctx, cancel
+}
+
+// detail describes the limit that ended the call.
+func (c *clock) detail() *mdp.TimeoutDetail {
+	t := &mdp.TimeoutDetail{Stage: "broker", Limit: c.whole, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
+	if c.parts > 0 {
+		t.Stage = "stream"
+	}
+	if errors.Is(context.Cause(c.ctx), errSilence) {
+		t.Limit, t.LimitBy = c.silence, c.by
+	}
+	return t
+}

@@ -1,0 +1,226 @@
+// Package dispatch is the policy of a call between HTTP and the pool: may this
+// service be asked, with which vars frame, of which broker and for how long; and
+// is what came back a failure.
+//
+// It does no I/O of its own. dispatch.go has the way of a call, deadline.go its
+// time, vars.go its frames, route.go and lookup.go what the brokers say of a
+// service, services.go what is remembered of services, orphans.go the work that
+// was given up and goes on.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/mdp"
+)
+
+// A Pool sends requests to brokers, which it numbers from 0.
+type Pool interface {
+	// Call sends one request and waits for its reply. The reply's Timing and
+	// Broker are set with an error too.
+	Call(ctx context.Context, req mdp.Request) (mdp.Reply, error)
+	// Lookup asks one broker whether a service has workers.
+	Lookup(ctx context.Context, broker int, service string) (status string, err error)
+	// State says whether a broker can be reached, and how often it came back.
+	State(broker int) (state mdp.EndpointState, epoch uint64)
+}
+
+// An Observer is told of every call. It must not block.
+type Observer interface {
+	Started(service string, known bool)
+	Ended(outcome mdp.Outcome)
+	LookedUp(result string)
+}
+
+// A Broker is what the policy needs to know of one of the pool's endpoints.
+type Broker struct {
+	Name    string // as services name it in the catalogue
+	Dialect mdp.Dialect
+}
+
+// Config configures a Dispatcher. The zero value of a field means its default.
+type Config struct {
+	Pool          Pool
+	Brokers       []Broker           // of the pool, in its order
+	Catalogue     *catalogue.Store   // nil means an empty one
+	Observer      Observer           // nil means none
+	Log           *zap.Logger        // nil means none
+	Timeout       time.Duration      // of a call that sets none; default 25s
+	MaxTimeout    time.Duration      // the most a caller may ask for; default 5m
+	Vars          flowgraph.Encoding // of services that are not in the catalogue
+	MaxVars       int                // bytes of a vars frame; default 64 KiB
+	MMI           MMI
+	Exclusive     Exclusive
+	NoWorkersWait time.Duration // how long a known service may be without workers; default 2s
+}
+
+func (c Config) withDefaults() Config {
+	setDefault(&c.Catalogue, new(catalogue.Store))
+	setDefault(&c.Observer, Observer(noObserver{}))
+	setDefault(&c.Log, zap.NewNop())
+	setDefault(&c.Timeout, 25*time.Second)
+	setDefault(&c.MaxTimeout, 5*time.Minute)
+	setDefault(&c.MaxVars, 64<<10)
+	setDefault(&c.NoWorkersWait, 2*time.Second)
+	return c
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// A Dispatcher calls services. It is safe for concurrent use.
+type Dispatcher struct {
+	// Set once.
+	cfg      Config
+	services *services
+	orphans  orphans
+	lookups  singleflight.Group
+	absent   *absent // names that a broker denied a moment ago
+	brokers  []brokerState
+}
+
+// New returns a Dispatcher. It starts no goroutine of its own.
+func New(cfg Config) (*Dispatcher, error) {
+	cfg = cfg.withDefaults()
+	switch {
+	case cfg.Pool == nil:
+		return nil, errors.New("dispatch: no pool")
+	case len(cfg.Brokers) == 0:
+		return nil, errors.New("dispatch: no broker")
+	case cfg.Timeout > cfg.MaxTimeout:
+		return nil, fmt.Errorf("time-out is %v, want at most the largest one, %v", cfg.Timeout, cfg.MaxTimeout)
+	}
+	d := &Dispatcher{
+		cfg:      cfg,
+		services: newServices(len(cfg.Brokers)),
+		absent:   newAbsent(),
+		brokers:  make([]brokerState, len(cfg.Brokers)),
+	}
+	for i := range d.brokers {
+		d.brokers[i].budget = rate.NewLimiter(unknownLookupsPerSecond, unknownLookupsPerSecond)
+	}
+	return d, nil
+}
+
+// Call checks a call, completes it, sends it and judges the reply. The error is
+// an *mdp.Error; the reply's Timing is set with it too.
+func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	spec, catalogued := d.cfg.Catalogue.Get(call.Service)
+	svc := d.services.get(call.Service)
+	known := catalogued || svc != nil
+	d.cfg.Observer.Started(call.Service, known)
+
+	reply, err := d.call(ctx, &call, spec)
+	outcome := mdp.Outcome{
+		Service: call.Service, Known: known || reply.Broker >= 0 && err == nil, KnownBefore: known, Timing: reply.Timing,
+		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
+	}
+	if err != nil {
+		e := mdp.AsError(err)
+		e.Service = call.Service
+		outcome.Kind, outcome.Reason = e.Kind, e.Reason
+		if e.Timeout != nil {
+			outcome.Stage = e.Timeout.Stage
+		}
+		err = e
+	}
+	d.cfg.Observer.Ended(outcome)
+	return reply, err
+}
+
+func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.Service) (mdp.Reply, error) {
+	none := mdp.Reply{Broker: -1}
+	if err := d.complete(call, spec); err != nil {
+		return none, err
+	}
+	leave, err := d.services.enter(call.Service, spec)
+	if err != nil {
+		return none, err
+	}
+	defer leave()
+	clock := d.start(ctx, call, spec)
+	defer clock.stop()
+
+	start := time.Now()
+	svc, release, err := d.route(clock.ctx, call, spec)
+	routed := time.Since(start)
+	if err != nil {
+		none.Timing.Queue = routed
+		return none, err
+	}
+	defer release()
+	call.Fresh = spec != nil && !spec.Reuse
+	reply, err := d.cfg.Pool.Call(clock.ctx, call.Request)
+	reply.Timing.Queue += routed
+	if err != nil {
+		return reply, d.failed(clock, call.Service, reply, err)
+	}
+	if svc == nil {
+		svc = d.services.add(call.Service)
+	}
+	svc.replied(reply.Broker, time.Now())
+	return reply, d.judge(spec, reply)
+}
+
+// failed completes the error of a call that the pool could not answer.
+func (d *Dispatcher) failed(clock *clock, service string, reply mdp.Reply, err error) error {
+	e := mdp.AsError(err)
+	if e.Kind == mdp.Timeout || e.Kind == mdp.Canceled && e.Sent || e.Kind == mdp.Interrupted {
+		_, epoch := d.cfg.Pool.State(reply.Broker)
+		d.orphans.add(service, reply.Broker, epoch, time.Now().Add(d.cfg.MaxTimeout))
+	}
+	if e.Kind == mdp.Timeout {
+		e.Timeout = clock.detail()
+		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, reply.Broker)
+		if e.Detail == "" {
+			e.Detail = fmt.Sprintf("no reply within %v; the service may still be at work", e.Timeout.Limit)
+		}
+	}
+	return e
+}
+
+// judge says whether a reply means that the worker failed.
+func (d *Dispatcher) judge(spec *catalogue.Service, reply mdp.Reply) error {
+	if spec != nil {
+		if rule := spec.Match(reply.Frames); rule != nil {
+			return &mdp.Error{Kind: mdp.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}
+		}
+	}
+	dialect := d.cfg.Brokers[reply.Broker].Dialect
+	if dialect == mdp.Loudify && len(reply.Frames) > 0 && string(reply.Frames[0]) == loudifyFailure {
+		return &mdp.Error{
+			Kind: mdp.WorkerError, Reason: "flowgraph_failed", Frames: reply.Frames,
+			Detail: "the flowgraph failed or timed out",
+		}
+	}
+	return nil
+}
+
+// loudifyFailure is the first frame of a loudify worker's reply that it failed.
+const loudifyFailure = "\x06"
+
+func size(frames [][]byte) (n int) {
+	for _, frame := range frames {
+		n += len(frame)
+	}
+	return n
+}
+
+type noObserver struct{}
+
+func (noObserver) Started(string, bool) {}
+func (noObserver) Ended(mdp.Outcome)    {}
+func (noObserver) LookedUp(string)      {}

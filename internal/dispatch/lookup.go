@@ -1,0 +1,137 @@
+package dispatch
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/mdp"
+)
+
+// lookupTimeout bounds a look-up together with its wait for those before it.
+const lookupTimeout = time.Second
+
+// mutedFor is how long a broker that did not answer a look-up is not asked.
+const mutedFor = time.Minute
+
+// A query is the question which brokers a name may be sent to.
+type query struct {
+	name  string
+	spec  *catalogue.Service // nil if it is not in the catalogue
+	svc   *service           // nil if no broker confirmed it
+	again bool               // a denial is being waited out: do not trust the cache
+
+	unconfirmed bool // answer: it is allowed although no broker confirmed it
+}
+
+func (q *query) established() bool { return q.spec != nil || q.svc != nil }
+
+// consider returns one broker's verdict, asking it if need be.
+func (d *Dispatcher) consider(ctx context.Context, q *query, broker int) (verdict, error) {
+	now := time.Now()
+	if q.svc.known(broker, now) {
+		return allowed, nil
+	}
+	if state, _ := d.cfg.Pool.State(broker); state == mdp.Down {
+		return unreachable, nil
+	}
+	if !d.askable(broker, now) {
+		return d.unasked(q), nil
+	}
+	if d.cfg.MMI == MMIHint && q.established() {
+		return allowed, nil
+	}
+	if !q.again && d.absent.has(broker, q.name, now) {
+		return deniedByMMI, nil
+	}
+	return d.ask(ctx, q, broker)
+}
+
+// askable reports whether a broker answers look-ups, as far as is known.
+func (d *Dispatcher) askable(broker int, now time.Time) bool {
+	return d.cfg.MMI != MMIOff && d.cfg.Brokers[broker].Dialect.HasMMI() &&
+		now.UnixNano() >= d.brokers[broker].mutedUntil.Load()
+}
+
+// unasked is the verdict of a broker that can't be asked.
+func (d *Dispatcher) unasked(q *query) verdict {
+	switch {
+	case q.established():
+		return allowed
+	case d.cfg.Exclusive == Open:
+		q.unconfirmed = true
+		return allowed
+	}
+	return unlisted
+}
+
+// ask looks a name up; callers that ask the same at the same time share the
+// answer.
+func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) (verdict, error) {
+	key := strconv.Itoa(broker) + " " + q.name
+	established := q.established()
+	answer := d.lookups.DoChan(key, func() (any, error) {
+		// It outlives a caller that leaves: others wait for it.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		return d.lookUp(ctx, broker, q.name, established), nil
+	})
+	select {
+	case result := <-answer:
+		if v := result.Val.(verdict); v != unlisted {
+			return v, nil
+		}
+		return d.unasked(q), nil
+	case <-ctx.Done():
+		return 0, gone(ctx)
+	}
+}
+
+// lookUp asks a broker, and remembers what it says. The verdict is unlisted if
+// it does not answer such questions.
+func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, established bool) verdict {
+	b := &d.brokers[broker]
+	if !established && !b.budget.Allow() {
+		d.cfg.Observer.LookedUp("refused")
+		return overBudget
+	}
+	status, err := d.cfg.Pool.Lookup(ctx, broker, name)
+	now := time.Now()
+	if err != nil {
+		kind := mdp.AsError(err).Kind
+		d.cfg.Observer.LookedUp(string(kind))
+		switch kind {
+		case mdp.Timeout, mdp.BadReply:
+			d.mute(broker, now, err)
+			return unlisted
+		case mdp.Busy:
+			return unlisted
+		}
+		return unreachable
+	}
+	d.cfg.Observer.LookedUp(status)
+	switch status {
+	case mdp.StatusFound:
+		svc := d.services.add(name)
+		svc.status[broker].Store(status)
+		svc.confirm(broker, now)
+		return allowed
+	case mdp.StatusNotFound:
+		if svc := d.services.get(name); svc != nil {
+			svc.status[broker].Store(status)
+		}
+		d.absent.add(broker, name, now)
+		return deniedByMMI
+	}
+	d.mute(broker, now, nil)
+	return unlisted
+}
+
+func (d *Dispatcher) mute(broker int, now time.Time, err error) {
+	d.brokers[broker].mutedUntil.Store(now.Add(mutedFor).UnixNano())
+	d.cfg.Log.Info("broker does not answer mmi.service, not asked for a minute",
+		zap.String("endpoint", d.cfg.Brokers[broker].Name), zap.Error(err))
+}

@@ -1,0 +1,183 @@
+package dispatch
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/mdp"
+)
+
+const (
+	// maxServices bounds the names that are remembered because a broker
+	// confirmed them. Some brokers confirm any name that was ever asked for.
+	maxServices = 10_000
+
+	// maxAbsent bounds the names that are remembered because a broker denied
+	// them; the two are apart so that a scanner cannot push out what is in use.
+	maxAbsent = 4_096
+
+	knownFor      = 5 * time.Second  // after a reply or a 200, a service is sent to without asking
+	rememberedFor = 10 * time.Minute // after a reply, a 404 is waited out
+	absentFor     = time.Second      // a 404 is not asked again
+)
+
+// A service is what is remembered of a name that a broker confirmed, by a reply
+// or by MMI.
+type service struct {
+	confirmed []atomic.Int64 // Unix nanoseconds of the last time, by broker
+	replies   []atomic.Int64 // Unix nanoseconds of the last reply, by broker
+	status    []atomic.Value // MMI's last word, by broker
+	touched   atomic.Int64   // Unix nanoseconds of the newest of all these
+}
+
+func (s *service) replied(broker int, now time.Time) {
+	s.replies[broker].Store(now.UnixNano())
+	s.confirm(broker, now)
+}
+
+func (s *service) confirm(broker int, now time.Time) {
+	s.confirmed[broker].Store(now.UnixNano())
+	s.touched.Store(now.UnixNano())
+}
+
+// known reports whether the broker confirmed the service a moment ago.
+func (s *service) known(broker int, now time.Time) bool {
+	return s != nil && now.UnixNano()-s.confirmed[broker].Load() < int64(knownFor)
+}
+
+// remembered reports whether the service answered lately, so that it may only be
+// between two workers.
+func (s *service) remembered(now time.Time) bool {
+	if s == nil {
+		return false
+	}
+	for i := range s.replies {
+		if last := s.replies[i].Load(); last > 0 && now.UnixNano()-last < int64(rememberedFor) {
+			return true
+		}
+	}
+	return false
+}
+
+// services holds what is remembered of services.
+type services struct {
+	brokers int
+
+	mu       sync.RWMutex // guards what follows
+	byName   map[string]*service
+	inFlight map[string]int // of services with a limit
+}
+
+func newServices(brokers int) *services {
+	return &services{brokers: brokers, byName: map[string]*service{}, inFlight: map[string]int{}}
+}
+
+// get returns what is remembered of a name, or nil.
+func (s *services) get(name string) *service {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byName[name]
+}
+
+// add begins to remember a name, in place of the one that was longest unused if
+// there are too many.
+func (s *services) add(name string) *service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if svc := s.byName[name]; svc != nil {
+		return svc
+	}
+	if len(s.byName) >= maxServices {
+		s.forgetOldest()
+	}
+	svc := &service{
+		confirmed: make([]atomic.Int64, s.brokers), replies: make([]atomic.Int64, s.brokers),
+		status: make([]atomic.Value, s.brokers),
+	}
+	s.byName[name] = svc
+	return svc
+}
+
+func (s *services) forgetOldest() {
+	var oldest string
+	var when int64
+	for name, svc := range s.byName {
+		if t := svc.touched.Load(); oldest == "" || t < when {
+			oldest, when = name, t
+		}
+	}
+	delete(s.byName, oldest)
+}
+
+// last says how long ago a service replied, negative if it never did, and what
+// the broker last said of it.
+func (s *services) last(name string, broker int) (ago time.Duration, mmi string) {
+	ago, mmi = -1, "unknown"
+	svc := s.get(name)
+	if svc == nil || broker < 0 {
+		return ago, mmi
+	}
+	if t := svc.replies[broker].Load(); t > 0 {
+		ago = time.Since(time.Unix(0, t))
+	}
+	if said, ok := svc.status[broker].Load().(string); ok {
+		mmi = said
+	}
+	return ago, mmi
+}
+
+// enter takes one of a service's places, if it has a limit. leave gives it back.
+func (s *services) enter(name string, spec *catalogue.Service) (leave func(), err error) {
+	if spec == nil || spec.MaxInFlight == 0 {
+		return func() {}, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inFlight[name] >= spec.MaxInFlight {
+		return nil, busy(mdp.ReasonService, "the service has as many calls in flight as it may")
+	}
+	s.inFlight[name]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.inFlight[name]--; s.inFlight[name] == 0 {
+			delete(s.inFlight, name)
+		}
+	}, nil
+}
+
+func busy(reason, detail string) error {
+	return &mdp.Error{Kind: mdp.Busy, Reason: reason, Detail: detail}
+}
+
+// absent remembers for a moment which names a broker denied.
+type absent struct {
+	mu    sync.Mutex
+	until map[denied]time.Time // guarded by mu
+}
+
+type denied struct {
+	broker int
+	name   string
+}
+
+func newAbsent() *absent { return &absent{until: map[denied]time.Time{}} }
+
+func (a *absent) has(broker int, name string, now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return now.Before(a.until[denied{broker, name}])
+}
+
+// add remembers a name. If there are too many, all are forgotten: look-ups of
+// such names have a budget of their own.
+func (a *absent) add(broker int, name string, now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.until) >= maxAbsent {
+		clear(a.until)
+	}
+	a.until[denied{broker, name}] = now.Add(absentFor)
+}

@@ -1,0 +1,95 @@
+package dispatch
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/mdp"
+)
+
+// defaultMaxFrames bounds the body of services that say nothing else, and that
+// do not take a vars frame behind exactly one data frame.
+const defaultMaxFrames = 100
+
+// complete checks the body and the vars of a call against what the service takes
+// and appends the vars frame.
+func (d *Dispatcher) complete(call *mdp.Call, spec *catalogue.Service) error {
+	if mdp.IsMMI(call.Service) {
+		return &mdp.Error{Kind: mdp.Forbidden, Detail: "names that begin with mmi. belong to the broker"}
+	}
+	loudify := d.speaksLoudify(spec)
+	encoding := d.cfg.Vars
+	if spec != nil {
+		encoding = spec.Vars
+	}
+	if most := maxFrames(spec, loudify); len(call.Frames) > most {
+		return invalidVars(fmt.Sprintf("the body has %d frames, this service takes at most %d", len(call.Frames), most))
+	}
+	vars := call.Vars
+	if vars == nil && encoding != flowgraph.None && (spec != nil || loudify) {
+		// Such a worker takes the last frame for its vars, whatever it is.
+		vars = []byte("{}")
+	}
+	if vars == nil {
+		return nil
+	}
+	if encoding == flowgraph.None {
+		return invalidVars("this service takes no vars")
+	}
+	if spec != nil {
+		if faults := spec.CheckVars(vars); len(faults) > 0 {
+			return &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
+		}
+	}
+	frame, err := encoding.Append(nil, vars)
+	if err != nil {
+		return varsError(err)
+	}
+	if len(frame) > d.cfg.MaxVars {
+		return invalidVars(fmt.Sprintf("the vars take %d bytes, want at most %d", len(frame), d.cfg.MaxVars))
+	}
+	if len(call.Frames) == 0 {
+		call.Frames = [][]byte{nil} // the data frame goes first, even if there is no data
+	}
+	call.Frames = append(slices.Clip(call.Frames), frame)
+	return nil
+}
+
+func maxFrames(spec *catalogue.Service, loudify bool) int {
+	switch {
+	case spec != nil && spec.MaxFrames > 0:
+		return spec.MaxFrames
+	case loudify, spec != nil && spec.Vars == flowgraph.Python:
+		return 1
+	}
+	return defaultMaxFrames
+}
+
+// speaksLoudify reports whether a request may go to a broker of that dialect,
+// whose workers need a vars frame and die of a second data frame.
+func (d *Dispatcher) speaksLoudify(spec *catalogue.Service) bool {
+	return slices.ContainsFunc(d.cfg.Brokers, func(b Broker) bool {
+		return b.Dialect == mdp.Loudify && serves(spec, b)
+	})
+}
+
+func invalidVars(detail string) error {
+	return &mdp.Error{Kind: mdp.InvalidVars, Detail: detail}
+}
+
+// varsError points into the caller's document, where the vars are a member.
+func varsError(err error) error {
+	var e *flowgraph.Error
+	if !errors.As(err, &e) {
+		return &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars can't be written for the service", Err: err}
+	}
+	pointer := "#/vars" + strings.TrimPrefix(e.Pointer, "#")
+	return &mdp.Error{
+		Kind: mdp.InvalidVars, Detail: "the vars can't be written for the service",
+		Faults: []mdp.Fault{{Pointer: pointer, Detail: e.Detail}},
+	}
+}
