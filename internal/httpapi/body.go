@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,17 +23,15 @@ const (
 // readBody reads the whole body of a request. It refuses what is too large, as
 // early as the length is known, and takes the bytes from lease before it
 // allocates them: the declared length at once, else as the body grows. The next
-// bytes have to arrive within the configured time. Of a refused body nothing more
-// is read, and a caller who waits for 100 Continue never gets it.
+// bytes have to arrive within the configured time; net/http lifts that deadline
+// at the body's end. A caller who waits for 100 Continue never gets it for a body
+// that is refused here.
 func (a *API) readBody(w *response, r *http.Request, lease *budget.Lease) ([]byte, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
 	if r.ContentLength > a.cfg.MaxBody {
 		return nil, a.tooLarge(fmt.Sprintf("the body has %d bytes", r.ContentLength))
-	}
-	if w.unread && r.Header.Get("Expect") != "" {
-		w.arm() // for 100 Continue: the deadline of the answer before this one may have passed
 	}
 	in := body{from: r.Body, lease: lease, length: r.ContentLength, max: a.cfg.MaxBody}
 	err := in.read(func() { _ = w.control.SetReadDeadline(time.Now().Add(a.cfg.BodyIdleTimeout)) })
@@ -45,9 +42,6 @@ func (a *API) readBody(w *response, r *http.Request, lease *budget.Lease) ([]byt
 	case err != nil:
 		return nil, bodyError(r, err)
 	}
-	// From here on the server reads only to notice that the caller leaves; a
-	// deadline would look like that.
-	_ = w.control.SetReadDeadline(time.Time{})
 	w.unread = false
 	return in.buf, nil
 }
@@ -130,9 +124,10 @@ func bodyError(r *http.Request, err error) error {
 		return err
 	case errors.As(err, &network) && network.Timeout():
 		return &mdp.Error{Kind: mdp.BodyTimeout, Err: err}
-	case network != nil, errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.Canceled), r.ProtoMajor > 1, r.Context().Err() != nil:
+	case r.ProtoMajor > 1, r.Context().Err() != nil:
+		// HTTP/2 resets streams that are malformed, so they look like ones whose caller left.
 		return &mdp.Error{Kind: mdp.Canceled, Err: err}
 	}
-	// What is left over HTTP/1.1 is chunks that are none.
+	// The connection is there, so what came over it are chunks that are none.
 	return &mdp.Error{Kind: mdp.BadRequest, Detail: "the body is not encoded as Transfer-Encoding says", Err: err}
 }

@@ -100,6 +100,50 @@ func TestADeclaredLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	}
 }
 
+// What is refused unread does not hold the connection for as long as the caller
+// likes to go on sending it, or not to.
+func TestTheRestOfARefusedBodyIsNotWaitedFor(t *testing.T) {
+	for _, length := range []string{"Content-Length: 100\r\n", "Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n"} {
+		onVirtualTime(t, Config{Caller: never(t)}, func(t *testing.T, g *gateway, raw *rawConn) {
+			start := time.Now()
+			raw.send("POST /services/mmi.x HTTP/1.1\r\nHost: x\r\n" + length + "\r\n")
+			raw.answer().wantProblem(t, mdp.Forbidden)
+			raw.wantClosed() // synctest calls it a deadlock if that never comes
+			if took := time.Since(start); took > linger {
+				t.Errorf("the connection was closed after %v, want at most %v", took, linger)
+			}
+		})
+	}
+}
+
+func TestABodyThatARouteIgnoresIsNotWaitedFor(t *testing.T) {
+	onVirtualTime(t, Config{}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send("GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+		raw.answer().wantBody(t, 200, "{\"live\":true}\n")
+		raw.wantClosed()
+	})
+}
+
+func TestAnIdleConnectionIsClosedInTime(t *testing.T) {
+	onVirtualTime(t, Config{IdleTimeout: 650 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send(head + "Content-Length: 1\r\n\r\nx")
+		raw.answer().wantBody(t, 200, "x")
+		start := time.Now()
+		raw.wantClosed()
+		if took := time.Since(start); took != 650*time.Second {
+			t.Errorf("the connection was closed after %v, want 650s", took)
+		}
+	})
+}
+
+func TestAnAnswerWithoutBodyIsGivenUpToo(t *testing.T) {
+	onVirtualTime(t, Config{}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send("HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-g.seen.done
+		g.stop() // synctest calls it a deadlock if the answer waits for its reader
+	})
+}
+
 func TestWhoAsksForLeaveToSendGetsItAlsoAfterALongPause(t *testing.T) {
 	onVirtualTime(t, Config{BodyIdleTimeout: time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
 		for range 2 {

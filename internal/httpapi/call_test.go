@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -206,7 +208,7 @@ func TestDrainingLetsOpenCallsEndAndRefusesNewOnes(t *testing.T) {
 	<-began // it is still taken
 
 	g.Drain()
-	a := g.post("/services/echo", "x")
+	a := g.post("/services/echo", "")
 	if p := a.wantProblem(t, mdp.Draining); p["retryable"] != true || !a.Close {
 		t.Errorf("the problem is %v with Connection: close %v, want it retryable and the connection closed", p, a.Close)
 	}
@@ -215,6 +217,57 @@ func TestDrainingLetsOpenCallsEndAndRefusesNewOnes(t *testing.T) {
 	for range 2 {
 		if a := <-open; a.StatusCode != 200 {
 			t.Errorf("an open call ended with %d %s, want 200", a.StatusCode, a.body)
+		}
+	}
+}
+
+func TestDrainingIsNotReady(t *testing.T) {
+	g := serve(t, Config{})
+	g.Drain()
+	g.get("/readyz").wantProblem(t, mdp.Draining)
+}
+
+// A caller who has closed its side, though it could still read, is gone to
+// net/http. It gets no answer, nor an end that would pass for one.
+func TestACallerWhoIsGoneGetsNoAnswer(t *testing.T) {
+	for accept, want := range map[string]string{"*/*": "", "application/x-ndjson": `"one"`} {
+		began := make(chan struct{})
+		wait := waiting(began, true)
+		g := serve(t, Config{Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+			if call.Partial != nil {
+				if err := call.Partial([][]byte{[]byte("one")}); err != nil {
+					return mdp.Reply{}, err
+				}
+			}
+			return wait(ctx, call)
+		})})
+		conn, err := net.Dial("tcp", g.ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "%sAccept: %s\r\nContent-Length: 1\r\n\r\nx", head, accept)
+		<-began
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(conn)
+		if err != nil || !strings.Contains(string(got), want) || want == "" && len(got) > 0 ||
+			strings.Contains(string(got), "canceled") || strings.HasSuffix(string(got), "\r\n0\r\n\r\n") {
+			t.Errorf("with Accept: %s the answer is %q (%v), want it broken off after %q", accept, got, err, want)
+		}
+	}
+}
+
+func TestAnAnswerThatFailsHalfwayBreaksOff(t *testing.T) {
+	g := serve(t, Config{Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "up 1\n")
+		http.NewResponseController(w).Flush()
+		panic("halfway")
+	})})
+	for _, c := range []*http.Client{g.http, g.h2c} {
+		if a, err := g.try(c, "GET", "/metrics", nil); err == nil || string(a.body) != "up 1\n" {
+			t.Errorf("the answer is %q with %v, want the half of it and an error", a.body, err)
 		}
 	}
 }

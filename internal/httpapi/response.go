@@ -12,6 +12,11 @@ import (
 // that a slow reader of a large reply may be slow but not stand still.
 const writeChunk = 256 << 10
 
+// linger is how long a caller whose body was not read to its end may go on
+// sending it after the answer. To close at once would reset the connection, and
+// the answer with it.
+const linger = time.Second
+
 // A response is an answer in the making and what is known of its request. All
 // middleware behind record, and every handler, gets one as its ResponseWriter.
 // It belongs to the goroutine of the request.
@@ -47,8 +52,9 @@ func (w *response) Header() http.Header { return w.rw.Header() }
 func (w *response) Unwrap() http.ResponseWriter { return w.rw }
 
 // WriteHeader begins the answer. If some of the body has not been read the
-// connection is closed after it: net/http would wait for up to 256 KiB of it
-// first, without a deadline.
+// connection is closed after it. net/http would read up to 256 KiB of it, for as
+// long as the caller likes, both before the answer, which Connection: close
+// prevents, and after it.
 func (w *response) WriteHeader(status int) {
 	if w.status != 0 {
 		return
@@ -57,6 +63,7 @@ func (w *response) WriteHeader(status int) {
 	h := w.Header()
 	if w.unread {
 		h.Set("Connection", "close")
+		_ = w.control.SetReadDeadline(time.Now().Add(linger))
 	}
 	if w.timing.Queue > 0 || w.timing.Broker > 0 {
 		h["Server-Timing"] = []string{serverTiming(w.timing)}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/budget"
 	"mdpgateway/internal/mdp"
 )
 
@@ -85,6 +86,16 @@ func TestAnErrorAfterTheFirstPartIsTheLastEvent(t *testing.T) {
 		g.stop()
 		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "broker_lost" || f["status"] != int64(200) {
 			t.Errorf("the log line is %v, want status 200 and code broker_lost", f)
+		}
+	})
+}
+
+func TestAPartThatDoesNotFitInMemoryEndsTheStream(t *testing.T) {
+	cfg := Config{Caller: parts(time.Second, nil, "one", strings.Repeat("x", 101)), Budget: budget.New(100)}
+	onVirtualTime(t, cfg, func(t *testing.T, g *gateway, _ *rawConn) {
+		a := g.post("/services/echo", "x", "Accept: application/x-ndjson")
+		if !strings.Contains(string(a.body), `"one"`) || !strings.Contains(string(a.body), `"code":"reply_too_large"`) {
+			t.Errorf("the stream is %q, want a partial and the problem reply_too_large", a.body)
 		}
 	})
 }
