@@ -279,3 +279,33 @@ func TestNothingIsAllocatedOnceASeriesExists(t *testing.T) {
 		}
 	}
 }
+
+// TestTheReadmeShowsEveryMetric holds that nobody has to scrape to learn a name.
+func TestTheReadmeShowsEveryMetric(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := os.ReadFile(filepath.Join("testdata", "metrics.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := 0
+	for line := range strings.Lines(string(golden)) {
+		comment, isType := strings.CutPrefix(line, "# TYPE ")
+		if !isType {
+			continue
+		}
+		names++
+		name, kind, _ := strings.Cut(strings.TrimSpace(comment), " ")
+		if kind == "histogram" {
+			name += "_count"
+		}
+		if !strings.Contains(string(readme), "\n"+name+"{") && !strings.Contains(string(readme), "\n"+name+" ") {
+			t.Errorf("README.md does not show %s", name)
+		}
+	}
+	if names < 20 {
+		t.Errorf("the golden exposition has %d metrics", names)
+	}
+}
