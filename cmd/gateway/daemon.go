@@ -84,8 +84,6 @@ func (d *daemon) connect() (err error) {
 	if err != nil {
 		return err
 	}
-	services := new(catalogue.Store)
-	services.Swap(s.Catalogued)
 	var brokers []dispatch.Broker
 	for _, b := range s.Brokers {
 		brokers = append(brokers, dispatch.Broker{Name: b.Name, Dialect: b.Dialect})
@@ -93,7 +91,7 @@ func (d *daemon) connect() (err error) {
 	build := buildOf()
 	d.metrics = metrics.New(metrics.Config{MaxServices: s.MetricsMaxServices, Build: metrics.Build(build)})
 	d.calls, err = dispatch.New(dispatch.Config{
-		Pool: d.pool, Brokers: brokers, Catalogue: services, Observer: d.metrics, Log: d.log.Named("dispatch"),
+		Pool: d.pool, Brokers: brokers, Catalogue: catalogue.NewStore(s.Catalogued), Observer: d.metrics, Log: d.log.Named("dispatch"),
 		Timeout: s.Timeout, MaxTimeout: s.MaxTimeout, Vars: s.Vars, MaxVars: s.MaxVars,
 		MMI: s.MMI, Exclusive: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
 	})

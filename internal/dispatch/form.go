@@ -4,7 +4,7 @@ package dispatch
 // JSON gives their frames; both are empty if nothing is configured.
 func (d *Dispatcher) Form(service string) (contentType, reply string) {
 	if spec, ok := d.cfg.Catalogue.Get(service); ok {
-		return spec.ContentType, spec.Reply
+		return spec.ContentType, spec.Reply.String()
 	}
 	return "", ""
 }
