@@ -50,7 +50,7 @@ func (e *Exchange) choose(m *menu, accept []string) error {
 		e.set(best)
 		return nil
 	}
-	mirror := map[bodyKind]replyKind{jsonBody: jsonReply, formBody: formReply, rawBody: rawReply}[e.body]
+	mirror := [...]replyKind{rawBody: rawReply, jsonBody: jsonReply, formBody: formReply}[e.body]
 	if !m.given || m.any.quality > 0 && m.best(false, mirror) != nil {
 		e.reply, e.mirrored = mirror, true
 		return nil

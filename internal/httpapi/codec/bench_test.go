@@ -1,0 +1,120 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+// discard is a ResponseWriter that keeps nothing but the headers.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) WriteHeader(int)             {}
+func (d discard) Write(p []byte) (int, error) { return len(p), nil }
+func newDiscard() discard                     { return discard{make(http.Header)} }
+
+// post is a request with a body, and what a worker that echoes replies to it.
+type post struct {
+	request *http.Request
+	body    []byte
+	reply   mdp.Reply
+}
+
+func newPost(kind string, size int) post {
+	data := bytes.Repeat([]byte("\x00\xff\x80A"), size/4)
+	r := httptest.NewRequest(http.MethodPost, "/services/echo", nil)
+	p := post{request: r, reply: mdp.Reply{Frames: [][]byte{data}}}
+	switch kind {
+	case "json":
+		line := strings.Repeat("a text of 16 b\\n", size/16)
+		p.body = []byte(`{"body":"` + line + `","vars":{"sf":7,"has_crc":false}}`)
+		p.reply.Frames[0] = []byte(strings.Repeat("a text of 16 bt\n", size/16))
+		r.Header.Set("Content-Type", typeJSON)
+	case "base64":
+		p.body = []byte(`{"body":"` + base64.StdEncoding.EncodeToString(data) + `","encoding":"base64"}`)
+		r.Header.Set("Content-Type", typeJSON)
+	case "raw":
+		p.body = data
+	case "form":
+		p.body = []byte("--xyzzy\r\nContent-Disposition: form-data; name=\"frame\"; filename=\"a\"\r\n\r\n" + string(data) + "\r\n--xyzzy--\r\n")
+		r.Header.Set("Content-Type", typeForm+"; boundary=xyzzy")
+	}
+	return p
+}
+
+// turn goes the whole way of a request and its reply.
+func (p post) turn(w http.ResponseWriter) error {
+	x, err := Parse(p.request, Options{})
+	if err != nil {
+		return err
+	}
+	var call mdp.Call
+	if err := x.Decode(p.body, &call); err != nil {
+		return err
+	}
+	return x.WriteReply(w, "echo", "0123456789abcdef", p.reply)
+}
+
+func BenchmarkTurn(b *testing.B) {
+	for _, kind := range []string{"json", "base64", "raw", "form"} {
+		for _, size := range []struct {
+			name  string
+			bytes int
+		}{{"64B", 64}, {"64KiB", 64 << 10}, {"1MiB", 1 << 20}} {
+			b.Run(fmt.Sprintf("kind=%s/size=%s", kind, size.name), func(b *testing.B) {
+				p, w := newPost(kind, size.bytes), newDiscard()
+				b.SetBytes(int64(size.bytes))
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := p.turn(w); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestSmallCallsAllocateLittle holds how many allocations the way of a small
+// request and its reply takes. Of a JSON call they are: the Exchange, the
+// bytes.Buffer that the tokenizer wants, the string of an escaped body, the
+// reply, and the values of two headers.
+func TestSmallCallsAllocateLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool forget at random")
+	}
+	for kind, most := range map[string]float64{"json": 8, "base64": 8, "raw": 5} {
+		p, w := newPost(kind, 64), newDiscard()
+		got := testing.AllocsPerRun(200, func() {
+			if err := p.turn(w); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > most {
+			t.Errorf("%s: %v allocations, want at most %v", kind, got, most)
+		}
+	}
+}
+
+// TestAllocationsDoNotGrowWithTheBody holds that no part of the way allocates per
+// byte or per line.
+func TestAllocationsDoNotGrowWithTheBody(t *testing.T) {
+	for _, kind := range []string{"json", "base64", "raw", "form"} {
+		p, w := newPost(kind, 1<<20), newDiscard()
+		got := testing.AllocsPerRun(5, func() {
+			if err := p.turn(w); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > 40 {
+			t.Errorf("%s: %v allocations of 1 MiB, want at most 40", kind, got)
+		}
+	}
+}

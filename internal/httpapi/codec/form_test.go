@@ -1,0 +1,143 @@
+package codec
+
+import (
+	"bytes"
+	"io"
+	"mime/multipart"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+// crlf makes HTTP's line ends of Go's.
+func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }
+
+// part is a part of a form with the boundary b.
+func part(disposition, content string) string {
+	return "--b\r\nContent-Disposition: " + disposition + "\r\n\r\n" + content + "\r\n"
+}
+
+func frame(content string) string { return part(`form-data; name="frame"`, content) }
+
+func TestFormBecomesFramesAndVars(t *testing.T) {
+	for name, tt := range map[string]struct{ body, frames, vars string }{
+		"no parts":      {"--b--\r\n", "|", ""},
+		"one frame":     {frame("hello") + "--b--\r\n", "|hello", ""},
+		"several":       {frame("1") + part(`form-data; name="vars"`, `{"sf": 7}`) + frame("2") + "--b--", "|1|2", `{"sf": 7}`},
+		"only vars":     {part(`form-data; name="vars"`, `{}`) + "--b--", "|", `{}`},
+		"bytes":         {frame("\x00\xff\x80A\r\n") + "--b--\r\n", "|\x00\xff\x80A\r\n", ""},
+		"empty frames":  {frame("") + frame("") + "--b--\r\n", "||", ""},
+		"a file":        {part(`form-data; name="frame"; filename="a \"b\".bin"`, "x") + "--b--\r\n", "|x", ""},
+		"a bad name":    {part(`form-data; name="frame"; filename="C:\q"é"`, "x") + "--b--\r\n", "|x", ""},
+		"other order":   {part(`form-data; filename=f; name=frame`, "x") + "--b--\r\n", "|x", ""},
+		"other case":    {"--b\r\ncontent-disposition:FORM-DATA;NAME=frame\r\n\r\nx\r\n--b--", "|x", ""},
+		"more headers":  {"--b\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name=\"frame\"\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--b--", "|x", ""},
+		"preamble":      {"for old mail readers\r\n" + frame("x") + "--b--\r\nepilogue\r\n--b\r\n", "|x", ""},
+		"padding":       {strings.Replace(frame("x"), "--b", "--b \t", 1) + "--b-- \r\n", "|x", ""},
+		"like the end":  {frame("x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-") + "--b--", "|x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-", ""},
+		"starts like b": {"--bc\r\n" + frame("x") + "--b--", "|x", ""},
+	} {
+		var call mdp.Call
+		if err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &call); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := text(call.Frames); got != tt.frames || string(call.Vars) != tt.vars {
+			t.Errorf("%s: frames %q, vars %q, want %q, %q", name, got, call.Vars, tt.frames, tt.vars)
+		}
+	}
+}
+
+func TestFormThatIsMalformedIsRefused(t *testing.T) {
+	for _, tt := range []struct{ body, pointer, detail string }{
+		{"", "", `no line that consists of its boundary "--b"`},
+		{"x", "", "boundary"},
+		{"--b", "", "boundary"},
+		{"--c\r\n", "", "boundary"},
+		{frame("x"), "", "closing boundary"},
+		{frame("x") + "--b", "", "closing boundary"},
+		{strings.ReplaceAll(frame("x")+"--b--\r\n", "\r\n", "\n"), "", "boundary"},
+		{"--b\r\nContent-Disposition: form-data; name=frame\r\n--b--\r\n", "", "empty line"},
+		{"--b\r\n\r\nx\r\n--b--\r\n", "", "empty line"},
+		{"--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b--\r\n", "", `a part ""`},
+		{part(`form-data`, "x") + "--b--", "", `a part ""`},
+		{part(`attachment; name="frame"`, "x") + "--b--", "", "want form-data with a name"},
+		{part(`form-data; name="fra`, "x") + "--b--", "", "want form-data with a name"},
+		{part(`form-data; name="file"`, "x") + "--b--", "", `a part "file", want parts named frame`},
+		{part(`form-data; name="Frame"`, "x") + "--b--", "", `"Frame"`},
+		{"--b\r\nContent-Disposition: form-data; name=\"frame\"\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--b--", "", `"base64"`},
+		{part(`form-data; name="vars"`, "[]") + "--b--", "#/vars", "an array"},
+		{part(`form-data; name="vars"`, "") + "--b--", "#/vars", "empty"},
+		{part(`form-data; name="vars"`, `{"a":{"b":1,"b":1}}`) + "--b--", "#/vars/a/b", "twice"},
+	} {
+		err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &mdp.Call{})
+		if !t.Run("", func(t *testing.T) { wantError(t, err, mdp.BadRequest, tt.pointer, tt.detail) }) {
+			t.Logf("of %q", tt.body)
+		}
+	}
+}
+
+func TestFormOfTooManyFramesIsRefused(t *testing.T) {
+	body := strings.Repeat(frame(""), maxFrames+1) + "--b--"
+	err := mustParse(t, Options{}, "", isForm).Decode([]byte(body), &mdp.Call{})
+	wantError(t, err, mdp.InvalidVars, "", "65536")
+}
+
+func TestPartsAreNotCopied(t *testing.T) {
+	body := []byte(frame("hello") + "--b--")
+	var call mdp.Call
+	if err := mustParse(t, Options{}, "", isForm).Decode(body, &call); err != nil {
+		t.Fatal(err)
+	}
+	if at := bytes.Index(body, []byte("hello")); &call.Frames[0][0] != &body[at] {
+		t.Error("the frame is a copy")
+	}
+}
+
+// FuzzForm holds that whatever we read as a form mime/multipart reads too, and
+// alike.
+func FuzzForm(f *testing.F) {
+	for _, s := range []string{
+		frame("x") + "--b--\r\n", "--b--", frame("") + frame("\r\n--b") + part(`form-data; name="vars"`, "{}") + "--b--",
+		"preamble\r\n" + frame("x") + "--b-- \r\nepilogue", crlf("--b\nContent-Disposition: form-data; name=frame; filename*=utf-8''x\n\n\n--b--"),
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var call mdp.Call
+		if mustParse(t, Options{}, "", isForm).Decode(body, &call) != nil {
+			return
+		}
+		var want [][]byte
+		for r := multipart.NewReader(bytes.NewReader(body), "b"); ; {
+			p, err := r.NextRawPart()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Skipf("mime/multipart: %v", err) // it bounds headers, and knows fewer forms of names
+			}
+			content, err := io.ReadAll(p)
+			if err != nil {
+				t.Skipf("mime/multipart: %v", err)
+			}
+			switch p.FormName() {
+			case "frame":
+				want = append(want, content)
+			case "vars":
+				if !bytes.Equal(content, call.Vars) {
+					t.Errorf("vars %q, want %q", call.Vars, content)
+				}
+			default:
+				t.Skipf("mime/multipart: name %q", p.FormName())
+			}
+		}
+		if len(want) == 0 {
+			want = [][]byte{nil}
+		}
+		if got := text(call.Frames); got != text(want) {
+			t.Errorf("frames %q, want %q", got, text(want))
+		}
+	})
+}

@@ -1,0 +1,159 @@
+package codec
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+const isForm = "Content-Type: multipart/form-data; boundary=b"
+
+// outcome is how a reply will be given, in words.
+func outcome(e *Exchange) string {
+	s := [...]string{"json", "form", "sse", "ndjson", "raw"}[e.reply]
+	if e.reply == rawReply {
+		s += " " + e.raw
+	}
+	if e.mirrored {
+		s += " mirrored"
+	}
+	return s
+}
+
+func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
+	for _, tt := range []struct{ accept, content, own, want string }{
+		// What nobody asks for mirrors the request.
+		{"", "", "", "raw application/octet-stream mirrored"},
+		{"", "", "audio/x-raw", "raw audio/x-raw mirrored"},
+		{"", isJSON, "audio/x-raw", "json mirrored"},
+		{"", isForm, "", "form mirrored"},
+		{"*/*", isJSON, "", "json mirrored"},
+		{"*/*", "", "", "raw application/octet-stream mirrored"},
+		{"*/*;q=0.1", isForm, "", "form mirrored"},
+		{" , ", isJSON, "", "json mirrored"},
+		{"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "", "", "raw application/octet-stream mirrored"},
+		{"application/json;q=0.5, */*;q=0.8", "", "", "raw application/octet-stream mirrored"},
+		// What is named.
+		{"application/json", "", "", "json"},
+		{"application/json; charset=utf-8", "", "", "json"},
+		{"APPLICATION/JSON", "", "", "json"},
+		{"application/*", "", "", "json"},
+		{"multipart/form-data", "", "", "form"},
+		{"text/event-stream", isJSON, "", "sse"},
+		{"application/x-ndjson", isJSON, "", "ndjson"},
+		{"application/octet-stream", isJSON, "audio/x-raw", "raw application/octet-stream"},
+		{"text/plain", isJSON, "audio/x-raw", "raw text/plain"},
+		{"audio/x-raw", isJSON, "audio/x-raw", "raw audio/x-raw"},
+		{"Audio/*", isJSON, "audio/x-raw; rate=8000", "raw audio/x-raw; rate=8000"},
+		{"application/json, text/plain, */*", "", "", "json"},
+		{"text/plain, */*", isJSON, "", "raw text/plain"},
+		// Quality.
+		{"application/json;q=0.5, text/plain", "", "", "raw text/plain"},
+		{"application/json;q=0.999, text/plain;q=1.000", "", "", "raw text/plain"},
+		{"text/plain, application/x-ndjson, application/json", "", "", "json"},
+		{"text/plain, text/event-stream", "", "", "sse"},
+		{"text/*, text/event-stream;q=0", "", "", "raw text/plain"},
+		{"text/*;q=0.3, text/plain;q=0.2, text/event-stream;q=0.1", "", "", "raw text/plain"},
+		{"application/json;q=0, */*", isJSON, "", "form"},
+		{"application/octet-stream;q=0, */*", "", "", "raw application/octet-stream mirrored"},
+		{"application/octet-stream;q=0, text/plain;q=0, */*", "", "", "json"},
+		{"application/json ; Q=0.2 , text/plain ; q=0.1", "", "", "json"},
+		{"application/json;v=\"a,b;q=0\";q=0.5", "", "", "json"},
+		// What is malformed matches nothing.
+		{"application/json;q=2, text/plain;q=0.1", "", "", "raw text/plain"},
+		{"application/json;q=0.1234, text/plain;q=0.1", "", "", "raw text/plain"},
+		{"*/json, text/plain", "", "", "raw text/plain"},
+		{"json, text/plain", "", "", "raw text/plain"},
+	} {
+		headers := []string{"X-Nothing: x"}
+		if tt.content != "" {
+			headers = append(headers, tt.content)
+		}
+		if tt.accept != "" {
+			headers = append(headers, "Accept: "+tt.accept)
+		}
+		e, err := parse(t, Options{ContentType: tt.own}, "", headers...)
+		if err != nil {
+			t.Errorf("Accept %q of %q: %v, want %s", tt.accept, tt.content, err, tt.want)
+			continue
+		}
+		if got := outcome(e); got != tt.want {
+			t.Errorf("Accept %q of %q: %s, want %s", tt.accept, tt.content, got, tt.want)
+		}
+		if stream := e.reply == sseReply || e.reply == ndjsonReply; e.Stream != stream {
+			t.Errorf("Accept %q: Stream is %v, want %v", tt.accept, e.Stream, stream)
+		}
+	}
+}
+
+func TestTypesThatAreNeverGivenAreRefusedBeforeTheCall(t *testing.T) {
+	for _, accept := range []string{
+		"image/png", "text/html", "application/xml;q=0.9, image/*", "*/*;q=0", "application/json;q=0",
+		"json", "application/jsonx", "audio/x-raw", "application/json;q=x", "*/*;q=0.5x",
+	} {
+		_, err := parse(t, Options{}, "", isJSON, "Accept: "+accept)
+		e := wantError(t, err, mdp.NotAcceptable, "", "application/json, multipart/form-data, text/event-stream, application/x-ndjson, application/octet-stream, text/plain")
+		if e.Executed() != mdp.No {
+			t.Errorf("Accept %s: executed %s, want no", accept, e.Executed())
+		}
+	}
+	_, err := parse(t, Options{ContentType: "audio/x-raw"}, "", "Accept: audio/wav")
+	wantError(t, err, mdp.NotAcceptable, "", "text/plain, audio/x-raw")
+}
+
+func TestSeveralAcceptHeadersAreOne(t *testing.T) {
+	e := mustParse(t, Options{}, "", "Accept: application/json;q=0.1", "Accept: text/plain")
+	if got := outcome(e); got != "raw text/plain" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestReplyParameterBeatsAcceptWhichBeatsTheCatalogue(t *testing.T) {
+	for _, tt := range []struct {
+		query, accept string
+		catalogue     Encoding
+		want          string
+		as            Encoding
+	}{
+		{"", "application/json", "", "json", ""},
+		{"", "application/json", Base64, "json", Base64},
+		{"reply=text", "application/json", Base64, "json", Text},
+		{"reply=json", "", Base64, "json", JSON},
+		{"reply=base64", "text/plain", "", "json", Base64},
+		{"reply=base64", "multipart/form-data", "", "json", Base64},
+		{"reply=base64", "image/png", "", "json", Base64},
+		{"reply=base64", "text/event-stream", "", "sse", Base64},
+		{"reply=json", "application/x-ndjson", Text, "ndjson", JSON},
+		{"reply=raw", "application/json", "", "raw audio/x-raw", ""},
+		{"reply=raw", "text/event-stream", "", "raw audio/x-raw", ""},
+		{"reply=raw", "text/plain", "", "raw text/plain", ""},
+		{"reply=raw", "application/octet-stream", "", "raw application/octet-stream", ""},
+		{"reply=raw", "image/png", "", "raw audio/x-raw", ""},
+	} {
+		e := mustParse(t, Options{ContentType: "audio/x-raw", Reply: tt.catalogue}, tt.query, "Accept: "+tt.accept)
+		if got := outcome(e); got != tt.want || e.as != tt.as {
+			t.Errorf("?%s Accept %s: %s as %q, want %s as %q", tt.query, tt.accept, got, e.as, tt.want, tt.as)
+		}
+	}
+}
+
+func FuzzAccept(f *testing.F) {
+	for _, s := range []string{"*/*", "application/json;q=0.5, text/*", `a/b;c="d,e`, ";q=1,,", "text/plain;q=0.0001", "*/*;q=0,a"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, accept string) {
+		e, err := parse(t, Options{ContentType: "audio/x-raw"}, "", isJSON, "Accept: "+accept)
+		if err != nil {
+			wantError(t, err, mdp.NotAcceptable, "", "audio/x-raw")
+			return
+		}
+		if types := []string{typeOctets, typeText, "audio/x-raw"}; !slices.Contains(types, e.raw) {
+			t.Errorf("Accept %q makes a reply of type %q, want one of %q", accept, e.raw, types)
+		}
+		if !strings.Contains(accept, "/") && strings.Trim(accept, " \t,") != "" {
+			t.Errorf("Accept %q names no type and is accepted", accept)
+		}
+	})
+}

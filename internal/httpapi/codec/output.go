@@ -1,0 +1,149 @@
+package codec
+
+import (
+	"encoding/base64"
+	"io"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// piece is how much JSON is made before it is written. A multiple of 3, so that
+// base64 can be made of pieces.
+const piece = 48 << 10
+
+// An output is JSON in the making. With a writer it hands on what it has piece by
+// piece: JSON may be six times as long as the frames in it, and what a call may
+// hold is counted in frames.
+type output struct {
+	b   []byte    // not yet written
+	w   io.Writer // nil: all stays in b
+	err error     // of w; after one nothing more is written
+}
+
+// spill writes what there is, if it is more than a piece.
+func (o *output) spill() {
+	if len(o.b) >= piece {
+		o.flush()
+	}
+}
+
+// flush writes what there is.
+func (o *output) flush() {
+	if o.w == nil {
+		return
+	}
+	if o.err == nil {
+		_, o.err = o.w.Write(o.b)
+	}
+	o.b = o.b[:0]
+}
+
+// string adds s as a JSON string. What is not UTF-8 in it is replaced by U+FFFD.
+func (o *output) string(s string) { o.b, _ = jsontext.AppendQuote(o.b, s) }
+
+// frames adds the array of frames.
+func (o *output) frames(frames [][]byte, as Encoding) {
+	o.b = append(o.b, '[')
+	for i, frame := range frames {
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		o.frame(frame, encodingFor(frame, as))
+		o.spill()
+	}
+	o.b = append(o.b, ']')
+}
+
+// frame adds the object of a frame, which can be given in the encoding as.
+func (o *output) frame(frame []byte, as Encoding) {
+	o.b = append(o.b, `{"data":`...)
+	switch as {
+	case JSON:
+		o.dense(frame)
+	case Text:
+		o.b = append(o.b, '"')
+		o.text(frame)
+		o.b = append(o.b, '"')
+	default:
+		o.b = append(o.b, '"')
+		o.base64(frame)
+		o.b = append(o.b, '"')
+	}
+	o.b = append(append(append(o.b, `,"encoding":"`...), as...), `"}`...)
+}
+
+// text adds what is between the quotes of a string. A piece may end within a
+// character: escapes stand for single bytes.
+func (o *output) text(s []byte) {
+	for len(s) > piece {
+		o.b = appendEscaped(o.b, s[:piece])
+		s = s[piece:]
+		o.spill()
+	}
+	o.b = appendEscaped(o.b, s)
+}
+
+func (o *output) base64(s []byte) {
+	for len(s) > piece {
+		o.b = base64.StdEncoding.AppendEncode(o.b, s[:piece])
+		s = s[piece:]
+		o.spill()
+	}
+	o.b = base64.StdEncoding.AppendEncode(o.b, s)
+}
+
+// dense adds a valid JSON value without the white space between its tokens, and
+// otherwise as it is written: order, numbers and escapes are the sender's.
+func (o *output) dense(value []byte) {
+	for len(value) > 0 {
+		at := nextSpace(value)
+		kept := value[:at]
+		for len(kept) > piece && o.w != nil {
+			o.b = append(o.b, kept[:piece]...)
+			kept = kept[piece:]
+			o.spill()
+		}
+		o.b = append(o.b, kept...)
+		value = value[min(at+1, len(value)):]
+	}
+}
+
+// nextSpace returns where the first white space between the tokens of a JSON text
+// is, or its length.
+func nextSpace(text []byte) int {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = stringEnd(text, i)
+		case ' ', '\t', '\n', '\r':
+			return i
+		}
+	}
+	return len(text)
+}
+
+// appendEscaped appends UTF-8, or a part of it, as it is written in a JSON string.
+func appendEscaped(dst, s []byte) []byte {
+	const hex = "0123456789abcdef"
+	kept := 0 // of s, what precedes it has been dealt with
+	for i, c := range s {
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
+		}
+		dst = append(dst, s[kept:i]...)
+		kept = i + 1
+		switch c {
+		case '"', '\\':
+			dst = append(dst, '\\', c)
+		case '\n':
+			dst = append(dst, `\n`...)
+		case '\r':
+			dst = append(dst, `\r`...)
+		case '\t':
+			dst = append(dst, `\t`...)
+		default:
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		}
+	}
+	return append(dst, s[kept:]...)
+}
