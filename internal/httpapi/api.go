@@ -85,7 +85,7 @@ func (a *API) Interrupt() { a.interrupt(&mdp.Error{Kind: mdp.Interrupted}) }
 // serverLog takes what net/http has to say, such as failing accepts.
 func serverLog(to *zap.Logger) *log.Logger {
 	l, err := zap.NewStdLogAt(to, zap.WarnLevel)
-	if err != nil {
+	if err != nil { // of a level that zap does not know
 		return zap.NewStdLog(to)
 	}
 	return l

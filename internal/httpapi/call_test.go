@@ -72,7 +72,7 @@ func TestAFailedCallIsAProblem(t *testing.T) {
 			`"detail":"no \u003cb\u003e","code":"service_not_found","request_id":"r1","service":"echo","executed":"no","retryable":false}`,
 		}, {
 			&mdp.Error{Kind: mdp.BrokerLost, Err: cause},
-			`"executed":"maybe","retryable":false}`,
+			`"detail":"` + problems[mdp.BrokerLost].about + `","code":"broker_lost","request_id":"r1","service":"echo","executed":"maybe","retryable":false}`,
 		}, {
 			&mdp.Error{Kind: mdp.InvalidVars, Faults: []mdp.Fault{{Pointer: "#/vars/sf", Detail: "too large"}, {Detail: "x"}}},
 			`"errors":[{"pointer":"#/vars/sf","detail":"too large"},{"detail":"x"}]}`,

@@ -55,7 +55,7 @@ func fail(w *response, err error) {
 	case mdp.Draining:
 		h.Set("Connection", "close")
 	}
-	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusServiceUnavailable {
 		// At random, so that callers refused together do not return together.
 		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3)))
 	}

@@ -34,7 +34,6 @@ type response struct {
 	in, out int64 // bytes of the body, and of the answer's
 
 	unread bool // HTTP/1: some of the body may be still to come
-	armed  bool // the write deadline has just been set
 	abort  bool // the answer can't be given, or not to its end
 }
 
@@ -68,7 +67,6 @@ func (w *response) WriteHeader(status int) {
 	if w.timing.Queue > 0 || w.timing.Broker > 0 {
 		h["Server-Timing"] = []string{serverTiming(w.timing)}
 	}
-	w.arm()
 	w.rw.WriteHeader(status)
 }
 
@@ -79,10 +77,7 @@ func (w *response) Write(p []byte) (int, error) {
 	}
 	written := 0
 	for {
-		if !w.armed {
-			w.arm()
-		}
-		w.armed = false
+		w.arm()
 		n, err := w.rw.Write(p[written:min(len(p), written+writeChunk)])
 		written += n
 		w.out += int64(n)
@@ -97,7 +92,6 @@ func (w *response) Write(p []byte) (int, error) {
 func (w *response) FlushError() error {
 	w.arm()
 	err := w.control.Flush()
-	w.armed = false
 	_ = w.control.SetWriteDeadline(time.Time{})
 	return err
 }
@@ -105,7 +99,6 @@ func (w *response) FlushError() error {
 // arm sets the deadline of the next write. A writer without deadlines, such as
 // a recorder in a test, is none that anybody waits for.
 func (w *response) arm() {
-	w.armed = true
 	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
 }
 

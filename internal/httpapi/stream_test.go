@@ -22,7 +22,7 @@ func parts(pause time.Duration, err error, partials ...string) caller {
 			}
 		}
 		<-time.After(pause)
-		return mdp.Reply{Frames: [][]byte{[]byte("end")}}, err
+		return mdp.Reply{Frames: [][]byte{[]byte("end")}, Timing: mdp.Timing{Broker: pause}}, err
 	}
 }
 
@@ -84,8 +84,8 @@ func TestAnErrorAfterTheFirstPartIsTheLastEvent(t *testing.T) {
 			t.Errorf("the answer is %d %q, want a partial and a problem", a.StatusCode, a.body)
 		}
 		g.stop()
-		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "broker_lost" || f["status"] != int64(200) {
-			t.Errorf("the log line is %v, want status 200 and code broker_lost", f)
+		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "broker_lost" || f["status"] != int64(200) || f["broker"] != time.Second {
+			t.Errorf("the log line is %v, want status 200, code broker_lost and broker 1s", f)
 		}
 	})
 }
@@ -97,6 +97,9 @@ func TestAPartThatDoesNotFitInMemoryEndsTheStream(t *testing.T) {
 		if !strings.Contains(string(a.body), `"one"`) || !strings.Contains(string(a.body), `"code":"reply_too_large"`) {
 			t.Errorf("the stream is %q, want a partial and the problem reply_too_large", a.body)
 		}
+	})
+	onVirtualTime(t, Config{Caller: parts(time.Second, nil), Budget: budget.New(2)}, func(t *testing.T, g *gateway, _ *rawConn) {
+		g.post("/services/echo", "x", "Accept: application/x-ndjson").wantProblem(t, mdp.ReplyTooLarge)
 	})
 }
 
