@@ -16,17 +16,23 @@ const (
 	mostRules    = 100
 )
 
+// Defaults is what the rest of the configuration means for services.
+type Defaults struct {
+	Brokers []string           // the names that a service may list
+	Vars    flowgraph.Encoding // of services that say nothing else
+}
+
 // Parse reads the value of the file's key services, a mapping from names to
-// services; nil means that there are none. Brokers are the names that a service
-// may list. The error is an *Error, the first of the file's.
-func Parse(services *yaml.Node, brokers []string) (*Catalogue, error) {
+// services; nil means that there are none. The error is an *Error, the first of
+// the file's.
+func Parse(services *yaml.Node, defaults Defaults) (*Catalogue, error) {
 	all := make(map[string]*Service)
 	if services != nil {
 		err := members("services", services, func(path string, key, value *yaml.Node) error {
 			if err := checkName(key.Value); err != nil {
 				return wrong(key, path, "%v", err)
 			}
-			s, err := parseService(path, key.Value, value, brokers)
+			s, err := parseService(path, key.Value, value, defaults)
 			all[key.Value] = s
 			return err
 		})
@@ -48,12 +54,12 @@ func checkName(name string) error {
 }
 
 // parseService reads one service; path is its place in the file.
-func parseService(path, name string, n *yaml.Node, brokers []string) (*Service, error) {
-	s := &Service{Name: name, Reuse: true}
+func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service, error) {
+	s := &Service{Name: name, Vars: defaults.Vars, Reuse: true}
 	var example, schema *yaml.Node
 	err := object(path, n, []field{
 		{"description", text(&s.Description)},
-		{"brokers", list(&s.Brokers, brokers)},
+		{"brokers", list(&s.Brokers, defaults.Brokers)},
 		{"timeout", duration(&s.Timeout)},
 		{"max_timeout", duration(&s.MaxTimeout)},
 		{"vars", named(&s.Vars, flowgraph.ParseEncoding)},

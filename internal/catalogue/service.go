@@ -22,7 +22,7 @@ type Service struct {
 	VarsSchema  *Schema            // what the vars must match; nil means anything
 	Example     []byte             // a request body in JSON that the service takes, or nil
 	MaxFrames   int                // of a request's body; 0 means the default for its dialect and Vars
-	Reply       Reply              // how frames of a reply are shown
+	Reply       Reply              // how JSON shows the frames of a reply
 	ContentType string             // of raw replies; empty means application/octet-stream
 	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
 	Reuse       bool               // false: each call gets a connection of its own
@@ -59,13 +59,13 @@ type Rule struct {
 	Detail string // for the caller
 }
 
-// Reply is how the frames of a reply are shown in JSON.
+// Reply is how JSON shows the frames of a reply.
 type Reply int
 
 // The ways to show a frame.
 const (
 	Auto   Reply = iota // text if it is text, else base64
-	Text                // a string; it must be UTF-8
+	Text                // a string
 	JSON                // the JSON value that it holds
 	Base64              // always base64
 )
@@ -85,6 +85,3 @@ func ParseReply(name string) (Reply, error) {
 
 // String returns the name that ParseReply reads.
 func (r Reply) String() string { return replies[r] }
-
-// MarshalText returns the name, for listings.
-func (r Reply) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
