@@ -31,26 +31,21 @@ func (a *API) readBody(w *response, r *http.Request, lease *budget.Lease) ([]byt
 		return nil, nil
 	}
 	if r.ContentLength > a.cfg.MaxBody {
-		return nil, a.tooLarge(fmt.Sprintf("the body has %d bytes", r.ContentLength))
+		return nil, tooLarge(fmt.Sprintf("%d bytes", r.ContentLength), a.cfg.MaxBody)
 	}
 	in := body{from: r.Body, lease: lease, length: r.ContentLength, max: a.cfg.MaxBody}
 	err := in.read(func() { _ = w.control.SetReadDeadline(time.Now().Add(a.cfg.BodyIdleTimeout)) })
 	w.in = int64(len(in.buf))
-	switch {
-	case errors.Is(err, errTooLong):
-		return nil, a.tooLarge("the body has more")
-	case err != nil:
+	if err != nil {
 		return nil, bodyError(r, err)
 	}
 	w.unread = false
 	return in.buf, nil
 }
 
-func (a *API) tooLarge(what string) error {
-	return &mdp.Error{Kind: mdp.BodyTooLarge, Detail: fmt.Sprintf("%s, want at most %d", what, a.cfg.MaxBody)}
+func tooLarge(size string, limit int64) error {
+	return &mdp.Error{Kind: mdp.BodyTooLarge, Detail: fmt.Sprintf("the body has %s, want at most %d", size, limit)}
 }
-
-var errTooLong = errors.New("the body is too long")
 
 // A body is a request's body being read.
 type body struct {
@@ -76,7 +71,7 @@ func (b *body) read(wait func()) error {
 		n, err := b.from.Read(b.buf[len(b.buf):cap(b.buf)])
 		b.buf = b.buf[:len(b.buf)+n]
 		if int64(len(b.buf)) > b.max {
-			return errTooLong
+			return tooLarge("more bytes", b.max)
 		}
 		if err == io.EOF {
 			return nil
