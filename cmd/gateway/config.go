@@ -90,7 +90,7 @@ func (s *settings) finish(r *resolver) (err error) {
 	if err := s.check(r); err != nil {
 		return err
 	}
-	s.Catalogued, err = catalogue.Parse(s.Services, s.brokerNames())
+	s.Catalogued, err = catalogue.Parse(s.Services, catalogue.Defaults{Brokers: s.brokerNames(), Vars: s.Vars})
 	return err
 }
 
