@@ -45,7 +45,7 @@ func New(cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("broker: %w", err)
 	}
 	b := &Broker{context: context, done: make(chan struct{})}
-	if err := b.bind(cfg.Bind); err != nil {
+	if err := b.bind(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("broker: %w", err), context.Close())
 	}
 	var seed [8]byte
@@ -55,12 +55,12 @@ func New(cfg Config) (*Broker, error) {
 	return b, nil
 }
 
-func (b *Broker) bind(endpoints []string) error {
-	router, err := b.context.Router(zsock.RouterOptions{Linger: linger})
+func (b *Broker) bind(cfg Config) error {
+	router, err := b.context.Router(zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Linger: linger})
 	if err != nil {
 		return err
 	}
-	for _, endpoint := range endpoints {
+	for _, endpoint := range cfg.Bind {
 		actual, err := router.Bind(endpoint)
 		if err != nil {
 			return errors.Join(err, router.Close())
@@ -108,7 +108,7 @@ func (b *Broker) run() {
 
 // batch bounds how many messages are taken before the clock and Close are looked
 // at again.
-const batch = 128
+const batch = 1000
 
 // serve moves messages until the broker is closed or its socket fails.
 func (b *Broker) serve() error {
@@ -124,6 +124,11 @@ func (b *Broker) serve() error {
 			return nil
 		}
 		frames, err := b.router.Receive()
+		if zsock.IsInterrupted(err) {
+			// What has arrived comes before what is due: after a pause of the
+			// whole process the workers' heartbeats are here, and none is lost.
+			frames, err = b.router.TryReceive()
+		}
 		for n := 1; err == nil && b.fatal == nil; n++ {
 			b.receive(frames)
 			if n == batch {
@@ -131,13 +136,17 @@ func (b *Broker) serve() error {
 			}
 			frames, err = b.router.TryReceive()
 		}
-		if b.fatal != nil {
-			return b.fatal
-		}
-		if err != nil && err != zsock.ErrAgain && !zsock.IsInterrupted(err) {
+		if err := errors.Join(b.fatal, ignoreAgain(err)); err != nil {
 			return err
 		}
 	}
+}
+
+func ignoreAgain(err error) error {
+	if err == zsock.ErrAgain {
+		return nil
+	}
+	return err
 }
 
 func (b *Broker) receive(frames [][]byte) {

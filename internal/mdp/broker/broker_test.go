@@ -144,10 +144,67 @@ func TestAWorkerWhoseConnectionIsGoneIsLost(t *testing.T) {
 	eventually(t, b, "no service", func(st broker.Stats) bool { return len(st.Services) == 0 && st.Dropped["worker_lost"] == 1 })
 }
 
+func TestAPauseOfTheBrokerLosesNoWorker(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 100 * time.Millisecond, Liveness: 5})
+	mdptest.WorkerWith(t, worker.Config{
+		Endpoint: mdptest.Endpoint(b), Heartbeat: 20 * time.Millisecond, Liveness: 10_000,
+		Services: map[string]worker.Handler{"echo": echo},
+	})
+	b.Stall(func() { <-time.After(700 * time.Millisecond) })
+	d := mdptest.NewDealer(t, mdptest.Endpoint(b))
+	request(t, d, mdp.V01, "echo", "hi")
+	if got, _ := reply(t, d, mdp.V01, "echo"); got != "hi" {
+		t.Errorf("got %q, want hi", got)
+	}
+	if n := b.Stats().Dropped["unregistered"]; n != 0 {
+		t.Errorf("the worker was lost: %d of its messages were a stranger's", n)
+	}
+}
+
+func TestAFrameOverTheBoundEndsItsConnectionAlone(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{QueueBytes: 1000})
+	endpoint := mdptest.Endpoint(b)
+	mdptest.Worker(t, endpoint, "echo", echo)
+	large, other := mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)
+	request(t, large, mdp.V01, "echo", strings.Repeat("x", 1001))
+	large.Lost()
+	request(t, other, mdp.V01, "echo", strings.Repeat("x", 1000))
+	if got, _ := reply(t, other, mdp.V01, "echo"); len(got) != 1000 {
+		t.Errorf("got %d bytes, want 1000", len(got))
+	}
+}
+
+func TestTheRequestOfALostWorkerGoesToAnother(t *testing.T) {
+	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 20 * time.Millisecond, Liveness: 10_000, Redispatch: 1})
+	endpoint := mdptest.Endpoint(b)
+	dying := mdptest.NewDealer(t, endpoint)
+	dying.Send(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("s")}))
+	mdptest.WaitForService(t, endpoint, "s")
+	client := mdptest.NewDealer(t, endpoint)
+	request(t, client, mdp.Loudify, "s", "data", "{}")
+	for {
+		m, err := mdp.V02.ParseWorker(dying.Receive())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Command == mdp.Work {
+			break
+		}
+	}
+	dying.Close()
+	mdptest.Worker(t, endpoint, "s", prefix("second"))
+	if got, _ := reply(t, client, mdp.Loudify, "s"); got != "second|data|{}" {
+		t.Errorf("got %q, want the second worker's reply", got)
+	}
+	if st := b.Stats(); st.Redispatched != 1 {
+		t.Errorf("redispatched %d, want 1", st.Redispatched)
+	}
+}
+
 func TestAClientThatNeverReadsHarmsNobody(t *testing.T) {
 	b := mdptest.Broker(t)
 	endpoint := mdptest.Endpoint(b)
-	big := []byte(strings.Repeat("x", 100_000))
+	big := []byte(strings.Repeat("x", 10_000))
 	mdptest.WorkerWith(t, worker.Config{Endpoint: endpoint, Concurrency: 2, Services: map[string]worker.Handler{
 		"big": func(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) { return [][]byte{big}, nil },
 	}})

@@ -30,7 +30,8 @@ type Config struct {
 	// QueueMax and ServiceQueueMax bound the requests that wait for a worker, in
 	// all and for one service; QueueBytes bounds their bytes. Half of QueueMax
 	// and of QueueBytes is kept for services that have workers, so that requests
-	// for names nobody serves cannot take all. Defaults 10,000, 1,000, 512 MiB.
+	// for names nobody serves cannot take all. A peer that sends a single frame
+	// over QueueBytes loses its connection. Defaults 10,000, 1,000, 512 MiB.
 	QueueMax, ServiceQueueMax int
 	QueueBytes                int64
 

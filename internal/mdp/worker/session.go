@@ -90,16 +90,22 @@ func (s *session) serve() error {
 			return err
 		}
 		frames, err := s.socket.Receive()
-		if err != nil && !zsock.IsInterrupted(err) {
-			return err
+		if zsock.IsInterrupted(err) {
+			// What has arrived comes before what is due: after a pause of the
+			// whole process the broker's heartbeats are here.
+			frames, err = s.socket.TryReceive()
 		}
 		now = time.Now()
-		if err == nil {
-			if err := s.receive(now, frames); err != nil {
-				return err
-			}
+		switch {
+		case err == nil:
+			err = s.receive(now, frames)
+		case err == zsock.ErrAgain:
+			err = nil
 		}
-		if err := s.keepAlive(now); err != nil {
+		if err == nil {
+			err = s.keepAlive(now)
+		}
+		if err != nil {
 			return err
 		}
 	}
