@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -16,7 +17,14 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is the program itself in the processes that tests start.
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Unsetenv(asProgram)
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // background runs a command until stop is called, which returns its exit code.
 // The lines of its log are decoded into the channel.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
@@ -109,7 +108,7 @@ func (d *daemon) connect() (err error) {
 func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 	s := d.settings
 	cfg := httpapi.Config{
-		Caller: d.calls, Health: &health{pool: d.pool}, Observer: d.metrics.HTTP(), Log: d.log.Named("http"),
+		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.log.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, AllowedHosts: s.AllowedHosts,
@@ -122,20 +121,16 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 }
 
 // health is how the brokers are.
-type health struct {
-	pool    *client.Pool
-	reached atomic.Bool // a broker was reached once
-}
+type health struct{ pool *client.Pool }
 
 // Ready reports whether a broker was ever reached: that all of them are lost for
 // a while must not take every replica out of service.
-func (h *health) Ready() (ready bool, degraded []string) {
+func (h health) Ready() (ready bool, degraded []string) {
 	for _, e := range h.pool.Stats().Endpoints {
-		if e.State == mdp.Up {
-			h.reached.Store(true)
-			continue
+		ready = ready || !e.Since.IsZero()
+		if e.State != mdp.Up {
+			degraded = append(degraded, e.Name)
 		}
-		degraded = append(degraded, e.Name)
 	}
-	return h.reached.Load(), degraded
+	return ready, degraded
 }

@@ -32,6 +32,7 @@ type EndpointStats struct {
 	Endpoint   string // as configured: tcp://host:5555
 	Dialect    Dialect
 	State      EndpointState
+	Since      time.Time // it last came up; zero if it never did
 	Reconnects uint64
 	Silent     bool      // it is connected, was asked and has never answered
 	LastReply  time.Time // zero if it never replied

@@ -441,7 +441,7 @@ func (p *Pool) Stats() mdp.PoolStats {
 		s.Busy += len(e.busy)
 		s.Connecting += e.opening
 		s.Endpoints = append(s.Endpoints, mdp.EndpointStats{
-			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Reconnects: e.reconnects,
+			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Since: e.upSince, Reconnects: e.reconnects,
 			Silent: e.silent(now), LastReply: e.lastReply, InFlight: e.inFlight(),
 		})
 	}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience bounds a test that fails; it slows none that passes.
+const patience = 30 * time.Second
+
+// A running is a whole gateway: its command line, in this process.
+type running struct {
+	t      *testing.T
+	url    string // of the API
+	broker string // endpoint of the embedded broker, if there is one
+	admin  string // URL of the admin listener, if there is one
+	stop   context.CancelFunc
+	code   chan int
+
+	mu  sync.Mutex
+	log []map[string]any // guarded by mu
+}
+
+// start runs gateway serve on a free port, and returns when it listens.
+func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	g := &running{t: t, stop: stop, code: make(chan int, 1)}
+	logs, stderr := io.Pipe()
+	listening := make(chan struct{})
+	go g.read(logs, listening)
+	go func() {
+		args := append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", "--log-level", "debug"}, args...)
+		g.code <- run(ctx, args, nil, io.Discard, stderr)
+		stderr.Close()
+	}()
+	t.Cleanup(func() { g.end() })
+	select {
+	case <-listening:
+	case code := <-g.code:
+		g.code <- code
+		t.Fatalf("the gateway ended with exit code %d: %v", code, g.lines())
+	case <-time.After(patience):
+		t.Fatal("the gateway does not listen")
+	}
+	return g
+}
+
+// end stops the gateway as a signal would, and returns its exit code.
+func (g *running) end() int {
+	g.stop()
+	select {
+	case code := <-g.code:
+		g.code <- code
+		return code
+	case <-time.After(patience):
+		g.t.Error("the gateway does not stop")
+		return -1
+	}
+}
+
+// read keeps the log and learns the ports from it.
+func (g *running) read(logs io.Reader, listening chan<- struct{}) {
+	scanner := bufio.NewScanner(logs)
+	for scanner.Scan() {
+		line := map[string]any{"text": scanner.Text()}
+		_ = json.Unmarshal(scanner.Bytes(), &line)
+		g.mu.Lock()
+		g.log = append(g.log, line)
+		g.mu.Unlock()
+		switch line["msg"] {
+		case "embedded broker":
+			g.broker, _ = line["endpoint"].(string)
+		case "listening":
+			address, _ := line["address"].(string)
+			if line["server"] == "api" {
+				g.url = "http://" + address
+			} else {
+				g.admin = "http://" + address
+			}
+		case "ready for calls":
+			close(listening)
+		}
+	}
+}
+
+func (g *running) lines() []map[string]any {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]map[string]any(nil), g.log...)
+}
+
+// client returns an HTTP client whose connections end with the test.
+func newClient(t *testing.T) *http.Client {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
+// An answered is an HTTP answer, read to its end.
+type answered struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// json returns a member of a JSON answer, by its path.
+func (a answered) json(path ...string) any {
+	var v any
+	if err := json.Unmarshal(a.body, &v); err != nil {
+		return nil
+	}
+	for _, name := range path {
+		m, _ := v.(map[string]any)
+		v = m[name]
+	}
+	return v
+}
+
+// data returns the data of each frame of a JSON answer.
+func (a answered) data() (data []string) {
+	frames, _ := a.json("frames").([]any)
+	for _, f := range frames {
+		m, _ := f.(map[string]any)
+		s, _ := m["data"].(string)
+		data = append(data, s)
+	}
+	return data
+}
+
+func request(t *testing.T, client *http.Client, method, url, contentType, body string, header ...string) answered {
+	t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	a, err := do(client, r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	return a
+}
+
+func do(client *http.Client, r *http.Request) (answered, error) {
+	response, err := client.Do(r)
+	if err != nil {
+		return answered{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return answered{response.StatusCode, response.Header, body}, err
+}
+
+func (g *running) post(service, body string, header ...string) answered {
+	g.t.Helper()
+	return request(g.t, newClient(g.t), http.MethodPost, g.url+"/services/"+service, "application/json", body, header...)
+}
+
+func (g *running) get(path string) answered {
+	g.t.Helper()
+	return request(g.t, newClient(g.t), http.MethodGet, g.url+path, "", "")
+}
+
+// problem checks that an answer is this problem.
+func problem(t *testing.T, a answered, status int, code string, executed string) {
+	t.Helper()
+	if a.status != status || a.json("code") != code || a.json("executed") != executed ||
+		a.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("got %d %s, want %d %s, executed %s", a.status, a.body, status, code, executed)
+	}
+}
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// asProgram is set in the environment of child processes that are to be the
+// program itself.
+const asProgram = "MDP_TEST_AS_PROGRAM"
+
+// A child is a process of the program.
+type child struct {
+	cmd  *exec.Cmd
+	logs *bufio.Scanner
+}
+
+// spawn runs the program with these arguments in a process of its own, which ends
+// with the test.
+func spawn(t *testing.T, args ...string) *child {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	stderr, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return &child{cmd, bufio.NewScanner(stderr)}
+}
+
+// logged waits for a line of the child's log with that message and returns a
+// field of it.
+func (c *child) logged(t *testing.T, message, field string) string {
+	t.Helper()
+	var seen bytes.Buffer
+	for c.logs.Scan() {
+		var line map[string]any
+		_ = json.Unmarshal(c.logs.Bytes(), &line)
+		if line["msg"] == message {
+			value, _ := line[field].(string)
+			go func() { // the child must not block on a full pipe
+				for c.logs.Scan() {
+				}
+			}()
+			return value
+		}
+		seen.Write(c.logs.Bytes())
+	}
+	t.Fatalf("no %q in the log: %s", message, seen.String())
+	return ""
+}
