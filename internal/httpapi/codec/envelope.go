@@ -1,10 +1,8 @@
 package codec
 
 import (
-	"bytes"
 	"io"
 	"strconv"
-	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -20,17 +18,13 @@ const maxFrames = 1 << 16
 // expected.
 const bare = -1
 
-// tokenizers are reused, since what they allocate is most of what a small call
-// costs.
-var tokenizers = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
-
 // An envelope is a JSON body in the making of a call:
 //
 //	{"body": "hello", "vars": {"sf": 7}}
 //	{"body": "AAEC", "encoding": "base64"}
 //	{"frames": ["first", {"data": {"x": 1}, "encoding": "json"}]}
 type envelope struct {
-	d *jsontext.Decoder
+	*tokenizer
 
 	body, encoding jsontext.Value // as written; nil until met
 	hasFrames      bool
@@ -41,9 +35,8 @@ type envelope struct {
 // decodeEnvelope reads a JSON body into call. What the body's values are is
 // decided when all members are known: they may come in any order.
 func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
-	v := envelope{d: tokenizers.Get().(*jsontext.Decoder), call: call, varsBy: varsBy}
-	// The tokenizer reads a bytes.Buffer where it is and does not write to it.
-	v.d.Reset(bytes.NewBuffer(src))
+	v := envelope{tokenizer: tokenizers.Get().(*tokenizer), call: call, varsBy: varsBy}
+	v.read(src)
 	defer v.release(len(src))
 	if err := v.open(); err != nil {
 		return err
@@ -64,15 +57,6 @@ func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
 		return badAt("", "more text follows the object")
 	}
 	return v.finish()
-}
-
-// release keeps the tokenizer for others, but lets go of the body. After a long
-// body it may hold on to much.
-func (v *envelope) release(size int) {
-	if size <= 1<<20 {
-		v.d.Reset(new(bytes.Buffer))
-		tokenizers.Put(v.d)
-	}
 }
 
 // open reads the brace that an envelope begins with.

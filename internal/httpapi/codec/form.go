@@ -11,12 +11,13 @@ import (
 // A form takes a multipart/form-data body (RFC 7578) apart where it is, without
 // copying. With b for the boundary (RFC 2046 §5.1.1):
 //
-//	[preamble CRLF]
 //	--b CRLF headers CRLF CRLF content CRLF
 //	--b CRLF headers CRLF CRLF content CRLF
 //	--b-- [CRLF epilogue]
 //
-// mime/multipart copies every part, and takes line ends that no client sends.
+// mime/multipart copies every part. It also takes a text before the first part and
+// line feeds as line ends, which no client sends; in a body that mixes line ends,
+// one rule would lose what the other takes for a part.
 type form struct {
 	delimiter []byte // CRLF--b
 	rest      []byte // what follows the last delimiter
@@ -56,14 +57,12 @@ func decodeForm(body []byte, boundary, varsBy string, call *mdp.Call) error {
 	return nil
 }
 
-// newForm reads a body up to its first part.
+// newForm reads the line that a form begins with.
 func newForm(body []byte, boundary string) (*form, error) {
-	f := &form{delimiter: []byte("\r\n--" + boundary), rest: body}
-	if after, ok := bytes.CutPrefix(body, f.delimiter[2:]); ok && f.endLine(after) {
-		return f, nil
-	}
-	if _, ok := f.next(); !ok {
-		return nil, bad("the form has no line that consists of its boundary %q", "--"+boundary)
+	f := &form{delimiter: []byte("\r\n--" + boundary)}
+	after, ok := bytes.CutPrefix(body, f.delimiter[2:])
+	if !ok || !f.endLine(after) {
+		return nil, bad("the form does not begin with a line that is its boundary %q and ends with CR LF", "--"+boundary)
 	}
 	return f, nil
 }
@@ -109,9 +108,11 @@ func (f *form) part() (name string, content []byte, err error) {
 	for len(head) > 0 {
 		var line []byte
 		line, head, _ = bytes.Cut(head, []byte("\r\n"))
-		field, value, _ := bytes.Cut(line, []byte(":"))
+		field, value, ok := bytes.Cut(line, []byte(":"))
 		value = bytes.Trim(value, blanks)
 		switch {
+		case !ok || bytes.ContainsAny(line, "\r\n") || line[0] <= ' ':
+			return "", nil, bad("the form has a part with the malformed header %.64q", line)
 		case bytes.EqualFold(field, []byte("Content-Disposition")):
 			if name, err = partName(value); err != nil {
 				return "", nil, err

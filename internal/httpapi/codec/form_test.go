@@ -22,21 +22,20 @@ func frame(content string) string { return part(`form-data; name="frame"`, conte
 
 func TestFormBecomesFramesAndVars(t *testing.T) {
 	for name, tt := range map[string]struct{ body, frames, vars string }{
-		"no parts":      {"--b--\r\n", "|", ""},
-		"one frame":     {frame("hello") + "--b--\r\n", "|hello", ""},
-		"several":       {frame("1") + part(`form-data; name="vars"`, `{"sf": 7}`) + frame("2") + "--b--", "|1|2", `{"sf": 7}`},
-		"only vars":     {part(`form-data; name="vars"`, `{}`) + "--b--", "|", `{}`},
-		"bytes":         {frame("\x00\xff\x80A\r\n") + "--b--\r\n", "|\x00\xff\x80A\r\n", ""},
-		"empty frames":  {frame("") + frame("") + "--b--\r\n", "||", ""},
-		"a file":        {part(`form-data; name="frame"; filename="a \"b\".bin"`, "x") + "--b--\r\n", "|x", ""},
-		"a bad name":    {part(`form-data; name="frame"; filename="C:\q"é"`, "x") + "--b--\r\n", "|x", ""},
-		"other order":   {part(`form-data; filename=f; name=frame`, "x") + "--b--\r\n", "|x", ""},
-		"other case":    {"--b\r\ncontent-disposition:FORM-DATA;NAME=frame\r\n\r\nx\r\n--b--", "|x", ""},
-		"more headers":  {"--b\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name=\"frame\"\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--b--", "|x", ""},
-		"preamble":      {"for old mail readers\r\n" + frame("x") + "--b--\r\nepilogue\r\n--b\r\n", "|x", ""},
-		"padding":       {strings.Replace(frame("x"), "--b", "--b \t", 1) + "--b-- \r\n", "|x", ""},
-		"like the end":  {frame("x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-") + "--b--", "|x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-", ""},
-		"starts like b": {"--bc\r\n" + frame("x") + "--b--", "|x", ""},
+		"no parts":     {"--b--\r\n", "|", ""},
+		"one frame":    {frame("hello") + "--b--\r\n", "|hello", ""},
+		"several":      {frame("1") + part(`form-data; name="vars"`, `{"sf": 7}`) + frame("2") + "--b--", "|1|2", `{"sf": 7}`},
+		"only vars":    {part(`form-data; name="vars"`, `{}`) + "--b--", "|", `{}`},
+		"bytes":        {frame("\x00\xff\x80A\r\n") + "--b--\r\n", "|\x00\xff\x80A\r\n", ""},
+		"empty frames": {frame("") + frame("") + "--b--\r\n", "||", ""},
+		"a file":       {part(`form-data; name="frame"; filename="a \"b\".bin"`, "x") + "--b--\r\n", "|x", ""},
+		"a bad name":   {part(`form-data; name="frame"; filename="C:\q"é"`, "x") + "--b--\r\n", "|x", ""},
+		"other order":  {part(`form-data; filename=f; name=frame`, "x") + "--b--\r\n", "|x", ""},
+		"other case":   {"--b\r\ncontent-disposition:FORM-DATA;NAME=frame\r\n\r\nx\r\n--b--", "|x", ""},
+		"more headers": {"--b\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name=\"frame\"\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--b--", "|x", ""},
+		"epilogue":     {frame("x") + "--b--\r\nepilogue\r\n--b\r\n", "|x", ""},
+		"padding":      {strings.Replace(frame("x"), "--b", "--b \t", 1) + "--b-- \r\n", "|x", ""},
+		"like the end": {frame("x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-") + "--b--", "|x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-", ""},
 	} {
 		var call mdp.Call
 		if err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &call); err != nil {
@@ -51,10 +50,13 @@ func TestFormBecomesFramesAndVars(t *testing.T) {
 
 func TestFormThatIsMalformedIsRefused(t *testing.T) {
 	for _, tt := range []struct{ body, pointer, detail string }{
-		{"", "", `no line that consists of its boundary "--b"`},
+		{"", "", `not begin with a line that is its boundary "--b"`},
 		{"x", "", "boundary"},
 		{"--b", "", "boundary"},
 		{"--c\r\n", "", "boundary"},
+		{"--bc\r\n" + frame("x") + "--b--", "", "boundary"},
+		{"preamble\r\n" + frame("x") + "--b--", "", "boundary"},
+		{"\r\n" + frame("x") + "--b--", "", "boundary"},
 		{frame("x"), "", "closing boundary"},
 		{frame("x") + "--b", "", "closing boundary"},
 		{strings.ReplaceAll(frame("x")+"--b--\r\n", "\r\n", "\n"), "", "boundary"},
@@ -62,6 +64,9 @@ func TestFormThatIsMalformedIsRefused(t *testing.T) {
 		{"--b\r\n\r\nx\r\n--b--\r\n", "", "empty line"},
 		{"--b\r\nContent-Type: a/b\r\n\r\nx\r\n--b--\r\n", "", `a part ""`},
 		{part(`form-data`, "x") + "--b--", "", `a part ""`},
+		{"--b\r\nContent-Disposition: form-data;\r\n name=frame\r\n\r\nx\r\n--b--\r\n", "", "malformed header"},
+		{"--b\r\nContent-Disposition: form-data; name=frame\n\r\n\r\nx\r\n--b--\r\n", "", "malformed header"},
+		{"--b\r\nform-data\r\n\r\nx\r\n--b--\r\n", "", "malformed header"},
 		{part(`attachment; name="frame"`, "x") + "--b--", "", "want form-data with a name"},
 		{part(`form-data; name="fra`, "x") + "--b--", "", "want form-data with a name"},
 		{part(`form-data; name="file"`, "x") + "--b--", "", `a part "file", want parts named frame`},

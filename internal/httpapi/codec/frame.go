@@ -45,16 +45,13 @@ func encodingOf(i int, data, encoding jsontext.Value) (Encoding, error) {
 	case encoding == nil:
 		return JSON, nil
 	case encoding.Kind() == jsontext.KindString:
-		switch as := string(unquoted(encoding)); Encoding(as) {
-		case Text:
-			return Text, nil
-		case JSON:
-			return JSON, nil
-		case Base64:
-			return Base64, nil
-		default:
-			return "", badAt(atEncoding(i), "encoding is %.64q, want text, json or base64", as)
+		name := unquoted(encoding)
+		for _, as := range [...]Encoding{Text, JSON, Base64} {
+			if string(name) == string(as) {
+				return as, nil
+			}
 		}
+		return "", badAt(atEncoding(i), "encoding is %.64q, want text, json or base64", name)
 	}
 	return "", badAt(atEncoding(i), "encoding is %s, want text, json or base64", describe(encoding.Kind()))
 }
