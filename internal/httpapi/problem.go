@@ -96,6 +96,9 @@ func newProblem(e *mdp.Error, requestID, service string) problem {
 	if e.Service != "" {
 		p.Service = e.Service
 	}
+	if e.Status != 0 {
+		p.Status = e.Status
+	}
 	if e.Frames != nil {
 		p.Frames = codec.AppendFrames(nil, e.Frames, "")
 	}
@@ -124,7 +127,7 @@ func (p problem) encode() []byte {
 	if err != nil {
 		return nil
 	}
-	return b
+	return append(b, '\n') // for terminals
 }
 
 // problemsPage is the page that the types of problems point to: one anchor per

@@ -99,10 +99,12 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 // partial passes a PARTIAL on, or keeps it.
 func (x *exchange) partial(body [][]byte, maxReply int64) error {
 	if x.req.Partial != nil {
-		if err := x.req.Partial(body); err != nil {
-			return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
+		var told *mdp.Error
+		err := x.req.Partial(body)
+		if err != nil && !errors.As(err, &told) {
+			err = &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
 		}
-		return nil
+		return err
 	}
 	for _, frame := range body {
 		x.size += int64(len(frame))
