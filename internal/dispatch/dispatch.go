@@ -125,7 +125,8 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 
 	reply, err := d.call(ctx, &call, spec)
 	outcome := mdp.Outcome{
-		Service: call.Service, Known: known || reply.Broker >= 0 && err == nil, KnownBefore: known, Timing: reply.Timing,
+		// A broker may have confirmed it meanwhile, by a reply or by MMI.
+		Service: call.Service, Known: known || d.services.get(call.Service) != nil, KnownBefore: known, Timing: reply.Timing,
 		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
 	}
 	if err != nil {
