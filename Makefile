@@ -26,7 +26,7 @@ build: setup ## build bin/gateway
 	$(GO) build $(BUILDFLAGS) -o bin/gateway ./cmd/gateway
 
 run: build ## build and start the gateway with its embedded broker (ARGS="--listen :8080 …")
-	@exec bin/gateway serve $(ARGS)
+	@exec bin/gateway serve --log-format console $(ARGS)
 
 test: setup ## run the tests under the race detector (PKG=./internal/… for some of them)
 	$(GO) test -race $(PKG)

@@ -80,7 +80,7 @@ func (m *Metrics) Ended(o mdp.Outcome) {
 	m.services.get(o.Service, o.KnownBefore).inFlight.Dec()
 
 	s := m.services.get(o.Service, o.Known)
-	if o.Sent || o.Timing.Queue > 0 { // those who waited in vain count too
+	if o.Sent || o.Kind == mdp.Busy { // those who waited in vain count too
 		m.calls.queueWait.Observe(o.Timing.Queue.Seconds())
 	}
 	if o.Sent {
