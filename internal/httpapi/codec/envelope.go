@@ -56,6 +56,11 @@ func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
 	if _, err := v.d.ReadToken(); err != io.EOF {
 		return badAt("", "more text follows the object")
 	}
+	if len(src) > maxKept {
+		if at, found := duplicate(src); found {
+			return badAt(at, twice)
+		}
+	}
 	return v.finish()
 }
 
@@ -119,7 +124,7 @@ func (v *envelope) set(name []byte) (err error) {
 }
 
 func (v *envelope) vars(value jsontext.Value) error {
-	if v.call.Vars != nil {
+	if v.varsBy != "" {
 		return badTwice(v.varsBy, "the body")
 	}
 	v.call.Vars = value

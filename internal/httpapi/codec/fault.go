@@ -16,7 +16,10 @@ import (
 // long name.
 const maxPointer = 256
 
-const tooDeep = "more than 64 levels of objects and arrays"
+const (
+	tooDeep = "more than 64 levels of objects and arrays"
+	twice   = "the member is there twice"
+)
 
 // bad returns the error of a request that is malformed outside its JSON.
 func bad(format string, args ...any) error {
@@ -44,7 +47,7 @@ func syntax(at jsontext.Pointer, err error) error {
 	}
 	switch s.Err {
 	case jsontext.ErrDuplicateName:
-		return badAt(at, "the member is there twice")
+		return badAt(at, twice)
 	case io.ErrUnexpectedEOF:
 		return badAt(at, "the JSON ends too early")
 	}

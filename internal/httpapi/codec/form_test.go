@@ -100,6 +100,29 @@ func TestPartsAreNotCopied(t *testing.T) {
 	}
 }
 
+// TestFormsOfRealClientsAreRead has what curl -F frame=@a -F 'vars={"sf":7}' and
+// fetch with a FormData send.
+func TestFormsOfRealClientsAreRead(t *testing.T) {
+	for boundary, body := range map[string]string{
+		"------------------------d74496d66958873e": crlf("--------------------------d74496d66958873e\n" +
+			"Content-Disposition: form-data; name=\"frame\"; filename=\"a\"\nContent-Type: application/octet-stream\n\n\x00\xff\x80A\n" +
+			"--------------------------d74496d66958873e\n" +
+			"Content-Disposition: form-data; name=\"vars\"\n\n{\"sf\":7}\n--------------------------d74496d66958873e--\n"),
+		"----formdata-undici-074360244521": crlf("------formdata-undici-074360244521\n" +
+			"Content-Disposition: form-data; name=\"frame\"; filename=\"a %22b%22.bin\"\nContent-Type: application/octet-stream\n\n\x00\xff\x80A\n" +
+			"------formdata-undici-074360244521\nContent-Disposition: form-data; name=\"vars\"\n\n{\"sf\":7}\n" +
+			"------formdata-undici-074360244521--\n"),
+	} {
+		var call mdp.Call
+		if err := mustParse(t, Options{}, "", "Content-Type: multipart/form-data; boundary="+boundary).Decode([]byte(body), &call); err != nil {
+			t.Errorf("%s: %v", boundary, err)
+		}
+		if text(call.Frames) != "|\x00\xff\x80A" || string(call.Vars) != `{"sf":7}` {
+			t.Errorf("%s: frames %q, vars %s", boundary, text(call.Frames), call.Vars)
+		}
+	}
+}
+
 // FuzzForm holds that whatever we read as a form mime/multipart reads too, and
 // alike.
 func FuzzForm(f *testing.F) {

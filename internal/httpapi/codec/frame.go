@@ -131,7 +131,7 @@ func checkLevels(at jsontext.Pointer, value jsontext.Value, outer int) error {
 // whyInvalid returns the error of a text, to be found at a pointer, that is not
 // one JSON value.
 func whyInvalid(at jsontext.Pointer, text []byte) error {
-	d := jsontext.NewDecoder(bytes.NewBuffer(text))
+	d := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(len(text) > maxKept))
 	if _, err := d.ReadValue(); err != nil {
 		return syntax(at, err)
 	}

@@ -59,7 +59,14 @@ func hasC1(b []byte) bool {
 // isValue reports whether b is one JSON value that all parsers read alike (RFC
 // 7493) and that has no more than the usual levels.
 func isValue(b []byte) bool {
-	return jsontext.Value(b).IsValid() && levels(b) <= maxDepth
+	if len(b) <= maxKept {
+		return jsontext.Value(b).IsValid() && levels(b) <= maxDepth
+	}
+	if !jsontext.Value(b).IsValid(jsontext.AllowDuplicateNames(true)) || levels(b) > maxDepth {
+		return false
+	}
+	_, found := duplicate(b)
+	return !found
 }
 
 // levels returns how deep the objects and arrays of a valid JSON value nest.

@@ -21,10 +21,15 @@ type tokenizer struct {
 var tokenizers = sync.Pool{New: func() any { return new(tokenizer) }}
 
 // read begins to read src: where it is, since that is what the decoder does with a
-// bytes.Buffer, and without writing to it.
+// bytes.Buffer, and without writing to it. If src is longer than maxKept the caller
+// must look for duplicate names.
 func (t *tokenizer) read(src []byte) {
 	t.in = *bytes.NewBuffer(src)
-	t.d.Reset(&t.in)
+	if len(src) <= maxKept {
+		t.d.Reset(&t.in)
+	} else {
+		t.d.Reset(&t.in, jsontext.AllowDuplicateNames(true))
+	}
 }
 
 // release lets go of a body of that size and leaves t to others.

@@ -32,8 +32,13 @@ func badTwice(one, other string) error {
 
 // checkVars says why a text is not one JSON object.
 func checkVars(text []byte) error {
-	if !jsontext.Value(text).IsValid() {
+	if !jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(len(text) > maxKept)) {
 		return whyInvalid(atVars, text)
+	}
+	if len(text) > maxKept {
+		if at, found := duplicate(text); found {
+			return badAt(atVars+at, twice)
+		}
 	}
 	return checkObject(text)
 }
