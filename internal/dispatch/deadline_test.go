@@ -1,0 +1,143 @@
+package dispatch_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/mdp"
+)
+
+// hangs waits for the end of a call's context, as the pool does.
+func hangs(ctx context.Context, _ mdp.Request) (mdp.Reply, error) {
+	<-ctx.Done()
+	return mdp.Reply{Timing: mdp.Timing{Broker: time.Second}}, ended(ctx)
+}
+
+// ended is what the pool says of a call that its context ended.
+func ended(ctx context.Context) error {
+	if e, ok := context.Cause(ctx).(*mdp.Error); ok {
+		told := *e
+		return &told
+	}
+	if context.Cause(ctx) == context.DeadlineExceeded {
+		return &mdp.Error{Kind: mdp.Timeout}
+	}
+	return &mdp.Error{Kind: mdp.Canceled, Sent: true}
+}
+
+func TestATimeOutSaysWhichLimitFired(t *testing.T) {
+	const services = `{slow: {timeout: 40s, max_timeout: 50s}}`
+	for _, c := range []struct {
+		name    string
+		service string
+		timeout time.Duration
+		want    time.Duration
+		by      string
+	}{
+		{"the default", "any", 0, 25 * time.Second, "--timeout"},
+		{"the caller's", "any", 10 * time.Second, 10 * time.Second, "?timeout"},
+		{"cut to the largest", "any", time.Hour, 5 * time.Minute, "--max-timeout"},
+		{"the service's", "slow", 0, 40 * time.Second, "services.slow.timeout"},
+		{"cut to the service's largest", "slow", time.Minute, 50 * time.Second, "services.slow.max_timeout"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDispatcher(t, &pool{call: hangs}, dispatch.Config{}, services)
+				request := call(c.service, "x")
+				request.Timeout, request.TimeoutBy = c.timeout, "?timeout"
+				if got := d.Limit(request); got != c.want {
+					t.Errorf("limit %v, want %v", got, c.want)
+				}
+				start := time.Now()
+				_, err := d.Call(t.Context(), request)
+				e := failure(t, err, mdp.Timeout, "")
+				if took := time.Since(start); took != c.want {
+					t.Errorf("took %v, want %v", took, c.want)
+				}
+				if d := e.Timeout; d == nil || d.Limit != c.want || d.LimitBy != c.by || d.Stage != "broker" || d.Elapsed != c.want || d.LastOK != -1 {
+					t.Errorf("detail %+v, want the limit %v by %s", d, c.want, c.by)
+				}
+			})
+		})
+	}
+}
+
+func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		every time.Duration // between two parts
+		parts int
+		limit time.Duration
+		by    string
+		took  time.Duration
+	}{
+		{"silence from the start", 0, 0, 10 * time.Second, "?timeout", 10 * time.Second},
+		{"silence after two parts", 9 * time.Second, 2, 10 * time.Second, "?timeout", 28 * time.Second},
+		{"the whole", 9 * time.Second, 100, time.Minute, "--max-timeout", time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pool{call: func(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+					for range c.parts {
+						select {
+						case <-time.After(c.every):
+						case <-ctx.Done():
+							return hangs(ctx, req)
+						}
+						if err := req.Partial(nil); err != nil {
+							return mdp.Reply{}, err
+						}
+					}
+					return hangs(ctx, req)
+				}}
+				d := newDispatcher(t, p, dispatch.Config{MaxTimeout: time.Minute}, "")
+				request := call("any", "x")
+				request.Timeout, request.TimeoutBy = 10*time.Second, "?timeout"
+				passed := 0
+				request.Partial = func([][]byte) error { passed++; return nil }
+				start := time.Now()
+				_, err := d.Call(t.Context(), request)
+				e := failure(t, err, mdp.Timeout, "")
+				stage := "broker"
+				if c.parts > 0 {
+					stage = "stream"
+				}
+				if took := time.Since(start); took != c.took || e.Timeout.Limit != c.limit || e.Timeout.LimitBy != c.by || e.Timeout.Stage != stage {
+					t.Errorf("took %v, %+v, want %v, %v by %s", took, e.Timeout, c.took, c.limit, c.by)
+				}
+				if c.parts > 0 && passed == 0 {
+					t.Error("no part was passed on")
+				}
+			})
+		})
+	}
+}
+
+func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{call: hangs}
+		d := newDispatcher(t, p, dispatch.Config{MaxTimeout: time.Minute}, "")
+		for range 3 {
+			d.Call(t.Context(), call("slow", "x"))
+		}
+		left, leave := context.WithCancel(t.Context())
+		leave()
+		d.Call(left, call("left", "x"))
+		if got := d.Orphans(); got["slow"] != 3 || got["left"] != 1 {
+			t.Errorf("got %v, want 3 of slow and 1 of left", got)
+		}
+		time.Sleep(30 * time.Second)
+		if got := d.Orphans(); got["slow"] != 2 {
+			t.Errorf("30 s later: got %v, want 2 of slow, whose first is over a minute old", got)
+		}
+		p.mu.Lock()
+		p.epoch++
+		p.mu.Unlock()
+		if got := d.Orphans(); len(got) != 0 {
+			t.Errorf("with another broker: got %v, want none", got)
+		}
+	})
+}

@@ -1,0 +1,328 @@
+package dispatch_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/mdp"
+)
+
+// A pool stands for brokers whose word and replies a test decides. Those of the
+// whole program are real.
+type pool struct {
+	lookup func(broker int, service string) (string, error)
+	call   func(ctx context.Context, req mdp.Request) (mdp.Reply, error)
+
+	mu      sync.Mutex
+	states  []mdp.EndpointState
+	epoch   uint64
+	asked   []string // names looked up, in order
+	called  []mdp.Request
+	results []string
+	ended   []mdp.Outcome
+}
+
+func (p *pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+	p.mu.Lock()
+	p.called = append(p.called, req)
+	p.mu.Unlock()
+	if p.call == nil {
+		return mdp.Reply{Frames: req.Frames, Timing: mdp.Timing{Broker: time.Millisecond}}, nil
+	}
+	return p.call(ctx, req)
+}
+
+func (p *pool) Lookup(_ context.Context, broker int, service string) (string, error) {
+	p.mu.Lock()
+	p.asked = append(p.asked, service)
+	p.mu.Unlock()
+	if p.lookup == nil {
+		return mdp.StatusFound, nil
+	}
+	return p.lookup(broker, service)
+}
+
+func (p *pool) State(broker int) (mdp.EndpointState, uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if broker < len(p.states) {
+		return p.states[broker], p.epoch
+	}
+	return mdp.Up, p.epoch
+}
+
+func (p *pool) Started(string, bool) {}
+
+func (p *pool) Ended(o mdp.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = append(p.ended, o)
+}
+
+func (p *pool) LookedUp(result string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.results = append(p.results, result)
+}
+
+func (p *pool) lookups() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.asked)
+}
+
+func (p *pool) calls() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.called)
+}
+
+// answers makes lookups answer a status.
+func answers(status string) func(int, string) (string, error) {
+	return func(int, string) (string, error) { return status, nil }
+}
+
+// newDispatcher makes a Dispatcher of brokers that speak these dialects; services
+// is the catalogue in YAML.
+func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, dialects ...mdp.Dialect) *dispatch.Dispatcher {
+	t.Helper()
+	if dialects == nil {
+		dialects = []mdp.Dialect{mdp.V01}
+	}
+	var names []string
+	for i, d := range dialects {
+		names = append(names, fmt.Sprintf("b%d", i))
+		cfg.Brokers = append(cfg.Brokers, dispatch.Broker{Name: names[i], Dialect: d})
+	}
+	if services != "" {
+		var doc yaml.Node
+		if err := yaml.Unmarshal([]byte(services), &doc); err != nil {
+			t.Fatal(err)
+		}
+		c, err := catalogue.Parse(doc.Content[0], catalogue.Defaults{Brokers: names})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Catalogue = catalogue.NewStore(c)
+	}
+	cfg.Pool, cfg.Observer = p, p
+	d, err := dispatch.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func call(service string, body ...string) mdp.Call {
+	c := mdp.Call{Request: mdp.Request{Service: service}}
+	for _, b := range body {
+		c.Frames = append(c.Frames, []byte(b))
+	}
+	return c
+}
+
+func withVars(c mdp.Call, vars string) mdp.Call {
+	c.Vars = []byte(vars)
+	return c
+}
+
+func failure(t *testing.T, err error, kind mdp.Kind, reason string) *mdp.Error {
+	t.Helper()
+	var e *mdp.Error
+	if !errors.As(err, &e) || e.Kind != kind || e.Reason != reason {
+		t.Errorf("got %v, want %s %s", err, kind, reason)
+		return &mdp.Error{}
+	}
+	return e
+}
+
+const catalogued = `
+plain: {}
+json: {vars: json}
+none: {vars: none}
+many: {max_frames: 3}
+checked: {vars_schema: {type: object, required: [sf], properties: {sf: {type: integer, maximum: 12}}}}
+`
+
+func TestTheVarsFrameIsWhatTheServiceExpects(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		call    mdp.Call
+		dialect mdp.Dialect
+		vars    flowgraph.Encoding
+		want    string
+	}{
+		{"python by default", withVars(call("any", "data"), `{"sf":7,"on":true}`), mdp.V01, flowgraph.Python, `[data {'sf': 7, 'on': True}]`},
+		{"json if told", withVars(call("any", "data"), `{"sf": 7}`), mdp.V01, flowgraph.JSON, `[data {"sf":7}]`},
+		{"none were given", call("any", "data"), mdp.V01, flowgraph.Python, `[data]`},
+		{"none were given to a catalogued service", call("plain", "data"), mdp.V01, flowgraph.Python, `[data {}]`},
+		{"none were given to one that takes JSON", call("json", "data"), mdp.V01, flowgraph.Python, `[data {}]`},
+		{"none were given to one that takes none", call("none", "data"), mdp.V01, flowgraph.Python, `[data]`},
+		{"none were given in the loudify dialect", call("any", "data"), mdp.Loudify, flowgraph.Python, `[data {}]`},
+		{"no data: the vars stay the second frame", withVars(call("any"), `{"sf":7}`), mdp.V01, flowgraph.Python, `[ {'sf': 7}]`},
+		{"no data, no vars in the loudify dialect", call("any"), mdp.Loudify, flowgraph.Python, `[ {}]`},
+		{"several frames", withVars(call("many", "a", "b"), `{}`), mdp.V01, flowgraph.Python, `[a b {}]`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := new(pool)
+			d := newDispatcher(t, p, dispatch.Config{Vars: c.vars}, catalogued, c.dialect)
+			if _, err := d.Call(t.Context(), c.call); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprintf("%s", p.called[0].Frames); got != c.want {
+				t.Errorf("sent %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		call            mdp.Call
+		dialect         mdp.Dialect
+		pointer, detail string
+	}{
+		{"a float out of range", withVars(call("any", "x"), `{"a":{"b":1e999}}`), mdp.V01, "#/vars/a/b", ""},
+		{"not what the schema wants", withVars(call("checked", "x"), `{"sf":13}`), mdp.V01, "#/vars/sf", ""},
+		{"something is missing", call("checked", "x"), mdp.V01, "#/vars", ""},
+		{"a service without vars", withVars(call("none", "x"), `{}`), mdp.V01, "", "this service takes no vars"},
+		{"too large", withVars(call("any", "x"), `{"a":"`+strings.Repeat("x", 100)+`"}`), mdp.V01, "", "the vars take 109 bytes, want at most 100"},
+		{"too many frames for one with python vars", call("plain", "a", "b"), mdp.V01, "", "the body has 2 frames, this service takes at most 1"},
+		{"too many frames in the loudify dialect", call("any", "a", "b"), mdp.Loudify, "", "the body has 2 frames, this service takes at most 1"},
+		{"too many frames of its own limit", call("many", "a", "b", "c", "d"), mdp.V01, "", "the body has 4 frames, this service takes at most 3"},
+		{"too many frames at all", call("any", make([]string, 101)...), mdp.V01, "", "the body has 101 frames, this service takes at most 100"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := new(pool)
+			d := newDispatcher(t, p, dispatch.Config{MaxVars: 100}, catalogued, c.dialect)
+			_, err := d.Call(t.Context(), c.call)
+			e := failure(t, err, mdp.InvalidVars, "")
+			if c.pointer != "" && (len(e.Faults) != 1 || e.Faults[0].Pointer != c.pointer) {
+				t.Errorf("faults %+v, want one at %s", e.Faults, c.pointer)
+			}
+			if c.detail != "" && e.Detail != c.detail {
+				t.Errorf("detail %q, want %q", e.Detail, c.detail)
+			}
+			if p.calls()+p.lookups() != 0 {
+				t.Error("something was sent")
+			}
+		})
+	}
+}
+
+func TestNamesOfTheBrokerAreForbidden(t *testing.T) {
+	p := new(pool)
+	_, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), call("mmi.service", "echo"))
+	failure(t, err, mdp.Forbidden, "")
+	if p.calls()+p.lookups() != 0 {
+		t.Error("something was sent")
+	}
+}
+
+func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
+	const services = `decode: {errors: [{frame: 1, equals: decode_error, reason: no_frame, status: 422, detail: nothing was found}]}`
+	for _, c := range []struct {
+		name    string
+		dialect mdp.Dialect
+		service string
+		reply   []string
+		reason  string
+		status  int
+	}{
+		{"by the service's rule", mdp.V01, "decode", []string{"", "decode_error"}, "no_frame", 422},
+		{"not in that frame", mdp.V01, "decode", []string{"decode_error"}, "", 0},
+		{"loudify's byte", mdp.Loudify, "any", []string{"\x06", "pickle"}, "flowgraph_failed", 0},
+		{"loudify's byte in another dialect", mdp.V01, "any", []string{"\x06"}, "", 0},
+		{"a reply without frames", mdp.Loudify, "any", nil, "", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &pool{call: func(context.Context, mdp.Request) (mdp.Reply, error) {
+				return mdp.Reply{Frames: call("", c.reply...).Frames, Timing: mdp.Timing{Broker: 1}}, nil
+			}}
+			_, err := newDispatcher(t, p, dispatch.Config{}, services, c.dialect).Call(t.Context(), call(c.service, "x"))
+			if c.reason == "" {
+				if err != nil {
+					t.Errorf("got %v, want none", err)
+				}
+				return
+			}
+			e := failure(t, err, mdp.WorkerError, c.reason)
+			if e.Status != c.status || len(e.Frames) != len(c.reply) || e.Executed() != mdp.Yes {
+				t.Errorf("got status %d, %d frames, executed %s", e.Status, len(e.Frames), e.Executed())
+			}
+			if o := p.ended[0]; o.Kind != mdp.WorkerError || o.Reason != c.reason || !o.Known {
+				t.Errorf("outcome %+v", o)
+			}
+		})
+	}
+}
+
+func TestAServiceHasNoMoreCallsInFlightThanItMay(t *testing.T) {
+	entered, leave := make(chan struct{}), make(chan struct{})
+	p := &pool{call: func(context.Context, mdp.Request) (mdp.Reply, error) {
+		entered <- struct{}{}
+		<-leave
+		return mdp.Reply{}, nil
+	}}
+	d := newDispatcher(t, p, dispatch.Config{}, `one: {max_in_flight: 1}`)
+	done := make(chan error, 2)
+	go func() {
+		_, err := d.Call(t.Context(), call("one", "x"))
+		done <- err
+	}()
+	<-entered
+	_, err := d.Call(t.Context(), call("one", "x"))
+	failure(t, err, mdp.Busy, mdp.ReasonService)
+	leave <- struct{}{}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	go func() {
+		_, err := d.Call(t.Context(), call("one", "x"))
+		done <- err
+	}()
+	<-entered
+	leave <- struct{}{}
+	if err := <-done; err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}
+
+func TestACallOfAServiceThatForbidsReuseGetsAConnectionOfItsOwn(t *testing.T) {
+	p := new(pool)
+	d := newDispatcher(t, p, dispatch.Config{}, `{alone: {reuse: false}, other: {}}`)
+	for _, service := range []string{"alone", "other", "any"} {
+		if _, err := d.Call(t.Context(), call(service, "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []bool{true, false, false} {
+		if p.called[i].Fresh != want {
+			t.Errorf("%s: fresh %v, want %v", p.called[i].Service, p.called[i].Fresh, want)
+		}
+	}
+}
+
+func TestABadConfigIsRefused(t *testing.T) {
+	brokers := []dispatch.Broker{{Name: "b"}}
+	for want, cfg := range map[string]dispatch.Config{
+		"dispatch: no pool":   {Brokers: brokers},
+		"dispatch: no broker": {Pool: new(pool)},
+		"time-out is 1h0m0s, want at most the largest one, 5m0s": {Pool: new(pool), Brokers: brokers, Timeout: time.Hour},
+	} {
+		if _, err := dispatch.New(cfg); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,315 @@
+package dispatch_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/mdp"
+)
+
+func TestAServiceIsKnownForAWhileAfterItsReply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(pool)
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		for _, c := range []struct {
+			pause   time.Duration
+			lookups int
+		}{{0, 1}, {0, 1}, {4 * time.Second, 1}, {4 * time.Second, 1}, {6 * time.Second, 2}} {
+			time.Sleep(c.pause)
+			if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+				t.Fatal(err)
+			}
+			if got := p.lookups(); got != c.lookups {
+				t.Errorf("after another %v: %d look-ups, want %d", c.pause, got, c.lookups)
+			}
+		}
+	})
+}
+
+func TestANameThatTheBrokerDeniesIsNotFoundAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: answers(mdp.StatusNotFound)}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		start := time.Now()
+		for range 3 {
+			_, err := d.Call(t.Context(), call("nobody", "x"))
+			failure(t, err, mdp.ServiceNotFound, "")
+		}
+		if took := time.Since(start); took != 0 || p.calls() != 0 || p.lookups() != 1 {
+			t.Errorf("took %v, %d calls, %d look-ups, want at once, none and one", took, p.calls(), p.lookups())
+		}
+		time.Sleep(1001 * time.Millisecond)
+		d.Call(t.Context(), call("nobody", "x"))
+		if p.lookups() != 2 {
+			t.Errorf("a second later: %d look-ups, want 2", p.lookups())
+		}
+	})
+}
+
+func TestAKnownServiceWithoutWorkersIsWaitedForAWhile(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		services string
+		back     time.Duration // when MMI says 200 again
+		took     time.Duration
+		found    bool
+	}{
+		{"catalogued, and none come", `{svc: {}}`, time.Hour, 2 * time.Second, false},
+		{"catalogued, and one comes", `{svc: {}}`, 500 * time.Millisecond, 600 * time.Millisecond, true},
+		{"answered before, and none come", "", time.Hour, 2 * time.Second, false},
+		{"answered before, and one comes", "", 500 * time.Millisecond, 600 * time.Millisecond, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := new(pool)
+				d := newDispatcher(t, p, dispatch.Config{}, c.services)
+				if c.services == "" {
+					if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(10 * time.Second)
+				start := time.Now()
+				p.lookup = func(int, string) (string, error) {
+					if time.Since(start) >= c.back {
+						return mdp.StatusFound, nil
+					}
+					return mdp.StatusNotFound, nil
+				}
+				_, err := d.Call(t.Context(), call("svc", "x"))
+				if took := time.Since(start); took != c.took {
+					t.Errorf("took %v, want %v", took, c.took)
+				}
+				if c.found && err != nil {
+					t.Errorf("got %v, want a reply", err)
+				} else if !c.found {
+					failure(t, err, mdp.NoWorkers, "")
+				}
+			})
+		})
+	}
+}
+
+func TestAServiceThatLastAnsweredLongAgoIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(pool)
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		d.Call(t.Context(), call("svc", "x"))
+		time.Sleep(11 * time.Minute)
+		p.lookup = answers(mdp.StatusNotFound)
+		_, err := d.Call(t.Context(), call("svc", "x"))
+		failure(t, err, mdp.ServiceNotFound, "")
+	})
+}
+
+func TestTheWaitForWorkersEndsWithTheCallsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDispatcher(t, &pool{lookup: answers(mdp.StatusNotFound)}, dispatch.Config{}, `{svc: {timeout: 1s}}`)
+		start := time.Now()
+		_, err := d.Call(t.Context(), call("svc", "x"))
+		failure(t, err, mdp.Busy, mdp.ReasonDeadline)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("took %v, want 1s", took)
+		}
+	})
+}
+
+func noAnswer(int, string) (string, error) {
+	time.Sleep(500 * time.Millisecond)
+	return "", &mdp.Error{Kind: mdp.Timeout}
+}
+
+func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		exclusive dispatch.Exclusive
+		service   string
+		kind      mdp.Kind // empty: it is sent
+	}{
+		{"a catalogued service is sent all the same", dispatch.Auto, "svc", ""},
+		{"another is not", dispatch.Auto, "any", mdp.ServiceNotFound},
+		{"unless the catalogue is open", dispatch.Open, "any", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pool{lookup: noAnswer}
+				d := newDispatcher(t, p, dispatch.Config{Exclusive: c.exclusive}, `{svc: {}}`)
+				for i := range 3 {
+					_, err := d.Call(t.Context(), call(c.service, "x"))
+					if c.kind == "" && err != nil {
+						t.Errorf("call %d: %v, want it sent", i, err)
+					} else if c.kind != "" {
+						failure(t, err, c.kind, "")
+					}
+				}
+				if p.lookups() != 1 {
+					t.Errorf("%d look-ups, want 1", p.lookups())
+				}
+				time.Sleep(61 * time.Second)
+				d.Call(t.Context(), call(c.service, "x"))
+				if p.lookups() != 2 {
+					t.Errorf("a minute later: %d look-ups, want 2", p.lookups())
+				}
+			})
+		})
+	}
+}
+
+func TestModes(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		mmi       dispatch.MMI
+		exclusive dispatch.Exclusive
+		dialect   mdp.Dialect
+		service   string
+		lookups   int
+		kind      mdp.Kind
+	}{
+		{"on: even a catalogued service is denied", dispatch.MMIOn, dispatch.Auto, mdp.V01, "svc", 11, mdp.NoWorkers},
+		{"hint: a catalogued service is sent", dispatch.MMIHint, dispatch.Auto, mdp.V01, "svc", 0, ""},
+		{"hint: another is asked for", dispatch.MMIHint, dispatch.Auto, mdp.V01, "any", 1, mdp.ServiceNotFound},
+		{"off: a catalogued service is sent", dispatch.MMIOff, dispatch.Auto, mdp.V01, "svc", 0, ""},
+		{"off: another is not", dispatch.MMIOff, dispatch.Auto, mdp.V01, "any", 0, mdp.ServiceNotFound},
+		{"off and open", dispatch.MMIOff, dispatch.Open, mdp.V01, "any", 0, ""},
+		{"majortomo has no MMI", dispatch.MMIOn, dispatch.Auto, mdp.Majortomo, "svc", 0, ""},
+		{"only: another is not even asked for", dispatch.MMIOn, dispatch.Only, mdp.V01, "any", 0, mdp.ServiceNotFound},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pool{lookup: answers(mdp.StatusNotFound)}
+				d := newDispatcher(t, p, dispatch.Config{MMI: c.mmi, Exclusive: c.exclusive}, `{svc: {}}`, c.dialect)
+				_, err := d.Call(t.Context(), call(c.service, "x"))
+				if c.kind != "" {
+					failure(t, err, c.kind, "")
+				} else if err != nil {
+					t.Error(err)
+				}
+				if p.lookups() != c.lookups {
+					t.Errorf("%d look-ups, want %d", p.lookups(), c.lookups)
+				}
+			})
+		})
+	}
+}
+
+func TestOneQuestionServesAllWhoAskAtTheSameTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: func(int, string) (string, error) {
+			time.Sleep(100 * time.Millisecond)
+			return mdp.StatusFound, nil
+		}}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		var running sync.WaitGroup
+		for range 50 {
+			running.Go(func() {
+				if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		running.Wait()
+		if p.lookups() != 1 || p.calls() != 50 {
+			t.Errorf("%d look-ups, %d calls, want 1 and 50", p.lookups(), p.calls())
+		}
+	})
+}
+
+func TestAScannerReachesTheBrokerTwentyTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: func(_ int, service string) (string, error) {
+			if service == "echo" {
+				return mdp.StatusFound, nil
+			}
+			return mdp.StatusNotFound, nil
+		}}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		d.Call(t.Context(), call("echo", "x"))
+		const seconds, names = 10, 10_000
+		var refused int
+		for i := range names {
+			_, err := d.Call(t.Context(), call(fmt.Sprintf("scan-%d", i), "x"))
+			if mdp.AsError(err).Kind == mdp.Busy {
+				failure(t, err, mdp.Busy, mdp.ReasonLookup)
+				refused++
+			}
+			if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+				t.Fatalf("a known service: %v", err)
+			}
+			time.Sleep(seconds * time.Second / names)
+		}
+		// Twenty at once, then twenty a second, and the known service's own.
+		if got := p.lookups(); got > 20+20*seconds+5 || refused < names/2 {
+			t.Errorf("%d look-ups for %d names in %d s, %d refused", got, names, seconds, refused)
+		}
+		if p.calls() != names+1 {
+			t.Errorf("%d calls, want the known service's %d", p.calls(), names+1)
+		}
+	})
+}
+
+func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{call: hangs}
+		d := newDispatcher(t, p, dispatch.Config{MMI: dispatch.MMIOff, Exclusive: dispatch.Open}, "")
+		var refused atomic.Int64
+		var running sync.WaitGroup
+		for i := range 5 {
+			running.Go(func() {
+				_, err := d.Call(t.Context(), call(fmt.Sprintf("name-%d", i), "x"))
+				if mdp.AsError(err).Kind == mdp.Busy {
+					refused.Add(1)
+				}
+			})
+		}
+		running.Wait()
+		if refused.Load() != 3 || p.calls() != 2 {
+			t.Errorf("%d refused, %d sent, want 3 and 2", refused.Load(), p.calls())
+		}
+		d.Call(t.Context(), call("later", "x"))
+		if p.calls() != 3 {
+			t.Error("the places are not given back")
+		}
+	})
+}
+
+func TestACallGoesOnlyToBrokersThatDoNotDenyItsService(t *testing.T) {
+	found, notFound := mdp.StatusFound, mdp.StatusNotFound
+	for _, c := range []struct {
+		name     string
+		services string
+		states   []mdp.EndpointState
+		says     []string
+		want     []int // nil: any of them
+		kind     mdp.Kind
+	}{
+		{"all allow", "", nil, []string{found, found, found}, nil, ""},
+		{"the first denies", "", nil, []string{notFound, found, found}, []int{1, 2}, ""},
+		{"the last denies", "", nil, []string{found, found, notFound}, []int{0, 1}, ""},
+		{"one is down", "", []mdp.EndpointState{mdp.Up, mdp.Down, mdp.Up}, []string{found, found, found}, []int{0, 2}, ""},
+		{"every connected one denies", "", []mdp.EndpointState{mdp.Up, mdp.Down, mdp.Up}, []string{notFound, found, notFound}, nil, mdp.ServiceNotFound},
+		{"all are down", "", []mdp.EndpointState{mdp.Down, mdp.Down, mdp.Down}, nil, nil, mdp.BrokerUnavailable},
+		{"the catalogue names one", `{svc: {brokers: [b1]}}`, nil, []string{found, found, found}, []int{1}, ""},
+		{"and that one is down", `{svc: {brokers: [b1]}}`, []mdp.EndpointState{mdp.Up, mdp.Down, mdp.Up}, nil, nil, mdp.BrokerUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := &pool{states: c.states, lookup: func(broker int, _ string) (string, error) { return c.says[broker], nil }}
+				d := newDispatcher(t, p, dispatch.Config{}, c.services, mdp.V01, mdp.V01, mdp.V01)
+				_, err := d.Call(t.Context(), call("svc", "x"))
+				if c.kind != "" {
+					failure(t, err, c.kind, "")
+					return
+				}
+				if err != nil || !slices.Equal(p.called[0].Brokers, c.want) {
+					t.Errorf("sent to %v, %v, want %v", p.called[0].Brokers, err, c.want)
+				}
+			})
+		})
+	}
+}
