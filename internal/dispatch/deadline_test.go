@@ -124,7 +124,7 @@ func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
 			d.Call(t.Context(), call("slow", "x"))
 		}
 		left, leave := context.WithCancel(t.Context())
-		leave()
+		time.AfterFunc(time.Second, leave)
 		d.Call(left, call("left", "x"))
 		if got := d.Orphans(); got["slow"] != 3 || got["left"] != 1 {
 			t.Errorf("got %v, want 3 of slow and 1 of left", got)
