@@ -24,7 +24,8 @@ type problemType struct {
 // ran or may have, so that any proxy may retry a 503.
 var problems = map[mdp.Kind]problemType{
 	mdp.BadRequest:        {400, "Malformed request", false, "The body, the service name or a parameter is malformed; errors says where."},
-	mdp.Forbidden:         {403, "Forbidden", false, "Callers may not use this service."},
+	mdp.Unauthorized:      {401, "Unauthorized", false, "The request needs a valid key: Authorization: Bearer, and the key."},
+	mdp.Forbidden:         {403, "Forbidden", false, "The caller's key, or any caller, may not use this service, whether or not it exists."},
 	mdp.OriginRefused:     {403, "Origin refused", false, "The request comes from a page of a foreign origin, or names a host that the gateway does not answer to."},
 	mdp.NotFound:          {404, "No such route", false, "The gateway has no such route."},
 	mdp.ServiceNotFound:   {404, "No such service", false, "No worker offers a service of this name."},
@@ -34,6 +35,7 @@ var problems = map[mdp.Kind]problemType{
 	mdp.BodyTooLarge:      {413, "Body too large", false, "The body is larger than the gateway takes."},
 	mdp.UnsupportedMedia:  {415, "Unsupported media type", false, "The gateway does not read bodies of this type or encoding; Accept-Post names those that it reads."},
 	mdp.InvalidVars:       {422, "Invalid vars", false, "The flowgraph vars can't be sent to this service; errors says why."},
+	mdp.RateLimited:       {429, "Rate limited", true, "The key's rate or its share of calls in flight is used up. Nothing was sent."},
 	mdp.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
 	mdp.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
 	mdp.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},

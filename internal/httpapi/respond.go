@@ -50,12 +50,14 @@ func fail(w *response, err error) {
 	p := newProblem(e, w.id, w.service)
 	h := w.Header()
 	switch e.Kind {
+	case mdp.Unauthorized:
+		h.Set("WWW-Authenticate", "Bearer")
 	case mdp.UnsupportedMedia:
 		h.Set("Accept-Post", codec.AcceptPost)
 	case mdp.Draining:
 		h.Set("Connection", "close")
 	}
-	if p.Status == http.StatusServiceUnavailable {
+	if p.Status == http.StatusServiceUnavailable || e.Kind == mdp.RateLimited {
 		// At random, so that callers refused together do not return together.
 		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3)))
 	}

@@ -14,7 +14,9 @@ type Kind string
 const (
 	BadRequest        Kind = "bad_request"            // malformed JSON, name, encoding or parameter
 	OriginRefused     Kind = "origin_refused"         // a browser's request from a foreign origin
-	Forbidden         Kind = "forbidden"              // a service that callers may not name
+	Unauthorized      Kind = "unauthorized"           // no valid key
+	Forbidden         Kind = "forbidden"              // a service that callers may not name, or not with their key
+	RateLimited       Kind = "rate_limited"           // the key's rate or share of calls in flight is used up
 	NotFound          Kind = "not_found"              // no such route
 	ServiceNotFound   Kind = "service_not_found"      // the broker knows no such service
 	MethodNotAllowed  Kind = "method_not_allowed"     // the route is there, not for this method
@@ -41,10 +43,10 @@ const (
 // Kinds returns every kind, in the order above.
 func Kinds() []Kind {
 	return []Kind{
-		BadRequest, OriginRefused, Forbidden, NotFound, ServiceNotFound, MethodNotAllowed, NotAcceptable,
-		UnsupportedMedia, BodyTimeout, BodyTooLarge, HeadersTooLarge, InvalidVars, Busy,
-		BrokerUnavailable, NoWorkers, Draining, Canceled, BadReply, ReplyTooLarge, WorkerError,
-		BrokerLost, Interrupted, Timeout, Internal,
+		BadRequest, OriginRefused, Unauthorized, Forbidden, RateLimited, NotFound, ServiceNotFound,
+		MethodNotAllowed, NotAcceptable, UnsupportedMedia, BodyTimeout, BodyTooLarge, HeadersTooLarge,
+		InvalidVars, Busy, BrokerUnavailable, NoWorkers, Draining, Canceled, BadReply, ReplyTooLarge,
+		WorkerError, BrokerLost, Interrupted, Timeout, Internal,
 	}
 }
 
@@ -59,6 +61,10 @@ const (
 	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
 )
 
+// ReasonRate is the reason of RateLimited, beside those of Busy wherever what was
+// refused is counted.
+const ReasonRate = "rate"
+
 // Executed says whether a request ran.
 type Executed string
 
@@ -72,7 +78,7 @@ const (
 // An Error is a failed call.
 type Error struct {
 	Kind    Kind
-	Reason  string         // of Busy, BadReply and WorkerError: a constant, fit for a label
+	Reason  string         // of Busy, RateLimited, BadReply and WorkerError: a constant, fit for a label
 	Service string         // empty if the call never reached a service
 	Detail  string         // for the caller; never a cause's text or an address
 	Faults  []Fault        // where a request is wrong
