@@ -70,7 +70,7 @@ type Config struct {
 	IdleTimeout     time.Duration // for the next request on a connection; default 650 s, above the usual balancers' 60 to 600 s
 	SlowLog         time.Duration // requests that took longer are logged at Warn; default 5 s
 
-	AllowedHosts []string // names that Host may have, without port; default: any
+	AllowedHosts []string // names that Host may have, without port; none, or "*", is any
 	Origins      []string // foreign origins whose pages may post: "https://lab.example", or "*" for any; default: none
 }
 

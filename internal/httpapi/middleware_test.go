@@ -104,7 +104,12 @@ func TestOnlyTheGatewaysOwnNamesAreAnswered(t *testing.T) {
 			a.wantProblem(t, mdp.OriginRefused)
 		}
 	}
-	serve(t, Config{}).post("/services/echo", "x", "Host: any.example").wantBody(t, 200, "x")
+	if a := g.get("/livez", "Host: 10.1.2.3:8080"); a.status != http.StatusOK {
+		t.Errorf("a probe by address: got %d, want 200", a.status)
+	}
+	for _, hosts := range [][]string{nil, {"*"}} {
+		serve(t, Config{AllowedHosts: hosts}).post("/services/echo", "x", "Host: any.example").wantBody(t, 200, "x")
+	}
 }
 
 func TestHeadersOverTheLimitAreAProblemLikeAnyOther(t *testing.T) {
