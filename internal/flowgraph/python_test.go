@@ -245,7 +245,8 @@ func anyNumber(g *generator) string {
 // pythonNumber returns a number as Python prints it.
 func pythonNumber(g *generator) string {
 	if g.IntN(2) == 0 {
-		return strconv.FormatInt(g.Int64()>>g.IntN(64)-g.Int64()>>g.IntN(64), 10)
+		magnitude := g.Int64() >> g.IntN(64)
+		return strconv.FormatInt(magnitude*int64(1-2*g.IntN(2)), 10)
 	}
 	f := math.Float64frombits(g.Uint64())
 	if g.IntN(2) == 0 {

@@ -88,10 +88,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// answer makes a 0.1 echo of a request.
-func answer(request [][]byte) [][]byte { return request }
-
-// A peer notes who asked a Router what.
+// peers notes who asked a Router what.
 type peers struct {
 	mu     sync.Mutex
 	ids    []string
@@ -103,12 +100,6 @@ func (p *peers) note(id []byte, request [][]byte) {
 	defer p.mu.Unlock()
 	p.ids = append(p.ids, string(id))
 	p.bodies = append(p.bodies, string(request[len(request)-1]))
-}
-
-func (p *peers) count() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.ids)
 }
 
 func (p *peers) distinct() int {

@@ -53,7 +53,7 @@ func (c *conn) roundTrip(ctx context.Context, x *exchange, maxReply int64) error
 	quiet := stop()
 	switch {
 	case err != nil:
-		err, x.reason = c.explain(ctx, x, err)
+		x.reason, err = c.explain(ctx, x, err)
 	case !quiet:
 		// The interrupt may still be on its way, and must not meet the next call.
 		x.reason = string(mdp.Canceled)
@@ -118,27 +118,27 @@ func (x *exchange) partial(body [][]byte, maxReply int64) error {
 
 // explain turns what ended an exchange into the caller's error, and says why the
 // connection is closed.
-func (c *conn) explain(ctx context.Context, x *exchange, err error) (error, string) {
+func (c *conn) explain(ctx context.Context, x *exchange, err error) (reason string, told error) {
 	sent := !x.sent.IsZero()
 	var e *mdp.Error
 	switch {
 	case zsock.IsInterrupted(err):
 		if kind := c.abandoned.Load(); kind != nil {
-			return &mdp.Error{Kind: *kind, Detail: details[*kind]}, closedLost
+			return closedLost, &mdp.Error{Kind: *kind, Detail: details[*kind]}
 		}
 		err = ended(ctx, sent)
-		return err, string(mdp.AsError(err).Kind)
+		return string(mdp.AsError(err).Kind), err
 	case errors.Is(err, zsock.ErrTooLarge):
-		return &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}, closedTooLarge
+		return closedTooLarge, &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}
 	case errors.As(err, &e):
 		if e.Detail == "" {
 			e.Detail = details[e.Kind]
 		}
-		return e, string(e.Kind)
+		return string(e.Kind), e
 	case !sent && (errors.Is(err, zsock.ErrLost) || errors.Is(err, zsock.ErrAgain)):
-		return unavailable(err), closedLost
+		return closedLost, unavailable(err)
 	default:
-		return &mdp.Error{Kind: mdp.BrokerLost, Detail: details[mdp.BrokerLost], Err: err}, closedLost
+		return closedLost, &mdp.Error{Kind: mdp.BrokerLost, Detail: details[mdp.BrokerLost], Err: err}
 	}
 }
 
