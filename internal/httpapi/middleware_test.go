@@ -104,8 +104,8 @@ func TestOnlyTheGatewaysOwnNamesAreAnswered(t *testing.T) {
 			a.wantProblem(t, mdp.OriginRefused)
 		}
 	}
-	if a := g.get("/livez", "Host: 10.1.2.3:8080"); a.status != http.StatusOK {
-		t.Errorf("a probe by address: got %d, want 200", a.status)
+	if a := g.get("/livez", "Host: 10.1.2.3:8080"); a.StatusCode != http.StatusOK {
+		t.Errorf("a probe by address: got %d, want 200", a.StatusCode)
 	}
 	for _, hosts := range [][]string{nil, {"*"}} {
 		serve(t, Config{AllowedHosts: hosts}).post("/services/echo", "x", "Host: any.example").wantBody(t, 200, "x")
