@@ -130,7 +130,7 @@ func (f *form) part() (name string, content []byte, err error) {
 func partName(disposition []byte) (string, error) {
 	if after, ok := bytes.CutPrefix(disposition, []byte(`form-data; name="`)); ok {
 		name, after, ok := bytes.Cut(after, []byte(`"`))
-		if ok && (len(after) == 0 || after[0] == ';') && !bytes.ContainsAny(name, `\%`) {
+		if ok && (len(after) == 0 || after[0] == ';') {
 			return string(name), nil
 		}
 	}

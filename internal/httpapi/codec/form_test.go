@@ -35,7 +35,7 @@ func TestFormBecomesFramesAndVars(t *testing.T) {
 		"more headers": {"--b\r\nContent-Type: a/b\r\nContent-Disposition: form-data; name=\"frame\"\r\nContent-Transfer-Encoding: binary\r\n\r\nx\r\n--b--", "|x", ""},
 		"epilogue":     {frame("x") + "--b--\r\nepilogue\r\n--b\r\n", "|x", ""},
 		"padding":      {strings.Replace(frame("x"), "--b", "--b \t", 1) + "--b-- \r\n", "|x", ""},
-		"like the end": {frame("x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-") + "--b--", "|x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n-", ""},
+		"like the end": {frame("x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n--b--x\r\n-") + "--b--", "|x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n--b--x\r\n-", ""},
 	} {
 		var call mdp.Call
 		if err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &call); err != nil {

@@ -63,6 +63,7 @@ func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
 		{"application/json;v=\"a,b;q=0\";q=0.5", "", "", "json"},
 		// What is malformed matches nothing.
 		{"application/json;q=2, text/plain;q=0.1", "", "", "raw text/plain"},
+		{"application/json;q=1.001, text/plain;q=0.1", "", "", "raw text/plain"},
 		{"application/json;q=0.1234, text/plain;q=0.1", "", "", "raw text/plain"},
 		{"*/json, text/plain", "", "", "raw text/plain"},
 		{"json, text/plain", "", "", "raw text/plain"},

@@ -26,6 +26,7 @@ func TestParsePreferFindsWait(t *testing.T) {
 		{"wait=x, wait=2", none},
 		{",, wait=3 ,", 3},
 		{"wait=99999999999999999999", maxWait},
+		{"wait=9999999999", maxWait},
 		{"wait", none},
 		{"wait=", none},
 		{"wait=0", none},
