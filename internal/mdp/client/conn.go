@@ -86,18 +86,21 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 			c.endpoint.logBadReply(x.req.Service, frames, err)
 			return err
 		}
+		if err := x.fits(body, maxReply); err != nil {
+			return err
+		}
 		if final {
 			x.reply.Frames = body
 			return nil
 		}
-		if err := x.partial(body, maxReply); err != nil {
+		if err := x.partial(body); err != nil {
 			return err
 		}
 	}
 }
 
 // partial passes a PARTIAL on, or keeps it.
-func (x *exchange) partial(body [][]byte, maxReply int64) error {
+func (x *exchange) partial(body [][]byte) error {
 	if x.req.Partial != nil {
 		var told *mdp.Error
 		err := x.req.Partial(body)
@@ -106,13 +109,22 @@ func (x *exchange) partial(body [][]byte, maxReply int64) error {
 		}
 		return err
 	}
+	x.reply.Partials = append(x.reply.Partials, body)
+	return nil
+}
+
+// fits checks the size of one message or, if the parts of a reply are kept, of
+// all so far.
+func (x *exchange) fits(body [][]byte, maxReply int64) error {
+	if x.req.Partial != nil {
+		x.size = 0
+	}
 	for _, frame := range body {
 		x.size += int64(len(frame))
 	}
 	if x.size > maxReply {
 		return zsock.ErrTooLarge
 	}
-	x.reply.Partials = append(x.reply.Partials, body)
 	return nil
 }
 

@@ -77,9 +77,11 @@ func TestWhatIsNoReplyToThisRequestIsNeverAnAnswer(t *testing.T) {
 		{"wrong service", frames("", "MDPC01", "other", "hi"), mdp.BadReply, mdp.ReasonAsked},
 		{"missing frames", frames("", "MDPC01"), mdp.BadReply, mdp.ReasonMalformed},
 		{"an empty frame", frames(""), mdp.BadReply, mdp.ReasonHeader},
-		{"10,000 frames", many, mdp.ReplyTooLarge, ""},
+		{"10,000 frames", many, mdp.BadReply, mdp.ReasonHeader},
+		{"20,000 frames", make([][]byte, 20_000), mdp.ReplyTooLarge, ""},
 		{"a sum over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 60_000), strings.Repeat("x", 60_000)), mdp.ReplyTooLarge, ""},
-		{"a frame over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 200_000)), mdp.BrokerLost, ""},
+		{"a frame over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 100_001)), mdp.ReplyTooLarge, ""},
+		{"a frame far over it", frames("", "MDPC01", "echo", strings.Repeat("x", 2<<20)), mdp.BrokerLost, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := atomic.Bool{}

@@ -22,6 +22,11 @@ const (
 	// only a broker that was stopped, or a link that went dark, comes to this.
 	lostGrace = time.Second
 
+	// replyHeadroom lets a message be that much larger than the largest reply.
+	// Within it an error can tell that a reply is too large; beyond it libzmq
+	// drops the connection, as if the broker were lost.
+	replyHeadroom = 1 << 20
+
 	silentAfter    = 30 * time.Second // connected for so long,
 	silentRequests = 3                // with so many requests, and no answer at all
 )
@@ -199,7 +204,7 @@ func (e *endpoint) open(ctx context.Context) (*conn, error) {
 }
 
 func (e *endpoint) dial(address string) (*conn, error) {
-	sock, err := e.pool.zctx.Dealer(zsock.DealerOptions{MaxMessage: e.pool.cfg.MaxReply})
+	sock, err := e.pool.zctx.Dealer(zsock.DealerOptions{MaxMessage: e.pool.cfg.MaxReply + replyHeadroom})
 	if err != nil {
 		return nil, &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: err}
 	}

@@ -91,6 +91,14 @@ func TestCollectedPartialsCountAgainstTheLimit(t *testing.T) {
 	failure(t, err, mdp.ReplyTooLarge, "")
 }
 
+func TestAReplyOfExactlyTheLimitIsTaken(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	p := newPool(t, client.Config{MaxReply: 1000}, at(broker.Endpoint()))
+	mustCall(t, p, strings.Repeat("x", 1000))
+	_, err := p.Call(context.Background(), echo(strings.Repeat("x", 1001)))
+	failure(t, err, mdp.ReplyTooLarge, "")
+}
+
 func TestAConnectionIsUsedAgainUnlessTheCallerForbidsIt(t *testing.T) {
 	seen := new(peers)
 	broker := mdptest.NewRouter(t, func(id []byte, m [][]byte) [][][]byte {
