@@ -145,9 +145,11 @@ func TestAWorkerWhoseConnectionIsGoneIsLost(t *testing.T) {
 }
 
 func TestAPauseOfTheBrokerLosesNoWorker(t *testing.T) {
-	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 100 * time.Millisecond, Liveness: 5})
+	// The broker's own heartbeats are the more frequent, so most likely the pause
+	// begins when one is due, and not with a message.
+	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 50 * time.Millisecond, Liveness: 10})
 	mdptest.WorkerWith(t, worker.Config{
-		Endpoint: mdptest.Endpoint(b), Heartbeat: 20 * time.Millisecond, Liveness: 10_000,
+		Endpoint: mdptest.Endpoint(b), Heartbeat: 250 * time.Millisecond, Liveness: 10_000,
 		Services: map[string]worker.Handler{"echo": echo},
 	})
 	b.Stall(func() { <-time.After(700 * time.Millisecond) })

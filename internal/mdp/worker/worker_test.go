@@ -154,6 +154,98 @@ func TestPartialsGoAheadOfTheFinal(t *testing.T) {
 	}
 }
 
+func TestDialectsWithoutPartialSendTheFinalAlone(t *testing.T) {
+	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.Loudify} {
+		r, messages := listen(t, dialect)
+		start(t, r.Endpoint(), dialect, func(_ context.Context, body [][]byte, partial func([][]byte) error) ([][]byte, error) {
+			return body, partial(frames("part"))
+		})
+		ready := next(t, messages, mdp.Ready)
+		r.Send([]byte(ready.id), work(dialect, "c", "end"))
+		if m := next(t, messages, mdp.Final); string(m.Body[0]) != "end" {
+			t.Errorf("%s: got %q, want end", dialect, m.Body)
+		}
+	}
+}
+
+func TestABrokerThatReadsSlowlyLosesNoPart(t *testing.T) {
+	// More than the sockets and the kernel hold between the two.
+	const parts = 20_000
+	size := strings.Repeat("x", 2000)
+	release, got := make(chan struct{}), make(chan string, parts)
+	r := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		switch w, err := mdp.V02.ParseWorker(m); {
+		case err != nil:
+			t.Error(err)
+		case w.Command == mdp.Ready:
+			return [][][]byte{work(mdp.V02, "c", "go")}
+		case w.Command == mdp.Partial:
+			<-release
+			got <- string(w.Body[0])
+		}
+		return nil
+	})
+	sent := make(chan int, parts)
+	start(t, r.Endpoint(), mdp.V02, func(_ context.Context, body [][]byte, partial func([][]byte) error) ([][]byte, error) {
+		for i := range parts {
+			if err := partial(frames(fmt.Sprint(i), size)); err != nil {
+				return nil, err
+			}
+			sent <- i
+		}
+		return body, nil
+	})
+	// The worker stops at some part, since nobody reads.
+	for stuck := false; !stuck; {
+		select {
+		case <-sent:
+		case <-time.After(300 * time.Millisecond):
+			stuck = true
+		}
+	}
+	close(release)
+	for i := range parts {
+		select {
+		case m := <-got:
+			if m != fmt.Sprint(i) {
+				t.Fatalf("got part %s, want %d", m, i)
+			}
+		case <-time.After(patience):
+			t.Fatalf("no part %d within %s", i, patience)
+		}
+	}
+}
+
+func TestCloseDoesNotWaitForTheNextHeartbeat(t *testing.T) {
+	r, messages := listen(t, mdp.V01)
+	started := make(chan struct{})
+	w, err := worker.New(worker.Config{
+		Endpoint: r.Endpoint(), Concurrency: 2, Heartbeat: time.Hour,
+		Services: map[string]worker.Handler{"s": func(ctx context.Context, _ [][]byte, _ func([][]byte) error) ([][]byte, error) {
+			close(started)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := next(t, messages, mdp.Ready)
+	next(t, messages, mdp.Ready)
+	r.Send([]byte(ready.id), work(mdp.V01, "c", "hi"))
+	<-started
+	closed := make(chan error, 1)
+	go func() { closed <- w.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Close waits for something that does not come")
+	}
+}
+
 func TestDisconnectMeansAnotherSocketAndReady(t *testing.T) {
 	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.V02} {
 		r, messages := listen(t, dialect)
