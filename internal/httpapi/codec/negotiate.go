@@ -27,7 +27,7 @@ func (e *Exchange) negotiate(accept []string, reply, contentType string) error {
 	m := newMenu(accept, contentType)
 	switch reply {
 	case "":
-		return e.choose(&m, accept)
+		return e.choose(&m)
 	case "raw":
 		e.reply = rawReply
 		if o := m.best(true, rawReply); o != nil {
@@ -44,9 +44,9 @@ func (e *Exchange) negotiate(accept []string, reply, contentType string) error {
 }
 
 // choose gives what Accept likes best.
-func (e *Exchange) choose(m *menu, accept []string) error {
+func (e *Exchange) choose(m *menu) error {
 	best := m.best(true)
-	if m.given && (best != nil && best.quality >= m.any.quality) {
+	if best != nil && best.quality >= m.any.quality {
 		e.set(best)
 		return nil
 	}

@@ -243,7 +243,7 @@ func readBack(t *testing.T, list []byte) [][]byte {
 func TestFramesGoRoundThroughJSONWithoutLoss(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
-	for range 400 {
+	for range 150 {
 		frame := randomFrame(rnd)
 		for _, as := range []Encoding{"", Auto, Text, Base64, JSON} {
 			list := AppendFrames(nil, [][]byte{frame}, as)

@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"unicode/utf8"
@@ -89,10 +90,15 @@ func levels(value []byte) int {
 // stringEnd returns where the string that begins at i in a valid JSON text ends:
 // the index of its closing quote.
 func stringEnd(text []byte, i int) int {
-	for i++; text[i] != '"'; i++ {
-		if text[i] == '\\' {
-			i++
+	start := i + 1
+	for i = start; ; i++ {
+		i += bytes.IndexByte(text[i:], '"')
+		escapes := i
+		for escapes > start && text[escapes-1] == '\\' {
+			escapes--
+		}
+		if (i-escapes)%2 == 0 {
+			return i
 		}
 	}
-	return i
 }
