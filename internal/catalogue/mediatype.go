@@ -19,7 +19,7 @@ func contentType(dst *string) reader {
 	return func(path string, n *yaml.Node) error {
 		mediaType, params, err := mime.ParseMediaType(n.Value)
 		kind, sub, ok := strings.Cut(mediaType, "/")
-		if n.Kind != yaml.ScalarNode || err != nil || !ok || kind == "" || sub == "" || strings.Contains(mediaType, "*") {
+		if err != nil || !ok || kind == "" || sub == "" || strings.Contains(mediaType, "*") {
 			return wrong(n, path, "is %s, want a media type such as audio/x-raw", show(n))
 		}
 		for _, part := range activeParts {

@@ -91,6 +91,8 @@ func TestParseFillsInDefaults(t *testing.T) {
 			t.Errorf("%s: got %+v, want %+v", file, got, want)
 		}
 	}
+	mustParse(t, "services: {echo: {timeout: 2m, max_timeout: 2m}}")
+	mustParse(t, "services: {echo: {timeout: 2m}}")
 	var services yaml.Node
 	if err := yaml.Unmarshal([]byte("{a: , b: {vars: python}}"), &services); err != nil {
 		t.Fatal(err)
@@ -149,6 +151,8 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {brokers: [hall1, hall9]}}`, `services.echo.brokers has "hall9", want names out of: hall1, hall2`},
 		{`{echo: {brokers: [{}]}}`, `services.echo.brokers has a mapping, want names out of: hall1, hall2`},
 		{`{echo: {timeout: 30}}`, `services.echo.timeout is "30", want a duration above 0 such as 30s or 500ms`},
+		{`{echo: {timeout: {}}}`, `services.echo.timeout is a mapping, want a duration above 0 such as 30s or 500ms`},
+		{`{echo: {max_frames: [1]}}`, `services.echo.max_frames is a list, want a whole number from 1 to 10000`},
 		{`{echo: {timeout: 0s}}`, `services.echo.timeout is "0s", want a duration above 0 such as 30s or 500ms`},
 		{`{echo: {max_timeout: -1s}}`, `services.echo.max_timeout is "-1s", want a duration above 0 such as 30s or 500ms`},
 		{`{echo: {timeout: 3m, max_timeout: 2m}}`, `services.echo.timeout is 3m0s, want at most max_timeout, which is 2m0s`},
@@ -174,6 +178,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {errors: [{equals: 6, reason: b}]}}`, `services.echo.errors[0].equals is "6", want text in quotes`},
 		{`{echo: {errors: [{equals: "6"}]}}`, `services.echo.errors[0].reason is "", want 1 to 64 of a-z, 0-9 and _, the first a letter`},
 		{`{echo: {errors: [{equals: "6", reason: No Frame}]}}`, `services.echo.errors[0].reason is "No Frame", want 1 to 64 of a-z, 0-9 and _, the first a letter`},
+		{`{echo: {errors: [{equals: "6", reason: r` + strings.Repeat("0", 64) + `}]}}`, `services.echo.errors[0].reason is "r` + strings.Repeat("0", 64) + `", want 1 to 64 of a-z, 0-9 and _, the first a letter`},
 		{`{echo: {errors: [{frame: -1}]}}`, `services.echo.errors[0].frame is "-1", want a whole number from 0 to 10000`},
 		{`{echo: {errors: [{status: 200}]}}`, `services.echo.errors[0].status is "200", want a whole number from 400 to 599`},
 		{`{echo: {errors: [` + strings.Repeat("{},", 101) + `]}}`, `services.echo.errors has 101 rules, want at most 100`},
@@ -239,7 +244,7 @@ func TestParseTakesPlainContentTypes(t *testing.T) {
 
 func TestParseRefusesActiveContentTypes(t *testing.T) {
 	for _, active := range []string{
-		"text/html", "TEXT/HTML", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/xml", "application/atom+xml",
+		"text/html", "TEXT/HTML", "application/xhtml+xml", "image/svg+xml", "image/svg", "text/xml", "application/xml", "application/atom+xml",
 		"text/javascript", "application/javascript", "application/x-javascript", "application/ecmascript", "text/jscript",
 		"text/vbscript", "application/postscript", "text/xsl", "application/pdf", "application/x-shockwave-flash",
 		"application/java-archive", "application/wasm", "application/hta", "text/css", "text/cache-manifest",

@@ -89,7 +89,8 @@ func resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// show returns a value as an error shows it.
+// show returns a value as an error shows it. Only scalars have a Value, so those
+// who parse it refuse lists and mappings.
 func show(n *yaml.Node) string {
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -136,7 +137,7 @@ func list(dst *[]string, known []string) reader {
 
 func duration(dst *time.Duration) reader {
 	return func(path string, n *yaml.Node) (err error) {
-		if *dst, err = time.ParseDuration(n.Value); n.Kind != yaml.ScalarNode || err != nil || *dst <= 0 {
+		if *dst, err = time.ParseDuration(n.Value); err != nil || *dst <= 0 {
 			return wrong(n, path, "is %s, want a duration above 0 such as 30s or 500ms", show(n))
 		}
 		return nil
@@ -145,7 +146,7 @@ func duration(dst *time.Duration) reader {
 
 func integer(dst *int, least, most int) reader {
 	return func(path string, n *yaml.Node) (err error) {
-		if *dst, err = strconv.Atoi(n.Value); n.Kind != yaml.ScalarNode || err != nil || *dst < least || *dst > most {
+		if *dst, err = strconv.Atoi(n.Value); err != nil || *dst < least || *dst > most {
 			return wrong(n, path, "is %s, want a whole number from %d to %d", show(n), least, most)
 		}
 		return nil

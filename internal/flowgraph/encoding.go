@@ -51,8 +51,8 @@ func (e *Encoding) UnmarshalText(text []byte) error {
 //
 // It refuses what a worker would misread or die of: text that is not I-JSON
 // (RFC 7493: UTF-8, no lone surrogates, no duplicate names), more than MaxDepth
-// levels, ints of more than MaxDigits digits and floats out of range. The error
-// is an *Error, and dst is then returned as it was.
+// levels, ints of more than MaxDigits digits, floats out of range; and what is
+// longer than MaxSize. The error is an *Error, and dst is then returned as it was.
 func (e Encoding) Append(dst, object []byte) ([]byte, error) {
 	if err := check(object); err != nil {
 		return dst, err

@@ -125,6 +125,18 @@ func TestAppendTakesTheLargestThatItMay(t *testing.T) {
 	}
 }
 
+func TestAppendRefusesATextOverItsLimit(t *testing.T) {
+	object := []byte(`{"s":"` + strings.Repeat("x", flowgraph.MaxSize-8) + `"}`)
+	if _, err := flowgraph.JSON.Append(nil, object); err != nil {
+		t.Errorf("%d bytes fail: %v", len(object), err)
+	}
+	_, err := flowgraph.JSON.Append(nil, append(object, ' '))
+	e, ok := errors.AsType[*flowgraph.Error](err)
+	if want := "#: a text of 16777217 bytes, want at most 16777216"; !ok || !e.Range || e.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestAppendFindsADuplicateAmongManyNames(t *testing.T) {
 	object := vars(1 << 20)
 	if _, err := flowgraph.Python.Append(nil, object); err != nil {

@@ -15,8 +15,8 @@ type Error struct {
 	Pointer string // where, relative to the object, as a fragment (RFC 6901 §6): "#/sf"; "#" is the whole
 	Detail  string // what is wrong there, for the caller
 
-	// Range is set if the text is good JSON but has a number that workers can't
-	// hold. Otherwise the text is malformed.
+	// Range is set if the text may be good JSON, but is longer than MaxSize or has
+	// a number that workers can't hold. Otherwise the text is malformed.
 	Range bool
 }
 

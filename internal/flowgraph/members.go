@@ -23,11 +23,12 @@ type members struct {
 	used  int
 }
 
-// A member is a name and the object that it is in.
+// A member is a name and the object that it is in. It is small, because a hostile
+// text may have millions; MaxSize keeps its numbers in range.
 type member struct {
-	hash   uint64 // of both
+	hash   uint32 // of both
 	object uint32 // counted from 1; 0 is a free slot
-	start  int    // of the name's literal in src
+	start  uint32 // of the name's literal in src
 }
 
 // newMembers returns an empty set. There are at most as many names as colons, so
@@ -48,21 +49,21 @@ func (m *members) add(object uint32, start, end int, plain bool) bool {
 		name = unescape(m.src[start:end])
 	}
 	// Multiples of the golden ratio spread one name of many objects over the table.
-	hash := maphash.Bytes(m.seed, name) + uint64(object)*0x9e3779b97f4a7c15
+	hash := uint32(maphash.Bytes(m.seed, name)) + object*0x9e3779b1
 	slot := m.find(hash, object, name)
 	if slot.object != 0 {
 		return false
 	}
-	*slot = member{hash, object, start}
+	*slot = member{hash, object, uint32(start)}
 	m.used++
 	return true
 }
 
 // find returns the slot of that name of that object, or else a free one.
-func (m *members) find(hash uint64, object uint32, name []byte) *member {
-	shift := 65 - bits.Len(uint(len(m.slots)))
+func (m *members) find(hash, object uint32, name []byte) *member {
+	shift := 33 - bits.Len(uint(len(m.slots)))
 	for i := hash >> shift; ; i++ {
-		slot := &m.slots[i&uint64(len(m.slots)-1)]
+		slot := &m.slots[i&uint32(len(m.slots)-1)]
 		if slot.object == 0 || slot.hash == hash && slot.object == object && m.named(slot, name) {
 			return slot
 		}
@@ -70,7 +71,7 @@ func (m *members) find(hash uint64, object uint32, name []byte) *member {
 }
 
 func (m *members) named(slot *member, name []byte) bool {
-	end, _ := stringEnd(m.src, slot.start)
+	end, _ := stringEnd(m.src, int(slot.start))
 	return bytes.Equal(unescape(m.src[slot.start:end]), name)
 }
 

@@ -11,6 +11,11 @@ import (
 )
 
 const (
+	// MaxSize is the length of the longest JSON text. Finding duplicate names in
+	// it takes at most ten times its memory. Far lower bounds of frames belong to
+	// who sends them.
+	MaxSize = 16 << 20
+
 	// MaxDepth is the deepest nesting of objects and arrays, the object itself
 	// included. CPython's parser ends at 200.
 	MaxDepth = 64
@@ -28,6 +33,10 @@ const tooDeep = "more than 64 levels of objects and arrays"
 // check says why text is not one JSON object, but for duplicate names, depth and
 // numbers, which the writer meets anyway.
 func check(text []byte) error {
+	if len(text) > MaxSize {
+		detail := fmt.Sprintf("a text of %d bytes, want at most %d", len(text), MaxSize)
+		return &Error{Pointer: "#", Detail: detail, Range: true}
+	}
 	if jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true)) {
 		if jsontext.Value(text).Kind() != jsontext.KindBeginObject {
 			return &Error{Pointer: "#", Detail: "not a JSON object"}
