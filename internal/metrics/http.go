@@ -15,9 +15,12 @@ type HTTP struct {
 	total    *prometheus.CounterVec   // route, method, code
 	duration *prometheus.HistogramVec // route, method, code
 	inFlight *prometheus.GaugeVec     // route, method
+	auth     *prometheus.CounterVec   // key_id, result
+	rejected *prometheus.CounterVec   // reason; that of calls
 
 	begun cache[begun, prometheus.Gauge]
 	ended cache[ended, httpSeries]
+	shown cache[shown, prometheus.Counter]
 }
 
 // begun and ended are the labels of a request before and after it was answered.
@@ -34,7 +37,7 @@ type httpSeries struct {
 	duration prometheus.Observer
 }
 
-func newHTTP() HTTP {
+func newHTTP(rejected *prometheus.CounterVec) HTTP {
 	return HTTP{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "http_requests_total", Help: "HTTP requests answered; 499 is for callers who left.",
@@ -44,6 +47,8 @@ func newHTTP() HTTP {
 		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: namespace, Name: "http_requests_in_flight", Help: "HTTP requests being answered.",
 		}, []string{"route", "method"}),
+		auth:     newAuth(),
+		rejected: rejected,
 	}
 }
 
@@ -80,6 +85,7 @@ func (h *HTTP) Describe(ch chan<- *prometheus.Desc) {
 	h.total.Describe(ch)
 	h.duration.Describe(ch)
 	h.inFlight.Describe(ch)
+	h.auth.Describe(ch)
 }
 
 // Collect is prometheus.Collector.
@@ -87,4 +93,5 @@ func (h *HTTP) Collect(ch chan<- prometheus.Metric) {
 	h.total.Collect(ch)
 	h.duration.Collect(ch)
 	h.inFlight.Collect(ch)
+	h.auth.Collect(ch)
 }

@@ -42,6 +42,7 @@ type Metrics struct {
 	services *services
 	http     HTTP
 	lookups  *prometheus.CounterVec
+	reload   reload
 }
 
 // New returns metrics with nothing counted yet.
@@ -52,17 +53,18 @@ func New(cfg Config) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		calls:    newCalls(),
-		http:     newHTTP(),
+		reload:   newReload(),
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "mmi_lookups_total",
 			Help: "Questions to brokers whether a service has workers, by their status or why there was none.",
 		}, []string{"result"}),
 	}
+	m.http = newHTTP(m.calls.rejected)
 	m.services = newServices(cfg.MaxServices, &m.calls)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		buildInfo(cfg.Build), &m.calls, &m.http, m.lookups)
+		buildInfo(cfg.Build), &m.calls, &m.http, m.lookups, m.reload.successful, m.reload.success)
 	return m
 }
 

@@ -57,6 +57,12 @@ type budget struct{ held, max int64 }
 func (b budget) Bytes() int64 { return b.held }
 func (b budget) Max() int64   { return b.max }
 
+// keyring is keys with their expiries.
+type keyring map[string]time.Time
+
+func (k keyring) Enabled() bool                  { return len(k) > 0 }
+func (k keyring) Expiries() map[string]time.Time { return k }
+
 // TestTheExpositionIsAsDocumented holds every name, type, help and label: they
 // are what dashboards and alerts are written against.
 func TestTheExpositionIsAsDocumented(t *testing.T) {
@@ -86,6 +92,13 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m.HTTP().Started("unmatched", "other")
 	m.HTTP().Done("unmatched", "other", 404, 90*time.Microsecond)
 	m.HTTP().Started("/services/{name}", "POST")
+
+	m.HTTP().Authenticated("web-2026-11", "ok")
+	m.HTTP().Authenticated("web-2026-11", "rate_limited")
+	m.HTTP().Authenticated("_none", "missing")
+	m.WatchKeys(keyring{"web-2026-11": time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), "lab": {}})
+	m.Reloaded(true, time.UnixMilli(1_790_000_000_250))
+	m.Reloaded(false, time.UnixMilli(1_790_000_001_000))
 
 	m.WatchPool(func() mdp.PoolStats {
 		return mdp.PoolStats{
@@ -237,6 +250,34 @@ func TestWhatWasNotSentIsNotTimed(t *testing.T) {
 	}
 }
 
+func TestKeysAreAskedForAtEachScrape(t *testing.T) {
+	m := New(Config{})
+	now := keyring{}
+	m.WatchKeys(now)
+	if enabled, expiry := value(t, m, "auth_enabled"), value(t, m, `key_expiry_timestamp_seconds{key_id="a"}`); enabled != "0" || expiry != "none" {
+		t.Errorf("without keys: got %s and %s, want 0 and none", enabled, expiry)
+	}
+	now["a"] = time.Unix(1_800_000_000, 0)
+	if enabled, expiry := value(t, m, "auth_enabled"), value(t, m, `key_expiry_timestamp_seconds{key_id="a"}`); enabled != "1" || expiry != "1.8e+09" {
+		t.Errorf("with a key: got %s and %s, want 1 and 1.8e+09", enabled, expiry)
+	}
+}
+
+func TestAReloadThatFailsLeavesTheTimeOfTheLastGoodOne(t *testing.T) {
+	m := New(Config{})
+	for _, c := range []struct {
+		valid      bool
+		at         int64
+		successful string
+		success    string
+	}{{true, 1000, "1", "1000"}, {false, 2000, "0", "1000"}, {true, 3000, "1", "3000"}} {
+		m.Reloaded(c.valid, time.Unix(c.at, 0))
+		if s, at := value(t, m, "config_last_reload_successful"), value(t, m, "config_last_reload_success_timestamp_seconds"); s != c.successful || at != c.success {
+			t.Errorf("at %d: got %s and %s, want %s and %s", c.at, s, at, c.successful, c.success)
+		}
+	}
+}
+
 func TestOpenMetricsAndTheRuntimeAreServed(t *testing.T) {
 	m := New(Config{})
 	r := httptest.NewRequest("GET", "/metrics", nil)
@@ -272,6 +313,7 @@ func TestNothingIsAllocatedOnceASeriesExists(t *testing.T) {
 			m.HTTP().Started("/services/{name}", "POST")
 			m.HTTP().Done("/services/{name}", "POST", 200, 250*time.Microsecond)
 		}},
+		{"key", func() { m.HTTP().Authenticated("web-2026-11", "ok") }},
 	} {
 		c.run()
 		if got := testing.AllocsPerRun(100, c.run); got > 0 {
