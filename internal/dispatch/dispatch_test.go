@@ -198,6 +198,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 		{"something is missing", call("checked", "x"), mdp.V01, "#/vars", ""},
 		{"a service without vars", withVars(call("none", "x"), `{}`), mdp.V01, "", "this service takes no vars"},
 		{"too large", withVars(call("any", "x"), `{"a":"`+strings.Repeat("x", 100)+`"}`), mdp.V01, "", "the vars take 109 bytes, want at most 100"},
+		{"far too large", withVars(call("any", "x"), `{"a":`+strings.Repeat(" ", 900)+`1}`), mdp.V01, "", "the vars have 907 bytes, want at most 800"},
 		{"too many frames for one with python vars", call("plain", "a", "b"), mdp.V01, "", "the body has 2 frames, this service takes at most 1"},
 		{"too many frames in the loudify dialect", call("any", "a", "b"), mdp.Loudify, "", "the body has 2 frames, this service takes at most 1"},
 		{"too many frames of its own limit", call("many", "a", "b", "c", "d"), mdp.V01, "", "the body has 4 frames, this service takes at most 3"},
@@ -218,6 +219,15 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 				t.Error("something was sent")
 			}
 		})
+	}
+}
+
+func TestMalformedVarsAreABadRequest(t *testing.T) {
+	p := new(pool)
+	_, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), withVars(call("any", "x"), `{"a":}`))
+	e := failure(t, err, mdp.BadRequest, "")
+	if len(e.Faults) != 1 || !strings.HasPrefix(e.Faults[0].Pointer, "#/vars") || p.calls() != 0 {
+		t.Errorf("faults %+v, %d calls, want one fault below #/vars and no call", e.Faults, p.calls())
 	}
 }
 

@@ -15,6 +15,11 @@ import (
 // do not take a vars frame behind exactly one data frame.
 const defaultMaxFrames = 100
 
+// varsSlack is how many times larger than their frame vars may come: with white
+// space, or escapes that Python writes shorter. It bounds the work on those that
+// are too large.
+const varsSlack = 8
+
 // complete checks the body and the vars of a call against what the service takes
 // and appends the vars frame.
 func (d *Dispatcher) complete(call *mdp.Call, spec *catalogue.Service) error {
@@ -37,26 +42,38 @@ func (d *Dispatcher) complete(call *mdp.Call, spec *catalogue.Service) error {
 	if vars == nil {
 		return nil
 	}
-	if encoding == flowgraph.None {
-		return invalidVars("this service takes no vars")
-	}
-	if spec != nil {
-		if faults := spec.CheckVars(vars); len(faults) > 0 {
-			return &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
-		}
-	}
-	frame, err := encoding.Append(nil, vars)
+	frame, err := d.encodeVars(vars, encoding, spec)
 	if err != nil {
-		return varsError(err)
-	}
-	if len(frame) > d.cfg.MaxVars {
-		return invalidVars(fmt.Sprintf("the vars take %d bytes, want at most %d", len(frame), d.cfg.MaxVars))
+		return err
 	}
 	if len(call.Frames) == 0 {
 		call.Frames = [][]byte{nil} // the data frame goes first, even if there is no data
 	}
 	call.Frames = append(slices.Clip(call.Frames), frame)
 	return nil
+}
+
+// encodeVars checks vars against the service's schema and writes its vars frame.
+func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *catalogue.Service) ([]byte, error) {
+	if encoding == flowgraph.None {
+		return nil, invalidVars("this service takes no vars")
+	}
+	if most := varsSlack * d.cfg.MaxVars; len(vars) > most {
+		return nil, invalidVars(fmt.Sprintf("the vars have %d bytes, want at most %d", len(vars), most))
+	}
+	if spec != nil {
+		if faults := spec.CheckVars(vars); len(faults) > 0 {
+			return nil, &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
+		}
+	}
+	frame, err := encoding.Append(nil, vars)
+	if err != nil {
+		return nil, varsError(err)
+	}
+	if len(frame) > d.cfg.MaxVars {
+		return nil, invalidVars(fmt.Sprintf("the vars take %d bytes, want at most %d", len(frame), d.cfg.MaxVars))
+	}
+	return frame, nil
 }
 
 func maxFrames(spec *catalogue.Service, loudify bool) int {
@@ -87,9 +104,13 @@ func varsError(err error) error {
 	if !errors.As(err, &e) {
 		return &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars can't be written for the service", Err: err}
 	}
+	kind := mdp.BadRequest
+	if e.Range {
+		kind = mdp.InvalidVars
+	}
 	pointer := "#/vars" + strings.TrimPrefix(e.Pointer, "#")
 	return &mdp.Error{
-		Kind: mdp.InvalidVars, Detail: "the vars can't be written for the service",
+		Kind: kind, Detail: "the vars can't be written for the service",
 		Faults: []mdp.Fault{{Pointer: pointer, Detail: e.Detail}},
 	}
 }
