@@ -18,11 +18,11 @@ type API struct {
 	// Set once.
 	cfg       Config
 	mux       chi.Router
-	origins   origins
 	base      context.Context // of every request that Server serves
 	interrupt context.CancelCauseFunc
 	page      []byte // GET /problems
 
+	origins  atomic.Pointer[origins]
 	notReady atomic.Bool
 	draining atomic.Bool
 }
@@ -33,11 +33,10 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	trusted, err := newOrigins(cfg.Origins)
-	if err != nil {
+	a := &API{cfg: cfg, page: problemsPage()}
+	if err := a.Trust(cfg.Origins); err != nil {
 		return nil, err
 	}
-	a := &API{cfg: cfg, origins: trusted, page: problemsPage()}
 	a.base, a.interrupt = context.WithCancelCause(context.Background())
 	a.mux = a.routes()
 	return a, nil

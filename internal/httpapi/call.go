@@ -23,6 +23,11 @@ func (a *API) call(w *response, r *http.Request) error {
 		return err
 	}
 	w.service = name
+	leave, err := w.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	contentType, encoding := a.cfg.Caller.Form(name)
 	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: codec.Encoding(encoding)})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/access"
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/mdp"
 )
@@ -43,6 +44,10 @@ type Health interface {
 type Observer interface {
 	Started(route, method string)
 	Done(route, method string, code int, took time.Duration)
+
+	// Authenticated tells of a request that needed a key: the id of the key, or
+	// access.NoKey or access.UnknownKey, and what came of it, a constant.
+	Authenticated(keyID, result string)
 }
 
 // Version is what GET /version tells.
@@ -59,6 +64,7 @@ type Config struct {
 	Health   Health         // required
 	Observer Observer       // default: nobody is told
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
+	Keys     *access.Store  // who may call; default: everybody
 	Log      *zap.Logger    // default: no log
 	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of 512 MiB
 	Version  Version
@@ -71,12 +77,15 @@ type Config struct {
 	SlowLog         time.Duration // requests that took longer are logged at Warn; default 5 s
 
 	AllowedHosts []string // names that Host may have, without port; none, or "*", is any
-	Origins      []string // foreign origins whose pages may post: "https://lab.example", or "*" for any; default: none
+	Origins      []string // foreign origins whose pages may call, until Trust names others: "https://lab.example", or "*" for any; default: none
 }
 
 func (c Config) withDefaults() Config {
 	if c.Observer == nil {
 		c.Observer = nobody{}
+	}
+	if c.Keys == nil {
+		c.Keys = new(access.Store)
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
@@ -125,3 +134,4 @@ type nobody struct{}
 
 func (nobody) Started(string, string)                  {}
 func (nobody) Done(string, string, int, time.Duration) {}
+func (nobody) Authenticated(string, string)            {}

@@ -33,6 +33,7 @@ type contract struct {
 type operation struct {
 	ID        string               `yaml:"operationId"`
 	Responses map[string]yaml.Node `yaml:"responses"`
+	Security  *[]yaml.Node         `yaml:"security"` // nil: as everywhere
 }
 
 func readContract(t *testing.T) contract {

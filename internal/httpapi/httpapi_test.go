@@ -50,6 +50,7 @@ type seen struct {
 	done chan string
 	mu   sync.Mutex
 	open int
+	keys []string // of Authenticated
 }
 
 func (s *seen) Started(string, string) {
@@ -63,6 +64,12 @@ func (s *seen) Done(route, method string, code int, _ time.Duration) {
 	s.open--
 	s.mu.Unlock()
 	s.done <- strings.Join([]string{route, method, http.StatusText(code)}, " ")
+}
+
+func (s *seen) Authenticated(keyID, result string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys = append(s.keys, keyID+" "+result)
 }
 
 // A gateway is an API that is served.

@@ -60,11 +60,14 @@ func (a *API) logRequest(w *response, r *http.Request, route string, took time.D
 	if entry == nil {
 		return
 	}
-	fields := make([]zapcore.Field, 0, 14)
+	fields := make([]zapcore.Field, 0, 15)
 	fields = append(fields,
 		zap.String("request_id", w.id), zap.String("route", route), zap.String("method", r.Method),
 		zap.Int("status", w.code()), zap.Duration("took", took), zap.Int64("in", w.in), zap.Int64("out", w.out),
 		zap.String("peer", r.RemoteAddr))
+	if w.pass.ID != "" {
+		fields = append(fields, zap.String("key_id", w.pass.ID))
+	}
 	if w.service != "" {
 		fields = append(fields, zap.String("service", w.service), zap.Duration("queue", w.timing.Queue), zap.Duration("broker", w.timing.Broker))
 	}

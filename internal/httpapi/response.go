@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"mdpgateway/internal/access"
 	"mdpgateway/internal/mdp"
 )
 
@@ -28,6 +29,7 @@ type response struct {
 	// What the log line and the headers tell.
 	id      string
 	service string
+	pass    access.Pass // what its key may do
 	timing  mdp.Timing
 	err     *mdp.Error
 	status  int   // 0 until the answer has begun

@@ -11,27 +11,32 @@ import (
 
 // routes is every route, and the way of every request to its handler: the
 // middleware runs from top to bottom, each seeing what those above let pass. It
-// is chained behind the router, which is why it knows the route.
+// is chained behind the router, which is why it knows the route. With keys, all
+// but the probes need one, what is no route included: a stranger learns nothing.
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
+	open := mux.With(
+		a.record,                 // the request's log line and metrics, whatever becomes of it
+		identify,                 // its id
+		a.allowOrigins,           // CORS: what foreign pages may send and read
+		secure,                   // the headers that every answer has
+		a.allowTiming,            // who may read its Server-Timing
+		a.recoverPanic,           // a panic is an error like any other
+		a.guard(a.headersFit),    // 431
+		a.guard(a.hostAllowed),   // 403: DNS rebinding
+		a.guard(a.originAllowed), // 403: a foreign page's POST
+	)
+	get(open, "/livez", a.handle(a.livez))
+	get(open, "/readyz", a.handle(a.readyz))
+
 	mux.Group(func(r chi.Router) {
-		r.Use(
-			a.record,                 // the request's log line and metrics, whatever becomes of it
-			identify,                 // its id
-			secure,                   // the headers that every answer has
-			a.allowTiming,            // who may read its Server-Timing
-			a.recoverPanic,           // a panic is an error like any other
-			a.guard(a.headersFit),    // 431
-			a.guard(a.hostAllowed),   // 403: DNS rebinding
-			a.guard(a.originAllowed), // 403: a foreign page's POST
-		)
+		r.Use(open.Middlewares()...)
+		r.Use(a.authenticate) // 401
 		r.NotFound(a.handle(notFound))
 		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
 
 		r.Post("/services/{name}", a.handle(a.call))
 
-		get(r, "/livez", a.handle(a.livez))
-		get(r, "/readyz", a.handle(a.readyz))
 		get(r, "/version", a.handle(a.version))
 		get(r, "/openapi.yaml", a.handle(openAPI))
 		get(r, "/problems", a.handle(a.problems))

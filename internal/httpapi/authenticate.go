@@ -1,0 +1,44 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"mdpgateway/internal/access"
+	"mdpgateway/internal/mdp"
+)
+
+// authenticate refuses requests without a valid key, if there are keys. It comes
+// before all that reads the request: the body, the name of a service, whether
+// there is such a route at all.
+func (a *API) authenticate(next http.Handler) http.Handler {
+	return a.handle(func(w *response, r *http.Request) (err error) {
+		w.pass, err = a.cfg.Keys.Authenticate(r.Header["Authorization"], time.Now())
+		if w.pass.ID != "" {
+			defer func() { a.cfg.Observer.Authenticated(w.pass.ID, authResult(w)) }()
+		}
+		if err != nil {
+			return err
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
+}
+
+// authResult is what came of the request's key: that of Authenticate or, for a
+// valid one, that it could not do what was asked for.
+func authResult(w *response) string {
+	if w.pass.Result == access.OK && w.err != nil && (w.err.Kind == mdp.Forbidden || w.err.Kind == mdp.RateLimited) {
+		return string(w.err.Kind)
+	}
+	return w.pass.Result
+}
+
+// enter checks that the request's key is for the service that it names, and takes
+// a place among its calls until leave is called.
+func (w *response) enter() (leave func(), err error) {
+	if err := w.pass.Check(w.service); err != nil {
+		return nil, err
+	}
+	return w.pass.Enter(time.Now())
+}

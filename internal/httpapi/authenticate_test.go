@@ -1,0 +1,274 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/go-chi/chi/v5"
+
+	"mdpgateway/internal/access"
+	"mdpgateway/internal/mdp"
+)
+
+// keys are those of the tests: one for all services, one for another service than
+// echo, one that expired, and limited ones.
+func keys(t *testing.T) *access.Store {
+	t.Helper()
+	var file strings.Builder
+	for id, rest := range map[string]string{
+		"all": "services: ['*']", "other": "services: ['lora_*', other]", "old": "services: ['*'], expires: 2020-01-01",
+		"slow": "services: ['*'], rate: 2/h", "narrow": "services: ['*'], max_in_flight: 1",
+	} {
+		fmt.Fprintf(&file, "- {id: %s, sha256: %x, %s}\n", id, sha256.Sum256([]byte("key-"+id)), rest)
+	}
+	k, err := access.Parse([]byte(file.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return access.NewStore(k)
+}
+
+// bearer is the header with the key of that id.
+func bearer(id string) string { return "Authorization: Bearer key-" + id }
+
+// endless is a body that never ends and can't be known to have been read.
+type endless struct{ read atomic.Int64 }
+
+func (e *endless) Read(p []byte) (int, error) {
+	e.read.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// Every route, and what is none, with every sort of key. The routes are walked,
+// so that a new one can't be forgotten.
+func TestEveryRouteNeedsAKeyButTheProbes(t *testing.T) {
+	g := serve(t, Config{Keys: keys(t), Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") })})
+	type route struct{ method, path string }
+	routes := []route{{"GET", "/nothing"}, {"POST", "/livez"}, {"GET", "/services/echo"}, {"OPTIONS", "/services/echo"}, {"BREW", "/livez"}, {"GET", "/services/echo/x"}}
+	err := chi.Walk(g.mux, func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		routes = append(routes, route{method, strings.ReplaceAll(pattern, "{name}", "echo")})
+		return nil
+	})
+	if err != nil || len(routes) < 15 {
+		t.Fatalf("%d routes, %v", len(routes), err)
+	}
+	for _, r := range routes {
+		open := (r.path == "/livez" || r.path == "/readyz") && (r.method == "GET" || r.method == "HEAD")
+		call := r.method == "POST" && r.path == "/services/echo"
+		for _, c := range []struct {
+			name    string
+			headers []string
+			code    mdp.Kind // of the refusal, empty for none
+			key     string   // what the observer is told
+		}{
+			{"no key", nil, mdp.Unauthorized, "_none missing"},
+			{"a wrong key", []string{bearer("nobody")}, mdp.Unauthorized, "_invalid invalid"},
+			{"another scheme", []string{"Authorization: Basic key-all"}, mdp.Unauthorized, "_invalid invalid"},
+			{"an expired key", []string{bearer("old")}, mdp.Unauthorized, "old expired"},
+			{"a key of another service", []string{bearer("other")}, "", "other ok"},
+			{"the right key", []string{bearer("all")}, "", "all ok"},
+		} {
+			if c.name == "a key of another service" && call {
+				c.code, c.key = mdp.Forbidden, "other forbidden"
+			}
+			if open {
+				c.code, c.key = "", ""
+			}
+			t.Run(fmt.Sprintf("%s %s with %s", r.method, r.path, c.name), func(t *testing.T) {
+				g.seen.mu.Lock()
+				g.seen.keys = nil
+				g.seen.mu.Unlock()
+				a := g.do(g.http, r.method, r.path, nil, c.headers...)
+				<-g.seen.done
+				told := strings.Join(g.seen.keys, ",")
+				if told != c.key {
+					t.Errorf("the observer is told of %q, want %q", told, c.key)
+				}
+				if r.method == "HEAD" {
+					if (a.StatusCode == 401) != (c.code == mdp.Unauthorized) {
+						t.Errorf("got %d, want 401 only for %s", a.StatusCode, c.code)
+					}
+				} else if c.code != "" {
+					a.wantProblem(t, c.code)
+				} else if a.StatusCode == 401 || a.StatusCode == 403 || call && a.StatusCode != 200 {
+					t.Errorf("got %d %s, want it let through", a.StatusCode, a.body)
+				}
+				want := ""
+				if c.code == mdp.Unauthorized {
+					want = "Bearer"
+				}
+				a.wantHeader(t, "WWW-Authenticate", want)
+			})
+		}
+	}
+}
+
+func TestTheContractSaysWhichRoutesNeedAKey(t *testing.T) {
+	for path, operations := range readContract(t).Paths {
+		for method, op := range operations {
+			open := path == "/livez" || path == "/readyz"
+			_, refuses := op.Responses["401"]
+			if free := op.Security != nil && len(*op.Security) == 0; free != open || refuses == open {
+				t.Errorf("%s %s needs no key: %v, answers 401: %v, want %v and %v", method, path, free, refuses, open, !open)
+			}
+		}
+	}
+}
+
+// A caller without leave learns nothing of services, and costs nothing: neither
+// its body is read nor is the caller asked, be the name good, bad or unknown.
+func TestAKeyIsCheckedBeforeTheBodyTheNameAndTheBroker(t *testing.T) {
+	var called atomic.Int64
+	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		called.Add(1)
+		return mdp.Reply{}, &mdp.Error{Kind: mdp.ServiceNotFound}
+	})})
+	for _, c := range []struct {
+		key  string
+		want mdp.Kind
+	}{{"nobody", mdp.Unauthorized}, {"old", mdp.Unauthorized}, {"other", mdp.Forbidden}} {
+		var details []string
+		for _, name := range []string{"echo", "nobody-offers-this", "mmi.service", "%20", strings.Repeat("x", 256)} {
+			if c.want == mdp.Forbidden && (name[0] == '%' || name[0] == 'x') {
+				continue // no name of a service at all, which any valid key may be told
+			}
+			body := new(endless)
+			a := g.do(g.http, "POST", "/services/"+name, body, "Content-Type: application/octet-stream", bearer(c.key))
+			p := a.wantProblem(t, c.want)
+			if name != "mmi.service" {
+				details = append(details, fmt.Sprint(p["detail"], p["title"], p["executed"], len(p)))
+			}
+			if n := body.read.Load(); n > 8<<20 {
+				t.Errorf("%s to %s: %d bytes of the body were taken", c.key, name, n)
+			}
+		}
+		if len(slices.Compact(details)) != 1 {
+			t.Errorf("%s: the answers tell names apart: %q", c.key, details)
+		}
+	}
+	if n := called.Load(); n != 0 {
+		t.Errorf("%d calls were made, want none", n)
+	}
+}
+
+func TestAKeyOverItsRateIsToldToComeBack(t *testing.T) {
+	g := serve(t, Config{Keys: keys(t)})
+	for range 2 {
+		g.post("/services/echo", "x", bearer("slow")).wantBody(t, 200, "x")
+	}
+	a := g.post("/services/echo", "x", bearer("slow"))
+	p := a.wantProblem(t, mdp.RateLimited)
+	if p["reason"] != "rate" || p["executed"] != "no" || p["retryable"] != true || p["service"] != "echo" {
+		t.Errorf("the problem is %v, want the reason rate, not executed, retryable", p)
+	}
+	if after := a.Header.Get("Retry-After"); after != "1" && after != "2" && after != "3" {
+		t.Errorf("Retry-After is %q, want 1 to 3", after)
+	}
+	g.get("/version", bearer("slow")).wantBody(t, 200, string(g.get("/version", bearer("all")).body))
+	g.post("/services/echo", "x", bearer("all")).wantBody(t, 200, "x")
+	g.stop()
+	if got := g.seen.keys; slices.Index(got, "slow rate_limited") != 2 {
+		t.Errorf("the observer was told of %q, want the third to be rate_limited", got)
+	}
+}
+
+func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
+	running, end := make(chan struct{}, 1), make(chan struct{})
+	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		if call.Service == "slow" {
+			running <- struct{}{}
+			<-end
+		}
+		return echo(ctx, call)
+	})})
+	first := make(chan answer)
+	go func() { first <- g.post("/services/slow", "x", bearer("narrow")) }()
+	<-running
+	g.post("/services/echo", "x", bearer("narrow")).wantProblem(t, mdp.RateLimited)
+	g.post("/services/echo", "x", bearer("all")).wantBody(t, 200, "x")
+	close(end)
+	a := <-first
+	a.wantBody(t, 200, "x")
+	for range 3 { // the place is given back when the handler returns, just after the answer
+		<-g.seen.done
+	}
+	for _, body := range []string{"{", `{"body":"x"}`} { // a call that fails early gives its place back too
+		g.do(g.http, "POST", "/services/echo", strings.NewReader(body), "Content-Type: application/json", bearer("narrow"))
+		<-g.seen.done
+	}
+	g.post("/services/echo", "x", bearer("narrow")).wantBody(t, 200, "x")
+}
+
+func TestTheLogNamesTheKeyAndNeverShowsIt(t *testing.T) {
+	g := serve(t, Config{Keys: keys(t)})
+	g.post("/services/echo", "x", bearer("all"))
+	g.post("/services/echo", "x", bearer("old"))
+	g.post("/services/echo", "x", bearer("stolen"))
+	g.post("/services/echo", "x")
+	g.get("/livez", bearer("all"))
+	g.stop()
+	var ids []string
+	for _, entry := range g.logs.FilterMessage("request").All() {
+		fields := entry.ContextMap()
+		id, _ := fields["key_id"].(string)
+		ids = append(ids, id)
+		if text := fmt.Sprint(entry.Message, fields); strings.Contains(text, "key-") {
+			t.Errorf("the log shows a key: %s", text)
+		}
+	}
+	if want := []string{"all", "old", "_invalid", "_none", ""}; !slices.Equal(ids, want) {
+		t.Errorf("the log names the keys %q, want %q", ids, want)
+	}
+}
+
+// A key is rotated without a request being refused: add, switch, remove.
+func TestKeysAreRotatedWhileRequestsRun(t *testing.T) {
+	parse := func(ids ...string) *access.Keys {
+		var file strings.Builder
+		for _, id := range ids {
+			fmt.Fprintf(&file, "- {id: %s, sha256: %x, services: [echo]}\n", id, sha256.Sum256([]byte("key-"+id)))
+		}
+		k, err := access.Parse([]byte(file.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	store := access.NewStore(parse("key-0"))
+	g := serve(t, Config{Keys: store})
+	var current atomic.Value
+	current.Store("key-0")
+	sent, stop, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			id := current.Load().(string)
+			if a := g.post("/services/echo", "x", bearer(id)); a.StatusCode != 200 {
+				t.Errorf("with %s: got %d %s, want every request let through", id, a.StatusCode, a.body)
+			}
+			select {
+			case sent <- struct{}{}:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	for i := range 20 {
+		before, after := fmt.Sprint("key-", i), fmt.Sprint("key-", i+1)
+		store.Swap(parse(before, after))
+		current.Store(after)
+		<-sent // of one that may have begun before the switch
+		<-sent
+		store.Swap(parse(after))
+		g.post("/services/echo", "x", bearer(before)).wantProblem(t, mdp.Unauthorized)
+	}
+	close(stop)
+	<-ended
+}

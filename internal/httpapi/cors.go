@@ -1,0 +1,44 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/rs/cors"
+)
+
+// preflightAge is how many seconds a browser may remember a preflight's answer.
+// One that remembers an origin that is no longer trusted still finds its posts
+// refused.
+const preflightAge = 600
+
+// newCORS says to browsers what the pages of trusted origins may send and read.
+// Credentials are not in it: a page that has a key sends it as a header, and
+// there are no cookies. It is rs/cors because it reads a preflight's headers
+// without splitting and copying them, however long a stranger makes them.
+func newCORS(any bool, trusts func(origin string) bool) *cors.Cors {
+	options := cors.Options{
+		AllowOriginFunc: trusts,
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders:  []string{"Content-Type", "Authorization", "Prefer", "Flowgraph-Vars", "X-Request-Id", "traceparent"},
+		ExposedHeaders: []string{
+			"X-Request-Id", "Server-Timing", "Preference-Applied", "Retry-After", "WWW-Authenticate", "Allow", "Accept-Post",
+		},
+		MaxAge: preflightAge,
+	}
+	if any {
+		options.AllowOriginFunc, options.AllowedOrigins = nil, []string{"*"}
+	}
+	return cors.New(options)
+}
+
+// allowOrigins tells browsers which pages may call, and answers their preflights.
+// It runs before authentication and every other refusal: a preflight has no key,
+// and a page may read the problems that it is answered with.
+func (a *API) allowOrigins(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.origins.Load().cors.HandlerFunc(w, r)
+		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+			next.ServeHTTP(w, r)
+		}
+	})
+}
