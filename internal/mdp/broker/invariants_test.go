@@ -41,11 +41,11 @@ func checkState(t *testing.T, s *state) {
 // checkLines returns what is queued for a service.
 func checkLines(t *testing.T, svc *service) (queued load) {
 	t.Helper()
-	if len(svc.line) != svc.lines.len {
-		t.Fatalf("service %q has %d clients by id and %d in turn", svc.name, len(svc.line), svc.lines.len)
+	if len(svc.byClient) != svc.lines.len {
+		t.Fatalf("service %q has %d clients by id and %d in turn", svc.name, len(svc.byClient), svc.lines.len)
 	}
 	for l := range svc.lines.all {
-		if svc.line[l.client] != l || l.requests.len == 0 {
+		if svc.byClient[l.client] != l || l.requests.len == 0 {
 			t.Fatalf("service %q: the line of client %q has %d requests", svc.name, l.client, l.requests.len)
 		}
 		for r := range l.requests.all {

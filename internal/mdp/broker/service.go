@@ -4,13 +4,13 @@ import "time"
 
 // A service is a name with workers or queued requests.
 type service struct {
-	name    string
-	frame   []byte // name, for the wire
-	workers int
-	idle    list[worker]     // least recently used first
-	lines   list[line]       // the clients with queued requests; the first is next
-	line    map[string]*line // the same by the client's routing id
-	queued  load
+	name     string
+	frame    []byte // name, for the wire
+	workers  int
+	idle     list[worker]     // least recently used first
+	lines    list[line]       // the clients with queued requests; the first is next
+	byClient map[string]*line // the same by the client's routing id
+	queued   load
 }
 
 // A line is what one client has queued for one service.
@@ -30,7 +30,7 @@ func (l *load) add(o load) { l.requests += o.requests; l.bytes += o.bytes }
 func (l *load) sub(o load) { l.requests -= o.requests; l.bytes -= o.bytes }
 
 func newService(name []byte) *service {
-	return &service{name: string(name), frame: name, line: make(map[string]*line)}
+	return &service{name: string(name), frame: name, byClient: make(map[string]*line)}
 }
 
 // place gives r to the service's least recently used idle worker and reports
@@ -71,10 +71,10 @@ func (s *state) full(r *request) bool {
 func (s *state) queue(now time.Time, r *request, first bool) {
 	svc := r.service
 	s.services[svc.name] = svc
-	l := svc.line[string(r.client)]
+	l := svc.byClient[string(r.client)]
 	if l == nil {
 		l = &line{client: string(r.client)}
-		svc.line[l.client] = l
+		svc.byClient[l.client] = l
 		svc.lines.pushBack(&l.place, l)
 	}
 	r.line, r.queued = l, now
@@ -105,7 +105,7 @@ func (s *state) unqueue(r *request) {
 	if l.requests.len > 0 {
 		svc.lines.pushBack(&l.place, l)
 	} else {
-		delete(svc.line, l.client)
+		delete(svc.byClient, l.client)
 	}
 	one := load{1, r.size}
 	svc.queued.sub(one)

@@ -35,6 +35,7 @@ type session struct {
 	heard   bool   // the broker accepted the registration: it sent something else than DISCONNECT
 	busy    bool   // a handler runs
 	client  []byte // whose request it has
+	parts   int    // how many PARTIALs were sent to it
 	running sync.WaitGroup
 	beat    time.Time // when the next heartbeat is due
 	expiry  time.Time // when the broker counts as lost
@@ -133,22 +134,54 @@ func (s *session) keepAlive(now time.Time) error {
 	return s.send(mdp.WorkerMessage{Command: mdp.Heartbeat})
 }
 
-// send sends a message, and waits for room if the broker is slow to read. Any
-// message counts as a heartbeat.
+// patientAfter is how many PARTIALs of a reply may fill the socket's queue. libzmq
+// holds 1,000 messages, and hears of those that were read 500 at a time.
+const patientAfter = 400
+
+// send sends a message. Any counts as a heartbeat.
+//
+// A socket that takes no message has lost its connection, or its queue is full
+// because the broker is slow to read. Only PARTIALs fill it: with a request the
+// broker has read all that came before. So after many of them send waits, also
+// for room for the next message: without, Receive would see a lost connection.
 func (s *session) send(m mdp.WorkerMessage) error {
+	if m.Command == mdp.Partial {
+		s.parts++
+	}
+	patient := s.parts >= patientAfter
 	frames := s.dialect.AppendWorker(nil, m)
 	err := s.socket.Send(frames)
-	if err == zsock.ErrAgain {
-		s.socket.SetDeadline(s.expiry)
-		if err = s.ctx.Err(); err == nil {
-			err = s.socket.WaitWritable()
-		}
-		if err == nil {
+	for err == zsock.ErrAgain && patient {
+		if err = s.waitWritable(); err == nil {
 			err = s.socket.Send(frames)
 		}
 	}
+	if err == nil && patient {
+		err = s.waitWritable()
+	}
+	if err == zsock.ErrAgain {
+		err = zsock.ErrLost
+	}
 	s.beat = time.Now().Add(s.worker.cfg.Heartbeat)
 	return err
+}
+
+// waitWritable waits for room. The handler may interrupt it, by handing over
+// what is already being sent: that is no reason to give up.
+func (s *session) waitWritable() error {
+	for {
+		err := s.socket.WaitWritable()
+		if !zsock.IsInterrupted(err) {
+			return err
+		}
+		s.socket.SetDeadline(s.expiry)
+		switch {
+		case s.ctx.Err() != nil:
+			return s.ctx.Err()
+		case !time.Now().Before(s.expiry):
+			return errSilent
+		}
+	}
 }
 
 func (s *session) receive(now time.Time, frames [][]byte) error {
@@ -168,7 +201,7 @@ func (s *session) receive(now time.Time, frames [][]byte) error {
 			s.log.Warn("a request that came before the last one's reply was dropped")
 			return nil
 		}
-		s.busy, s.client = true, m.Client
+		s.busy, s.client, s.parts = true, m.Client, 0
 		s.running.Go(func() { s.work(m.Body) })
 	default:
 		s.log.Warn("a message from the broker was dropped", zap.Stringer("command", m.Command))
