@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -188,12 +189,14 @@ func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 		}
 		return echo(ctx, call)
 	})})
-	first := make(chan answer)
+	release := sync.OnceFunc(func() { close(end) })
+	t.Cleanup(release) // before that of serve, which waits for all requests
+	first := make(chan answer, 1)
 	go func() { first <- g.post("/services/slow", "x", bearer("narrow")) }()
 	<-running
 	g.post("/services/echo", "x", bearer("narrow")).wantProblem(t, mdp.RateLimited)
 	g.post("/services/echo", "x", bearer("all")).wantBody(t, 200, "x")
-	close(end)
+	release()
 	a := <-first
 	a.wantBody(t, 200, "x")
 	for range 3 { // the place is given back when the handler returns, just after the answer

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"mdpgateway/internal/mdp"
@@ -110,7 +111,9 @@ func TestTrustedOriginsAreSwappedWhileRequestsRun(t *testing.T) {
 		}
 		return echo(ctx, call)
 	})})
-	slow := make(chan answer)
+	release := sync.OnceFunc(func() { close(end) })
+	t.Cleanup(release) // before that of serve, which waits for all requests
+	slow := make(chan answer, 1)
 	go func() { slow <- g.post("/services/slow", "x", "Origin: "+lab) }()
 	<-running
 	if err := g.Trust([]string{evil}); err != nil {
@@ -125,7 +128,7 @@ func TestTrustedOriginsAreSwappedWhileRequestsRun(t *testing.T) {
 		t.Error("a text that is no origin is taken for one")
 	}
 	g.post("/services/echo", "x", "Origin: "+evil).wantBody(t, 200, "x")
-	close(end)
+	release()
 	a = <-slow
 	a.wantBody(t, 200, "x")
 	a.wantHeader(t, "Access-Control-Allow-Origin", lab)
