@@ -17,7 +17,7 @@ STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 .PHONY: help setup build run test lint fmt clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install libzmq and what else is missing (Debian; needs root only then)
 	@bash scripts/setup.sh
@@ -42,3 +42,5 @@ fmt: ## gofmt all files
 
 clean: ## remove what build made
 	rm -rf bin
+
+include deploy/deploy.mk

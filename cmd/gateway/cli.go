@@ -117,5 +117,5 @@ func (c *serveCmd) Run(p *process) error {
 	if c.Check {
 		return writeEffective(p.stdout, p.flags, &c.settings)
 	}
-	return serve(p.ctx, &c.settings, p.stderr)
+	return serve(p.ctx, &c.settings, p.stderr, supervisor(p.resolver.env["NOTIFY_SOCKET"]))
 }

@@ -29,6 +29,7 @@ const embeddedName = "embedded"
 type daemon struct {
 	settings *settings
 	log      *zap.Logger
+	manager  supervisor // who is told when it is ready and when it stops
 
 	broker  *broker.Broker // embedded, or nil
 	demo    *worker.Worker // embedded, or nil

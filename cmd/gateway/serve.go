@@ -19,7 +19,7 @@ import (
 const lastWords = 2 * time.Second
 
 // serve runs the gateway until ctx ends, and then drains it.
-func serve(ctx context.Context, s *settings, stderr io.Writer) error {
+func serve(ctx context.Context, s *settings, stderr io.Writer, manager supervisor) error {
 	log, err := newLogger(stderr, s.LogLevel, s.LogFormat)
 	if err != nil {
 		return err
@@ -28,6 +28,7 @@ func serve(ctx context.Context, s *settings, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	d.manager = manager
 	return d.serve(ctx)
 }
 
@@ -78,6 +79,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		})
 	}
 	d.log.Info("ready for calls")
+	d.manager.tell(nowReady, d.log)
 	<-failed.Done()
 	d.drain()
 	return errors.Join(serving.Wait(), d.close(context.Background()))
@@ -88,6 +90,7 @@ func (d *daemon) serve(ctx context.Context) error {
 func (d *daemon) drain() {
 	s := d.settings
 	d.log.Info("draining", zap.Duration("delay", s.DrainDelay), zap.Duration("drain", s.Drain))
+	d.manager.tell(nowStopping, d.log)
 	d.api.NotReady()
 	<-time.After(s.DrainDelay)
 	d.api.Drain()
