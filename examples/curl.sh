@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# The gateway's calls with curl, each shown as it is made and then checked.
+#
+#   examples/curl.sh [URL]
+#
+# URL is a gateway with the demo worker, as `make run` starts it (default
+# http://127.0.0.1:8080). It needs curl 7.82 or later for --json. If KEY is set,
+# it is sent as the key. The script ends with 1 at the first answer that is not
+# as it should be.
+set -euo pipefail
+
+url=${1:-http://127.0.0.1:8080}
+auth=()
+if [[ -n ${KEY:-} ]]; then
+	auth=(-H "Authorization: Bearer $KEY")
+fi
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir" # the samples and what comes back
+
+# call STATUS ARGUMENT… runs curl on a path of the gateway, its last argument,
+# and leaves the answer in $body and its headers in $head.
+call() {
+	local want=$1 path=${*: -1} status
+	local -a arguments=("${@:2:$#-2}")
+	show curl "${arguments[@]}" "$url$path"
+	status=$(curl -sS --max-time 30 -D head -o body -w '%{http_code}' "${auth[@]}" "${arguments[@]}" "$url$path")
+	head=$(tr -d '\r' <head)
+	body=$(tr -d '\0' <body)
+	if LC_ALL=C grep -q '[^[:print:][:space:]]' body; then
+		printf '%s, %s bytes\n' "$status" "$(wc -c <body)"
+	else
+		printf '%s %s\n' "$status" "${body:0:400}"
+	fi
+	[[ $status == "$want" ]] || wrong "status $want"
+}
+
+# show prints a command as one would type it.
+show() {
+	local word
+	printf '\n$'
+	for word; do
+		[[ $word =~ ^[A-Za-z0-9@%_./:=-]+$ ]] || word=${word@Q}
+		printf ' %s' "$word"
+	done
+	echo
+}
+
+# has TEXT… checks that the answer's body contains each text.
+has() {
+	local text
+	for text; do
+		[[ $body == *"$text"* ]] || wrong "$text"
+	done
+}
+
+wrong() {
+	printf 'this is not as it should be, want: %s\n%s\n\n%s\n' "$1" "$head" "$body" >&2
+	exit 1
+}
+
+echo '# JSON: the body is text, the vars reach the worker as Python writes a dict.'
+call 200 --json '{"body":"hello","vars":{"sf":7,"has_crc":false}}' /services/echo
+has '"data":"hello","encoding":"text"' "{'sf': 7, 'has_crc': False}"
+
+echo
+echo '# Octets in JSON are base64.'
+call 200 --json '{"body":"AP+AQQ==","encoding":"base64"}' /services/echo
+has '"data":"AP+AQQ==","encoding":"base64"'
+
+echo
+echo '# Several frames of mixed encodings.'
+call 200 --json '{"frames":["first",{"data":"AAEC","encoding":"base64"},{"data":{"x":1},"encoding":"json"}]}' /services/echo
+has '"first"' '"AAEC"' '{\"x\":1}'
+
+echo
+echo '# Samples go in and out untouched; the vars are in a header, or in ?vars=.'
+head -c 65536 /dev/urandom >samples.bin
+call 200 --data-binary @samples.bin -H 'Content-Type: application/octet-stream' -H 'Flowgraph-Vars: {"sf":7}' '/services/echo?frame=0'
+cmp samples.bin body || wrong 'the samples as they were sent'
+
+echo
+echo '# A form: a part per frame, and the part vars.'
+call 200 -F 'frame=@samples.bin' -F 'frame=two' -F 'vars={"sf":7}' -H 'Accept: application/json' /services/echo
+has '"data":"two","encoding":"text"' "{'sf': 7}"
+
+echo
+echo '# The same reply as a form, for who has octets in several frames.'
+call 200 -F 'frame=one' -F 'frame=two' /services/echo
+has 'name="frame"; filename="frame-0"' 'name="frame"; filename="frame-1"'
+
+echo
+echo '# A reply in parts, as lines of JSON while the worker is at it.'
+call 200 -N --json '{"body":"3"}' -H 'Accept: application/x-ndjson' /services/stream
+has '{"event":"partial","seq":0,' '{"event":"final","seq":3,'
+
+echo
+echo '# And as server-sent events.'
+call 200 -N --json '{"body":"3"}' -H 'Accept: text/event-stream' /services/stream
+has 'event: partial' 'event: final'
+
+echo
+echo '# A time-out: 504 says that the request was sent, and which limit fired.'
+call 504 --json '{"body":"1s"}' '/services/sleep?timeout=200ms'
+has '"code":"timeout"' '"executed":"maybe"' '"limit_by":"?timeout"' '"limit_ms":200'
+
+echo
+echo '# Prefer: wait is the same in whole seconds. What is granted comes back as a header.'
+call 200 --json '{"body":"10ms"}' -H 'Prefer: wait=10' /services/sleep
+[[ ${head,,} == *'preference-applied: wait=10'* ]] || wrong 'Preference-Applied: wait=10'
+
+echo
+echo '# A service without workers: 404 says that nothing was sent.'
+call 404 --json '{"body":"x"}' /services/nobody-is-here
+has '"code":"service_not_found"' '"executed":"no"'
+
+echo
+echo '# A fault in the envelope is pointed at.'
+call 400 --json '{"payload":"x"}' /services/echo
+has '"code":"bad_request"' '"pointer":"#/payload"'
+
+echo
+echo '# curl -d sends a form of its own kind, which is refused with a hint.'
+call 415 -d 'x=1' /services/echo
+has '"code":"unsupported_media_type"' 'curl -d'
+
+echo
+echo '# Your request id is in the answer and in the log.'
+call 200 -H 'X-Request-Id: from-curl-1' --json '{"body":"x"}' /services/echo
+has '"request_id":"from-curl-1"'
+
+echo
+echo '# The other routes.'
+call 200 /livez
+call 200 /readyz
+call 200 /version
+call 200 /openapi.yaml
+has 'openapi: 3.1'
+call 200 /metrics
+has 'mdp_gateway_requests_total{outcome="ok",service="echo"}'
+
+printf '\nall as it should be\n'

@@ -1,0 +1,134 @@
+// Package examples_test runs the examples as a reader would, against the gateway
+// as it is built. They check their own results.
+package examples_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience bounds tests that fail and slows none that passes.
+const patience = 60 * time.Second
+
+// build builds the gateway. It has the race detector, like the tests: what they
+// have compiled is used again, and the gateway's own races fail them.
+func build(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "gateway")
+	if out, err := exec.Command("go", "build", "-race", "-o", path, "mdpgateway/cmd/gateway").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// demoServices are those of the demo worker.
+const demoServices = 5
+
+// start runs the gateway with its embedded broker and demo worker on free ports,
+// and returns its URL once the services can be called. The test fails if the
+// gateway does not end well.
+func start(t *testing.T) (url string) {
+	t.Helper()
+	cmd := exec.Command(build(t), "serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	rest := make(chan string, 1)
+	lines := bufio.NewScanner(log)
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		said := <-rest // before Wait, which closes the pipe
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the gateway ended with %v, saying:\n%s", err, said)
+		}
+		kill.Stop()
+	})
+	said, up := "", 0
+	for (url == "" || up < demoServices) && lines.Scan() {
+		said += lines.Text() + "\n"
+		var line struct{ Msg, Address string }
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			continue // a word of the race detector or a panic: it is among what was said
+		}
+		switch line.Msg {
+		case "listening":
+			url = "http://" + line.Address
+		case "service up":
+			up++
+		}
+	}
+	go func() {
+		for lines.Scan() {
+			said += lines.Text() + "\n"
+		}
+		rest <- said
+	}()
+	if url == "" || up < demoServices {
+		t.Fatalf("the gateway has no address or only %d of %d services", up, demoServices)
+	}
+	return url
+}
+
+// run runs an example and returns what it said.
+func run(t *testing.T, name string, args ...string) (said string, err error) {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
+	return string(out), err
+}
+
+func TestExamplesRunAsTheyAre(t *testing.T) {
+	url := start(t)
+	for name, command := range map[string][]string{
+		"curl.sh":   {"bash", "curl.sh", url},
+		"client.py": {"/usr/bin/python3", "python/client.py", "--url", url},
+	} {
+		t.Run(name, func(t *testing.T) {
+			said, err := run(t, command[0], command[1:]...)
+			if err != nil || !strings.HasSuffix(said, "\nall as it should be\n") {
+				t.Errorf("it ended with %v, saying:\n%s", err, said)
+			}
+		})
+	}
+}
+
+// TestExamplesSeeAWrongAnswer holds the checks of the examples themselves: they
+// meet a server that answers everything with a reply which nobody asked for.
+func TestExamplesSeeAWrongAnswer(t *testing.T) {
+	wrong := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"service":"echo","frames":[{"data":"goodbye","encoding":"text"}],"request_id":"1"}`)
+	})
+	server := httptest.NewServer(wrong)
+	defer server.Close()
+	for name, tt := range map[string]struct {
+		command []string
+		names   string // what the example found wrong
+	}{
+		"curl.sh":   {[]string{"bash", "curl.sh", server.URL}, `want: "data":"hello"`},
+		"client.py": {[]string{"/usr/bin/python3", "python/client.py", "--url", server.URL}, "text and vars: got ['goodbye'], want ['hello'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if said, err := run(t, tt.command[0], tt.command[1:]...); err == nil || !strings.Contains(said, tt.names) {
+				t.Errorf("it ended with %v, want %s; it said:\n%s", err, tt.names, said)
+			}
+		})
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
