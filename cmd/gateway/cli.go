@@ -21,6 +21,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the gateway (the default command)."`
 	Broker      brokerCmd      `cmd:"" help:"Run a stand-alone MDP broker."`
 	Worker      workerCmd      `cmd:"" help:"Run the demo worker: services echo, sleep, fail, stream and vars."`
+	Key         keyCmd         `cmd:"" help:"Make keys for callers."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask the gateway that the same flags and variables describe whether it lives."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
@@ -28,40 +29,26 @@ type cli struct {
 // A process is what a command may use of the world.
 type process struct {
 	ctx            context.Context // ends when the process shall stop
+	args, env      []string
 	stdout, stderr io.Writer
-	flags          []*kong.Flag // of the command
+	command        *kong.Context // what the arguments mean
+	flags          []*kong.Flag  // of the command
 	resolver       *resolver
 }
 
 // run runs the command that args name and returns the exit code. Errors are one
 // line on stderr.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p := &process{ctx: ctx, stdout: stdout, stderr: stderr, resolver: newResolver(env)}
+	p := &process{ctx: ctx, args: args, env: env, stdout: stdout, stderr: stderr, resolver: newResolver(env)}
 	helped := false
-	options := append(mappers(),
-		kong.Name("gateway"),
-		kong.Description("An HTTP/JSON gateway in front of a Majordomo (MDP) broker."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { helped = true }),
-		kong.Resolvers(p.resolver),
-		kong.WithHyphenPrefixedParameters(true), // -1s is a bad duration, not a flag
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
-		kong.ValueFormatter(withVariable))
-	parser, err := kong.New(new(cli), options...)
-	if err != nil {
-		return p.fail(exitFailed, err)
-	}
-	command, err := parser.Parse(args)
+	err := p.parse(new(cli), func(int) { helped = true })
 	switch {
 	case helped:
 		return exitOK
 	case err != nil:
-		return p.fail(exitUsage, short(err))
+		return p.fail(exitUsage, err)
 	}
-	for _, group := range command.Selected().AllFlags(false) {
-		p.flags = append(p.flags, group...)
-	}
-	if err := command.Run(p); err != nil {
+	if err := p.command.Run(p); err != nil {
 		var usage usageError
 		if errors.As(err, &usage) {
 			return p.fail(exitUsage, err)
@@ -69,6 +56,33 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 		return p.fail(exitFailed, err)
 	}
 	return exitOK
+}
+
+// parse reads the command line into c. Exit is called once the help is printed,
+// with an error or none returned then.
+func (p *process) parse(c *cli, exit func(int)) error {
+	options := append(mappers(),
+		kong.Name("gateway"),
+		kong.Description("An HTTP/JSON gateway in front of a Majordomo (MDP) broker."),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Exit(exit),
+		kong.Resolvers(p.resolver),
+		kong.WithHyphenPrefixedParameters(true), // -1s is a bad duration, not a flag
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 120}),
+		kong.ValueFormatter(withVariable))
+	parser, err := kong.New(c, options...)
+	if err != nil {
+		return err
+	}
+	if p.command, err = parser.Parse(p.args); err != nil {
+		return short(err)
+	}
+	if selected := p.command.Selected(); selected != nil {
+		for _, group := range selected.AllFlags(false) {
+			p.flags = append(p.flags, group...)
+		}
+	}
+	return nil
 }
 
 // A usageError is a fault in the settings that is found when all are known.
@@ -117,5 +131,5 @@ func (c *serveCmd) Run(p *process) error {
 	if c.Check {
 		return writeEffective(p.stdout, p.flags, &c.settings)
 	}
-	return serve(p.ctx, &c.settings, p.stderr, supervisor(p.resolver.env["NOTIFY_SOCKET"]))
+	return serve(p, &c.settings)
 }

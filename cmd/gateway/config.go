@@ -9,6 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"mdpgateway/internal/access"
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
@@ -49,6 +50,8 @@ type settings struct {
 	Catalogue     dispatch.Exclusive `default:"auto" placeholder:"MODE" help:"Which services may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
 	Vars          flowgraph.Encoding `default:"python" placeholder:"ENCODING" help:"Vars frame of services not in the file: python, json or none (${default})."`
 
+	KeysFile        string        `placeholder:"FILE" help:"YAML file with the keys of callers; without it, who reaches the port may call."`
+	CORSOrigin      []string      `name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
 	AllowedHosts    []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
 	HeaderTimeout   time.Duration `default:"10s" placeholder:"DURATION" help:"For a request's headers to arrive (${default})."`
 	BodyIdleTimeout time.Duration `default:"30s" placeholder:"DURATION" help:"For the next bytes of a body (${default})."`
@@ -67,6 +70,7 @@ type settings struct {
 	Services *yaml.Node        `kong:"-"` // of the file; nil if it has none
 
 	Catalogued *catalogue.Catalogue `kong:"-"` // what Services says
+	Keys       *access.Keys         `kong:"-"` // of KeysFile; nil if there is none
 }
 
 // finish sets what follows from other settings, and checks what only holds
@@ -88,6 +92,9 @@ func (s *settings) finish(r *resolver) (err error) {
 		}
 	}
 	if err := s.check(r); err != nil {
+		return err
+	}
+	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
 		return err
 	}
 	s.Catalogued, err = catalogue.Parse(s.Services, catalogue.Defaults{Brokers: s.brokerNames(), Vars: s.Vars})

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"time"
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/access"
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/demo"
@@ -29,7 +31,13 @@ const embeddedName = "embedded"
 type daemon struct {
 	settings *settings
 	log      *zap.Logger
-	manager  supervisor // who is told when it is ready and when it stops
+	level    zap.AtomicLevel // of log
+	manager  supervisor      // who is told when it is ready and when it stops
+	config   *process        // whose settings can be read again
+
+	brokerNames []string         // that services may refer to
+	catalogue   *catalogue.Store // swapped by a reload, like keys
+	keys        *access.Store
 
 	broker  *broker.Broker // embedded, or nil
 	demo    *worker.Worker // embedded, or nil
@@ -49,7 +57,10 @@ type server struct {
 // newDaemon makes every part and opens the listeners, so that whatever can fail
 // has failed when it returns. It serves nothing yet.
 func newDaemon(s *settings, log *zap.Logger) (*daemon, error) {
-	d := &daemon{settings: s, log: log}
+	d := &daemon{
+		settings: s, log: log, brokerNames: s.brokerNames(),
+		catalogue: catalogue.NewStore(s.Catalogued), keys: access.NewStore(s.Keys),
+	}
 	for _, part := range []func() error{d.embed, d.connect, d.listen} {
 		if err := part(); err != nil {
 			return nil, errors.Join(err, d.close(context.Background()))
@@ -91,7 +102,7 @@ func (d *daemon) connect() (err error) {
 	build := buildOf()
 	d.metrics = metrics.New(metrics.Config{MaxServices: s.MetricsMaxServices, Build: metrics.Build(build)})
 	d.calls, err = dispatch.New(dispatch.Config{
-		Pool: d.pool, Brokers: brokers, Catalogue: catalogue.NewStore(s.Catalogued), Observer: d.metrics, Log: d.log.Named("dispatch"),
+		Pool: d.pool, Brokers: brokers, Catalogue: d.catalogue, Observer: d.metrics, Log: d.log.Named("dispatch"),
 		Timeout: s.Timeout, MaxTimeout: s.MaxTimeout, Vars: s.Vars, MaxVars: s.MaxVars,
 		MMI: s.MMI, Exclusive: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
 	})
@@ -102,6 +113,8 @@ func (d *daemon) connect() (err error) {
 	d.metrics.WatchPool(d.pool.Stats)
 	d.metrics.WatchBudget(held)
 	d.metrics.WatchOrphans(d.calls.Orphans)
+	d.metrics.WatchKeys(d.keys)
+	d.metrics.Reloaded(true, time.Now())
 	return d.openAPI(held, build)
 }
 
@@ -112,7 +125,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.log.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
-		SlowLog: s.SlowLog, AllowedHosts: s.AllowedHosts,
+		SlowLog: s.SlowLog, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
 	}
 	if s.AdminListen == "" {
 		cfg.Metrics = d.metrics.Handler()

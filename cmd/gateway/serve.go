@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,9 +20,14 @@ import (
 // take to be written.
 const lastWords = 2 * time.Second
 
-// serve runs the gateway until ctx ends, and then drains it.
-func serve(ctx context.Context, s *settings, stderr io.Writer, manager supervisor) error {
-	log, err := newLogger(stderr, s.LogLevel, s.LogFormat)
+// serve runs the gateway until the process shall stop, and then drains it. A
+// SIGHUP that comes while it starts must not end it, so it listens for them
+// first.
+func serve(p *process, s *settings) error {
+	hangups := make(chan os.Signal, 1) // one that waits stands for all
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	log, level, err := newLeveledLogger(p.stderr, s.LogLevel, s.LogFormat)
 	if err != nil {
 		return err
 	}
@@ -28,8 +35,9 @@ func serve(ctx context.Context, s *settings, stderr io.Writer, manager superviso
 	if err != nil {
 		return err
 	}
-	d.manager = manager
-	return d.serve(ctx)
+	d.manager = supervisor(p.resolver.env["NOTIFY_SOCKET"])
+	d.level, d.config = level, p
+	return d.serve(p.ctx, hangups)
 }
 
 // listen opens every listener.
@@ -67,8 +75,9 @@ func (d *daemon) adminServer() *http.Server {
 	return &http.Server{Handler: mux, ReadHeaderTimeout: d.settings.HeaderTimeout, IdleTimeout: d.settings.IdleTimeout}
 }
 
-// serve serves until ctx ends or a listener fails, and takes everything down.
-func (d *daemon) serve(ctx context.Context) error {
+// serve serves until ctx ends or a listener fails, and takes everything down. At
+// each of hangups it reads the configuration again.
+func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 	serving, failed := errgroup.WithContext(ctx)
 	for _, s := range d.servers {
 		serving.Go(func() error {
@@ -78,6 +87,11 @@ func (d *daemon) serve(ctx context.Context) error {
 			return nil
 		})
 	}
+	serving.Go(func() error {
+		d.reloadOn(failed, hangups)
+		return nil
+	})
+	d.warnOfOpenPort()
 	d.log.Info("ready for calls")
 	d.manager.tell(nowReady, d.log)
 	<-failed.Done()

@@ -14,6 +14,7 @@ import (
 
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 )
@@ -47,6 +48,7 @@ func mappers() []kong.Option {
 		kong.NamedMapper("bind", list(parseBind)),
 		kong.NamedMapper("broker", list(parseBroker)),
 		kong.NamedMapper("host", list(parseHost)),
+		kong.NamedMapper("origin", list(text(parseOrigin))),
 	}
 }
 
@@ -224,6 +226,8 @@ func parseBind(text string, _ *kong.Tag) (string, error) {
 	}
 	return text, nil
 }
+
+func parseOrigin(text string) (string, error) { return text, httpapi.CheckOrigin(text) }
 
 // parseHost reads a name as the Host header has it, without its port.
 func parseHost(text string, _ *kong.Tag) (string, error) {

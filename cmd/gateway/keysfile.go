@@ -1,0 +1,29 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"mdpgateway/internal/access"
+)
+
+// readKeys reads the keys file of that path, "" for none, which key (a flag, a
+// variable or a key of the configuration file) names. Without a file there are no
+// keys, and nil is returned.
+func readKeys(path, key string) (*access.Keys, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s is %q, want a file that can be read: %w", key, path, errors.Unwrap(err))
+	}
+	keys, err := access.Parse(data)
+	var wrong *access.Error
+	if errors.As(err, &wrong) {
+		return nil, fmt.Errorf("%s:%d: %w", filepath.Base(path), wrong.Line, err)
+	}
+	return keys, err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/mdp/client"
+)
+
+// reloadable are the settings that a reload puts in force; the catalogue is the
+// fourth. It never changes.
+var reloadable = []string{"keys-file", "cors-origin", "log-level"}
+
+// A configuration is the settings of a command line, as they are now.
+type configuration struct {
+	*settings
+	flags []*kong.Flag
+}
+
+// reread reads the settings of the same command line and environment once more:
+// the files that they name may have changed.
+func (p *process) reread() (configuration, error) {
+	c := new(cli)
+	again := &process{ctx: p.ctx, args: p.args, env: p.env, stdout: io.Discard, stderr: io.Discard, resolver: newResolver(p.env)}
+	if err := again.parse(c, func(int) {}); err != nil {
+		return configuration{}, err
+	}
+	return configuration{&c.Serve.settings, again.flags}, c.Serve.finish(again.resolver)
+}
+
+// reloadOn reloads at each signal, until ctx ends.
+func (d *daemon) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-hangups:
+			d.reload()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reload puts the configuration as it is now in force. One that is not valid
+// changes nothing.
+func (d *daemon) reload() {
+	next, err := d.config.reread()
+	if err == nil {
+		err = d.apply(next.settings)
+	}
+	d.metrics.Reloaded(err == nil, time.Now())
+	if err != nil {
+		d.log.Error("the configuration is not valid, the one before stays in force", zap.String("error", oneLine(err)))
+		return
+	}
+	d.log.Info("configuration reloaded",
+		zap.Int("services", len(d.catalogue.Names())), zap.Int("keys", len(d.keys.Expiries())), zap.Int("origins", len(next.CORSOrigin)))
+	if names := d.ignored(next); len(names) > 0 {
+		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", names))
+	}
+	d.warnOfOpenPort()
+}
+
+// apply puts what can be reloaded in force, all of it or nothing. Services may
+// refer to the brokers that run, not to those of the new configuration.
+func (d *daemon) apply(next *settings) error {
+	services, err := catalogue.Parse(next.Services, catalogue.Defaults{Brokers: d.brokerNames, Vars: d.settings.Vars})
+	if err != nil {
+		return err
+	}
+	level, err := zapcore.ParseLevel(next.LogLevel)
+	if err != nil {
+		return err
+	}
+	if err := d.api.Trust(next.CORSOrigin); err != nil {
+		return err
+	}
+	// Nothing below can fail.
+	d.catalogue.Swap(services)
+	d.keys.Swap(next.Keys)
+	d.level.SetLevel(level)
+	return nil
+}
+
+// ignored returns the names of settings that differ from those at the start but
+// can't be reloaded.
+func (d *daemon) ignored(next configuration) (names []string) {
+	before := effectiveValues(d.config.flags)
+	for name, value := range effectiveValues(next.flags) {
+		if before[name] != value && !slices.Contains(reloadable, name) {
+			names = append(names, name)
+		}
+	}
+	// The embedded broker, which is no setting, was added when it ran.
+	configured := slices.DeleteFunc(slices.Clone(d.settings.Brokers), func(b client.Endpoint) bool { return b.Name == embeddedName })
+	if !slices.Equal(configured, next.Brokers) {
+		names = append(names, brokersKey)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// effectiveValues returns the values of flags as --check prints them, by name.
+func effectiveValues(flags []*kong.Flag) map[string]string {
+	values := make(map[string]string)
+	for _, f := range flags {
+		switch f.Name {
+		case "help", "config", "check", "broker": // the brokers are compared as such
+		default:
+			text, _ := yaml.Marshal(node(f)) // which --check has shown to work
+			values[f.Name] = strings.TrimSpace(string(text))
+		}
+	}
+	return values
+}
+
+// warnOfOpenPort says once what it means that anybody can call.
+func (d *daemon) warnOfOpenPort() {
+	if !isLoopback(d.settings.Listen) && !d.keys.Enabled() {
+		d.log.Warn("no keys file: anyone who reaches this port may run code on workers that unpickle", zap.String("listen", d.settings.Listen))
+	}
+}
