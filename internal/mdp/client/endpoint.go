@@ -31,7 +31,11 @@ const (
 	silentRequests = 3                // with so many requests, and no answer at all
 )
 
-var sentinelOptions = zsock.WatchOptions{Handshake: time.Second, Interval: time.Second, Timeout: 3 * time.Second}
+// A broker that is stopped is noticed within Interval + Timeout, and its calls
+// end after lostGrace more: 4.5 s in all, so that the 5 s that are promised hold
+// on a busy machine too. A shorter Timeout would take a crowded link for a dark
+// one.
+var sentinelOptions = zsock.WatchOptions{Handshake: time.Second, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second}
 
 // An endpoint is one broker: whether it can be reached, and the connections to
 // it. Its sentinel is a connection of its own that carries no calls; it alone
@@ -57,6 +61,7 @@ type endpoint struct {
 	warned     bool   // silence was logged
 	lastReply  time.Time
 	busy       map[*conn]struct{}
+	dialing    map[*conn]struct{} // those of opening whose handshake is awaited
 	opening    int
 	idle       list
 }
@@ -70,6 +75,7 @@ func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
 		connecting: make(chan struct{}, maxConnecting),
 		asker:      make(chan *conn, 1),
 		busy:       map[*conn]struct{}{},
+		dialing:    map[*conn]struct{}{},
 	}
 	ep.asker <- nil
 	return ep
@@ -95,7 +101,7 @@ func (e *endpoint) watch(ctx context.Context) {
 // attempt connects once and stays while the connection lives. It reports whether
 // there was one.
 func (e *endpoint) attempt(ctx context.Context) (connected bool) {
-	address, err := resolve(ctx, e.Address)
+	address, err := resolve(ctx, e.pool.cfg.Resolver, e.Address)
 	if err != nil {
 		e.down("name not resolved", err)
 		return false
@@ -132,12 +138,16 @@ func (e *endpoint) up(address string) {
 	e.log.Info("broker connected", zap.Uint64("reconnects", e.reconnects))
 }
 
-// down keeps new calls from the endpoint and closes its idle connections. Calls
-// in flight go on: theirs may still be alive.
+// down keeps new calls from the endpoint, gives up connections that are being
+// opened, and closes the idle ones. Calls in flight go on: theirs may still be
+// alive.
 func (e *endpoint) down(reason string, cause error) {
 	e.pool.mu.Lock()
 	changed := e.state != mdp.Down
 	e.state = mdp.Down
+	for c := range e.dialing {
+		c.abandon(mdp.BrokerUnavailable)
+	}
 	e.pool.announce()
 	e.pool.mu.Unlock()
 	e.closeIdle(closedLost)
@@ -182,20 +192,21 @@ func (e *endpoint) open(ctx context.Context) (*conn, error) {
 	case <-ctx.Done():
 		return nil, ended(ctx, false)
 	}
-	e.pool.mu.Lock()
-	address := e.address
-	e.pool.mu.Unlock()
-	c, err := e.dial(address)
+	c, err := e.dial()
 	if err != nil {
 		return nil, err
 	}
-	c.sock.SetDeadline(time.Now().Add(e.pool.cfg.ConnectTimeout))
 	stop := context.AfterFunc(ctx, c.sock.Interrupt)
 	err = c.sock.WaitWritable()
-	if quiet := stop(); err != nil || !quiet {
+	quiet := stop()
+	if lost := e.dialed(c); err != nil || !quiet || lost {
+		starved := !zsock.DescriptorsLeft() // before c gives its own back
 		c.close()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil, ended(ctx, false)
+		case starved:
+			return nil, noDescriptors(err)
 		}
 		return nil, unavailable(err)
 	}
@@ -203,16 +214,37 @@ func (e *endpoint) open(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-func (e *endpoint) dial(address string) (*conn, error) {
+// dial starts a connection, unless the endpoint was lost. A refused one says
+// nothing until its time is over, but the sentinel does.
+func (e *endpoint) dial() (*conn, error) {
 	sock, err := e.pool.zctx.Dealer(zsock.DealerOptions{MaxMessage: e.pool.cfg.MaxReply + replyHeadroom})
 	if err != nil {
-		return nil, &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: err}
+		return nil, noDescriptors(err)
 	}
-	if err := sock.Connect(address); err != nil {
-		sock.Close()
+	c := &conn{endpoint: e, sock: sock}
+	sock.SetDeadline(time.Now().Add(e.pool.cfg.ConnectTimeout))
+	e.pool.mu.Lock()
+	state, address := e.state, e.address
+	e.dialing[c] = struct{}{}
+	e.pool.mu.Unlock()
+	if state == mdp.Up {
+		err = sock.Connect(address)
+	}
+	if state != mdp.Up || err != nil {
+		e.dialed(c)
+		c.close()
 		return nil, unavailable(err)
 	}
-	return &conn{endpoint: e, sock: sock}, nil
+	return c, nil
+}
+
+// dialed ends what dial began, and reports whether the connection was given up
+// meanwhile.
+func (e *endpoint) dialed(c *conn) (lost bool) {
+	e.pool.mu.Lock()
+	defer e.pool.mu.Unlock()
+	delete(e.dialing, c)
+	return c.abandoned.Load() != nil
 }
 
 // silent reports whether the broker seems not to understand what it is sent. The

@@ -88,6 +88,8 @@ func (p *Pool) await(ctx context.Context, w *waiter) error {
 		return nil
 	case <-timer.C:
 		err = busy(mdp.ReasonPool, "no connection to the broker came free in time")
+	case <-p.ended:
+		err = draining()
 	case <-ctx.Done():
 		err = ended(ctx, false)
 	}

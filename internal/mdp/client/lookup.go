@@ -7,8 +7,9 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// lookupTimeout bounds the broker's answer to a question about a service. Some
-// brokers never answer one.
+// lookupTimeout bounds a question about a service and its wait for those before
+// it. Some brokers never answer one: the first that waits in vain must not make
+// the others wait one after the other.
 const lookupTimeout = 500 * time.Millisecond
 
 // Lookup asks a broker, by its index, whether a service has workers (RFC 8/MMI).
@@ -16,7 +17,7 @@ const lookupTimeout = 500 * time.Millisecond
 // say 200 of names that were ever asked for, and 404 while all workers are busy.
 // Questions go one at a time, over a connection of their own: an answer does not
 // say which service it is about. The error is an *mdp.Error: Timeout if the
-// broker does not answer such questions.
+// broker does not answer such questions, Busy if too many were asked before.
 func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status string, err error) {
 	if err := p.begin(); err != nil {
 		return "", err
@@ -25,6 +26,8 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 	if err := p.awaitVerdict(ctx, []int{broker}); err != nil {
 		return "", err
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
 	e := p.endpoints[broker]
 	var c *conn
 	select {
@@ -56,7 +59,6 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	if err != nil {
 		return "", &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
 	}
-	c.sock.SetDeadline(time.Now().Add(lookupTimeout))
 	stop := context.AfterFunc(ctx, c.sock.Interrupt)
 	answer, err := c.answer(question)
 	if quiet := stop(); !quiet {

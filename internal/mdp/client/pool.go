@@ -9,13 +9,12 @@
 // within a millisecond while another will do. It refuses to reconnect a call's
 // socket, to send a request twice, and to wait in libzmq.
 //
-// pool.go has the way of a call, gate.go who may have a connection, conn.go a
-// round trip, endpoint.go a broker's state, lookup.go MMI.
+// pool.go has the way of a call, gate.go who may have a connection, lease.go
+// which one, conn.go a round trip, endpoint.go a broker's state, lookup.go MMI.
 package client
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -29,6 +28,10 @@ const (
 	// while another will do: a duplicate of its last reply, which most brokers
 	// forward, is then there and is seen.
 	rest = time.Millisecond
+
+	// maxAttempts bounds the connections that are tried for a call that was not
+	// sent: each of them may have broken a moment ago.
+	maxAttempts = 3
 
 	// firstVerdict is how long a call waits for the outcome of the very first
 	// attempt to reach any broker.
@@ -53,6 +56,7 @@ type Pool struct {
 	zctx      *zsock.Context
 	endpoints []*endpoint
 	cancel    context.CancelFunc // ends the goroutines that New started
+	ended     chan struct{}      // closed when Close waits for calls no longer
 	running   sync.WaitGroup     // those goroutines
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
 
@@ -82,6 +86,7 @@ func New(cfg Config) (*Pool, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Pool{
 		cfg: cfg, zctx: zctx, cancel: cancel,
+		ended:   make(chan struct{}),
 		changed: make(chan struct{}),
 		closed:  map[string]uint64{},
 		stray:   map[string]uint64{},
@@ -137,17 +142,13 @@ func (p *Pool) call(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer p.exit(x.req.Service)
-	c, err := p.lease(ctx, x.req)
-	if err != nil {
-		return err
+	for range maxAttempts - 1 {
+		err := p.attempt(ctx, x)
+		if e, ok := err.(*mdp.Error); !ok || e.Kind != mdp.BrokerUnavailable {
+			return err
+		}
 	}
-	x.reply.Broker = c.endpoint.index
-	err = c.roundTrip(ctx, x, p.cfg.MaxReply)
-	p.release(c, x, err)
-	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
-		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
-	}
-	return err
+	return p.attempt(ctx, x)
 }
 
 // begin counts a call or lookup, unless the pool is being closed. Each success
@@ -218,133 +219,6 @@ func (p *Pool) announce() {
 	p.changed = make(chan struct{})
 }
 
-// lease gives a call a connection that is ready to send: an idle one or a fresh
-// one.
-func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
-	for {
-		e, c, evicted := p.pick(req)
-		if evicted != nil {
-			evicted.close()
-		}
-		if e == nil {
-			return nil, unavailable(nil)
-		}
-		if c == nil {
-			return p.openFor(ctx, e)
-		}
-		err := c.sock.Check()
-		if err == nil {
-			return c, nil
-		}
-		reason := closedLost
-		if err == zsock.ErrStray {
-			reason = closedStray
-		}
-		p.discard(c, reason)
-	}
-}
-
-// pick chooses the endpoint with the fewest calls in flight and, if one may be
-// used again, an idle connection of it. Otherwise it has made room for a fresh
-// one, which the caller opens; evicted is to be closed for it.
-func (p *Pool) pick(req mdp.Request) (best *endpoint, c, evicted *conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for e := range p.allowed(req.Brokers) {
-		if e.state == mdp.Up && (best == nil || e.inFlight() < best.inFlight()) {
-			best = e
-		}
-	}
-	if best == nil {
-		return nil, nil, nil
-	}
-	oldest := best.idle.first
-	if oldest != nil && !req.Fresh && (p.sockets >= p.cfg.Max || time.Since(oldest.used) >= rest) {
-		c = best.idle.pop()
-		best.busy[c] = struct{}{}
-		return best, c, nil
-	}
-	if p.sockets >= p.cfg.Max {
-		evicted = p.evict()
-	}
-	p.sockets++
-	best.opening++
-	return best, nil, evicted
-}
-
-// evict makes room for a fresh connection. There is an idle one to give up:
-// every other socket belongs to a call that the gate admitted. The mutex must be
-// held.
-func (p *Pool) evict() (c *conn) {
-	for _, e := range p.endpoints {
-		if c = e.idle.pop(); c != nil {
-			p.sockets--
-			p.closed[closedEvicted]++
-			return c
-		}
-	}
-	return nil
-}
-
-func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
-
-func (p *Pool) openFor(ctx context.Context, e *endpoint) (*conn, error) {
-	c, err := e.open(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	e.opening--
-	if err != nil {
-		p.sockets--
-		return nil, err
-	}
-	e.busy[c] = struct{}{}
-	return c, nil
-}
-
-// release takes a connection back after a call.
-func (p *Pool) release(c *conn, x *exchange, err error) {
-	e := c.endpoint
-	p.mu.Lock()
-	now := time.Now()
-	if !x.sent.IsZero() {
-		e.asked++
-	}
-	if err == nil {
-		e.answered, e.lastReply = true, now
-	}
-	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.BadReply {
-		p.stray[e.Reason]++
-	}
-	if x.reason == "" && (e.state != mdp.Up || c.abandoned.Load() != nil) {
-		x.reason = closedLost
-	}
-	if x.reason == "" {
-		delete(e.busy, c)
-		c.used = now
-		e.idle.push(c)
-		p.mu.Unlock()
-		return
-	}
-	p.mu.Unlock()
-	p.discard(c, x.reason)
-}
-
-// discard closes a busy connection.
-func (p *Pool) discard(c *conn, reason string) {
-	p.mu.Lock()
-	delete(c.endpoint.busy, c)
-	p.sockets--
-	p.closed[reason]++
-	if reason == closedStray {
-		p.stray["late"]++
-	}
-	p.mu.Unlock()
-	c.close()
-}
-
-// close closes the socket. What it may say is of no use to anyone.
-func (c *conn) close() { _ = c.sock.Close() }
-
 // sweep closes connections that nobody used for a while, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
 	tick := time.NewTicker(max(p.cfg.Idle/4, time.Millisecond))
@@ -399,9 +273,11 @@ func (p *Pool) Close(ctx context.Context) error {
 	return p.zctx.Close()
 }
 
-// interrupt ends calls in flight until there are none. One that was still
-// waiting for a connection is met on a later round.
+// interrupt ends calls until there are none: those that wait for a place at
+// once, and those in flight. One that was still opening its connection is met on
+// a later round.
 func (p *Pool) interrupt(quiet <-chan struct{}) {
+	close(p.ended)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -14,7 +14,7 @@ const resolveTimeout = 2 * time.Second
 
 // resolve turns a host's name in an address into an IP address. libzmq would do
 // it in its I/O thread, where one silent name server stops every socket.
-func resolve(ctx context.Context, address string) (string, error) {
+func resolve(ctx context.Context, resolver *net.Resolver, address string) (string, error) {
 	if !strings.HasPrefix(address, "tcp://") {
 		return address, nil
 	}
@@ -27,7 +27,7 @@ func resolve(ctx context.Context, address string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	ips, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,156 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+// A link that goes dark says nothing: no connection breaks. Only the sentinel's
+// heartbeats can tell.
+func TestCallsInFlightEndWhenTheLinkGoesDark(t *testing.T) {
+	script, arrived := hold()
+	broker := mdptest.NewRouter(t, script)
+	link := mdptest.NewProxy(t, broker.Endpoint())
+	p := newPool(t, client.Config{}, at(link.Endpoint()))
+	const calls = 50
+	var ended []<-chan error
+	for range calls {
+		ended = append(ended, inBackground(context.Background(), p, echo("hello")))
+	}
+	for range calls {
+		await(t, arrived)
+	}
+	link.Stall()
+	start := time.Now()
+	for _, c := range ended {
+		failure(t, await(t, c), mdp.BrokerLost, "")
+	}
+	t.Logf("%d calls ended %v after the link went dark", calls, time.Since(start).Round(time.Millisecond))
+
+	start = time.Now()
+	_, err := p.Call(context.Background(), echo("dark"))
+	failure(t, err, mdp.BrokerUnavailable, "")
+	t.Logf("a new call was refused within %v", time.Since(start).Round(time.Microsecond))
+}
+
+func TestCallsWorkAgainWhenADarkLinkComesBack(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	link := mdptest.NewProxy(t, broker.Endpoint())
+	p := newPool(t, client.Config{}, at(link.Endpoint()))
+	mustCall(t, p, "before")
+	link.Stall()
+	eventually(t, "the endpoint is down", func() bool { return p.Stats().Endpoints[0].State == mdp.Down })
+	link.Resume()
+	start := time.Now()
+	eventually(t, "calls work again", func() bool {
+		reply, err := p.Call(context.Background(), echo("after"))
+		return err == nil && text(reply) == "after"
+	})
+	t.Logf("calls worked %v after the link came back", time.Since(start).Round(time.Millisecond))
+}
+
+// A connection whose frames take longer than any heartbeat is alive all the same.
+func TestLargeBodiesCrossASlowLink(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	link := mdptest.NewProxy(t, broker.Endpoint())
+	p := newPool(t, client.Config{}, at(link.Endpoint()))
+	mustCall(t, p, "small")
+	link.Throttle(4 << 20)
+	body := bytes.Repeat([]byte("24MiB..."), 3<<20)
+	start := time.Now()
+	reply, err := p.Call(context.Background(), mdp.Request{Service: "echo", Frames: [][]byte{body}})
+	if err != nil || len(reply.Frames) != 1 || !bytes.Equal(reply.Frames[0], body) {
+		t.Fatalf("got %d frames, %v, want the body back", len(reply.Frames), err)
+	}
+	t.Logf("24 MiB both ways at 4 MiB/s took %v", time.Since(start).Round(time.Millisecond))
+	if s := p.Stats().Endpoints[0]; s.Reconnects != 0 {
+		t.Errorf("%d reconnects meanwhile, want none", s.Reconnects)
+	}
+}
+
+// The endpoint's name is asked of a name server that never answers; the other
+// endpoint has an address.
+func TestANameServerThatNeverAnswersStopsNoCallToOtherEndpoints(t *testing.T) {
+	resolver, asked := mdptest.DeadNameServer(t)
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	p := newPool(t, client.Config{Resolver: resolver}, at("tcp://broker.invalid:5555"), at(broker.Endpoint()))
+	eventually(t, "the name is asked for", func() bool { return asked.Load() > 0 })
+	var slowest time.Duration
+	for range 200 {
+		start := time.Now()
+		mustCall(t, p, "hello")
+		slowest = max(slowest, time.Since(start))
+	}
+	t.Logf("the slowest of 200 calls took %v, the name was asked for %d times", slowest.Round(time.Microsecond), asked.Load())
+	only := echo("hello")
+	only.Brokers = []int{0}
+	_, err := p.Call(context.Background(), only)
+	failure(t, err, mdp.BrokerUnavailable, "")
+}
+
+// One of two brokers goes dark, dies and comes back under load: nobody fails but
+// the calls that it had.
+func TestABrokerInTroubleHarmsOnlyItsOwnCalls(t *testing.T) {
+	steady := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	shaky := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	link := mdptest.NewProxy(t, shaky.Endpoint())
+	p := newPool(t, client.Config{Max: 32}, at(steady.Endpoint()), at(link.Endpoint()))
+	both := func() bool {
+		s := p.Stats()
+		return s.Endpoints[0].State == mdp.Up && s.Endpoints[1].State == mdp.Up
+	}
+	eventually(t, "both are up", both)
+	var stop atomic.Bool
+	var answered, own atomic.Int64
+	var running sync.WaitGroup
+	for range 16 {
+		running.Go(func() {
+			for !stop.Load() {
+				reply, err := p.Call(context.Background(), echo("hello"))
+				var e *mdp.Error
+				switch {
+				case err == nil && text(reply) == "hello":
+					answered.Add(1)
+				case errors.As(err, &e) && e.Kind == mdp.BrokerLost && reply.Broker == 1:
+					own.Add(1)
+				default:
+					t.Errorf("got %q, %v of broker %d", reply.Frames, err, reply.Broker)
+					return
+				}
+			}
+		})
+	}
+	progress := func() {
+		before := answered.Load()
+		eventually(t, "calls are answered", func() bool { return answered.Load() > before+100 })
+	}
+	progress()
+	link.Stall()
+	eventually(t, "the dark one is left out", func() bool { return p.Stats().Endpoints[1].State == mdp.Down })
+	progress()
+	link.Resume()
+	eventually(t, "both are up again", both)
+	progress()
+	link.Refuse(true)
+	link.Cut()
+	eventually(t, "the cut one is left out", func() bool { return p.Stats().Endpoints[1].State == mdp.Down })
+	progress()
+	link.Refuse(false)
+	eventually(t, "both are up again", both)
+	progress()
+	stop.Store(true)
+	running.Wait()
+	t.Logf("%d answered, %d lost with their broker, %d reconnects", answered.Load(), own.Load(), p.Stats().Endpoints[1].Reconnects)
+	if own.Load() == 0 || own.Load() > 64 {
+		t.Errorf("%d calls were lost with their broker, want some and no more than were in flight", own.Load())
+	}
+}

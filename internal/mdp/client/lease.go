@@ -1,0 +1,161 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// attempt makes a call on one connection. BrokerUnavailable means that nothing
+// was sent.
+func (p *Pool) attempt(ctx context.Context, x *exchange) error {
+	c, err := p.lease(ctx, x.req)
+	if err != nil {
+		return err
+	}
+	x.reply.Broker, x.reason = c.endpoint.index, ""
+	err = c.roundTrip(ctx, x, p.cfg.MaxReply)
+	p.release(c, x, err)
+	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
+		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
+	}
+	return err
+}
+
+// lease gives a call a connection that is ready to send: an idle one or a fresh
+// one. If none can be opened to one broker, the others are tried: nothing has
+// been sent.
+func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
+	err := unavailable(nil)
+	var failed []*endpoint
+	for {
+		e, c, evicted := p.pick(req, failed)
+		if evicted != nil {
+			evicted.close()
+		}
+		if e == nil {
+			return nil, err
+		}
+		if c == nil {
+			if c, err = p.openFor(ctx, e); err == nil || mdp.AsError(err).Kind != mdp.BrokerUnavailable {
+				return c, err
+			}
+			failed = append(failed, e)
+			continue
+		}
+		err := c.sock.Check()
+		if err == nil {
+			return c, nil
+		}
+		reason := closedLost
+		if err == zsock.ErrStray {
+			reason = closedStray
+		}
+		p.discard(c, reason)
+	}
+}
+
+// pick chooses, among the endpoints that did not fail this call before, the one
+// with the fewest calls in flight and, if one may be used again, an idle connection of it. Otherwise it has made room for a fresh
+// one, which the caller opens; evicted is to be closed for it.
+func (p *Pool) pick(req mdp.Request, failed []*endpoint) (best *endpoint, c, evicted *conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for e := range p.allowed(req.Brokers) {
+		if e.state == mdp.Up && !slices.Contains(failed, e) && (best == nil || e.inFlight() < best.inFlight()) {
+			best = e
+		}
+	}
+	if best == nil {
+		return nil, nil, nil
+	}
+	oldest := best.idle.first
+	if oldest != nil && !req.Fresh && (p.sockets >= p.cfg.Max || time.Since(oldest.used) >= rest) {
+		c = best.idle.pop()
+		best.busy[c] = struct{}{}
+		return best, c, nil
+	}
+	if p.sockets >= p.cfg.Max {
+		evicted = p.evict()
+	}
+	p.sockets++
+	best.opening++
+	return best, nil, evicted
+}
+
+// evict makes room for a fresh connection. There is an idle one to give up:
+// every other socket belongs to a call that the gate admitted. The mutex must be
+// held.
+func (p *Pool) evict() (c *conn) {
+	for _, e := range p.endpoints {
+		if c = e.idle.pop(); c != nil {
+			p.sockets--
+			p.closed[closedEvicted]++
+			return c
+		}
+	}
+	return nil
+}
+
+func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
+
+func (p *Pool) openFor(ctx context.Context, e *endpoint) (*conn, error) {
+	c, err := e.open(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e.opening--
+	if err != nil {
+		p.sockets--
+		return nil, err
+	}
+	e.busy[c] = struct{}{}
+	return c, nil
+}
+
+// release takes a connection back after a call.
+func (p *Pool) release(c *conn, x *exchange, err error) {
+	e := c.endpoint
+	p.mu.Lock()
+	now := time.Now()
+	if !x.sent.IsZero() {
+		e.asked++
+	}
+	if err == nil {
+		e.answered, e.lastReply = true, now
+	}
+	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.BadReply {
+		p.stray[e.Reason]++
+	}
+	if x.reason == "" && (e.state != mdp.Up || c.abandoned.Load() != nil) {
+		x.reason = closedLost
+	}
+	if x.reason == "" {
+		delete(e.busy, c)
+		c.used = now
+		e.idle.push(c)
+		p.mu.Unlock()
+		return
+	}
+	p.mu.Unlock()
+	p.discard(c, x.reason)
+}
+
+// discard closes a busy connection.
+func (p *Pool) discard(c *conn, reason string) {
+	p.mu.Lock()
+	delete(c.endpoint.busy, c)
+	p.sockets--
+	p.closed[reason]++
+	if reason == closedStray {
+		p.stray["late"]++
+	}
+	p.mu.Unlock()
+	c.close()
+}
+
+// close closes the socket. What it may say is of no use to anyone.
+func (c *conn) close() { _ = c.sock.Close() }

@@ -1,0 +1,184 @@
+package mdptest
+
+import (
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// A Proxy is a TCP link between clients and a broker that can be made bad:
+// stalled, throttled or cut. Its methods are safe for concurrent use.
+type Proxy struct {
+	// Set once.
+	target   string
+	listener net.Listener
+	running  sync.WaitGroup
+
+	rate atomic.Int64 // bytes a second, each way of each connection; 0 means no limit
+
+	mu      sync.Mutex
+	stalled chan struct{}         // guarded by mu; closed when the link moves
+	conns   map[net.Conn]struct{} // guarded by mu; both ends of each connection
+	refuse  bool                  // guarded by mu
+	closed  chan struct{}
+	close   func()
+}
+
+// NewProxy starts a proxy on a free port for connections to a tcp:// endpoint.
+func NewProxy(t testing.TB, endpoint string) *Proxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Proxy{
+		target: strings.TrimPrefix(endpoint, "tcp://"), listener: listener,
+		stalled: make(chan struct{}), conns: map[net.Conn]struct{}{}, closed: make(chan struct{}),
+	}
+	close(p.stalled)
+	p.close = sync.OnceFunc(p.shutDown)
+	t.Cleanup(p.Close)
+	p.running.Go(p.accept)
+	return p
+}
+
+// Endpoint returns where the proxy listens.
+func (p *Proxy) Endpoint() string { return "tcp://" + p.listener.Addr().String() }
+
+// Stall lets nothing through any more, and says so to nobody: connections stay
+// open, new ones are taken and lead nowhere.
+func (p *Proxy) Stall() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stalled:
+		p.stalled = make(chan struct{})
+	default:
+	}
+}
+
+// Resume ends a stall; what had been held back arrives now.
+func (p *Proxy) Resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.stalled:
+	default:
+		close(p.stalled)
+	}
+}
+
+// Throttle limits every connection to that many bytes a second, each way; 0
+// lifts the limit.
+func (p *Proxy) Throttle(bytesPerSecond int64) { p.rate.Store(bytesPerSecond) }
+
+// Cut closes every connection. New ones are taken.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+// Refuse makes the proxy close new connections at once, or take them again.
+func (p *Proxy) Refuse(refuse bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse = refuse
+}
+
+// Close ends the proxy. The test's end does it too.
+func (p *Proxy) Close() { p.close() }
+
+func (p *Proxy) shutDown() {
+	close(p.closed)
+	_ = p.listener.Close()
+	p.Resume()
+	p.Cut()
+	p.running.Wait()
+}
+
+func (p *Proxy) accept() {
+	for {
+		near, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.running.Go(func() { p.link(near) })
+	}
+}
+
+// link carries one connection until either end closes.
+func (p *Proxy) link(near net.Conn) {
+	defer near.Close()
+	if !p.enter(near) {
+		return
+	}
+	defer p.leave(near)
+	far, err := net.Dial("tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	if !p.enter(far) {
+		return
+	}
+	defer p.leave(far)
+	var ways sync.WaitGroup
+	ways.Go(func() { p.carry(far, near) })
+	ways.Go(func() { p.carry(near, far) })
+	ways.Wait()
+}
+
+func (p *Proxy) enter(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.closed:
+		return false
+	default:
+	}
+	if p.refuse {
+		return false
+	}
+	p.conns[c] = struct{}{}
+	return true
+}
+
+func (p *Proxy) leave(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+}
+
+// carry copies one way. When it ends, so does the other way.
+func (p *Proxy) carry(to, from net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		p.wait(n)
+		if _, werr := to.Write(buffer[:n]); err != nil || werr != nil {
+			return
+		}
+	}
+}
+
+// wait holds n bytes back for as long as the link's state wants.
+func (p *Proxy) wait(n int) {
+	if rate := p.rate.Load(); rate > 0 {
+		select {
+		case <-time.After(time.Duration(int64(n) * int64(time.Second) / rate)):
+		case <-p.closed:
+		}
+	}
+	p.mu.Lock()
+	stalled := p.stalled
+	p.mu.Unlock()
+	<-stalled
+}
