@@ -50,13 +50,14 @@ type settings struct {
 	Catalogue     dispatch.Exclusive `default:"auto" placeholder:"MODE" help:"Which services may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
 	Vars          flowgraph.Encoding `default:"python" placeholder:"ENCODING" help:"Vars frame of services not in the file: python, json or none (${default})."`
 
-	KeysFile        string        `placeholder:"FILE" help:"YAML file with the keys of callers; without it, who reaches the port may call."`
-	CORSOrigin      []string      `name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
-	AllowedHosts    []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
-	HeaderTimeout   time.Duration `default:"10s" placeholder:"DURATION" help:"For a request's headers to arrive (${default})."`
-	BodyIdleTimeout time.Duration `default:"30s" placeholder:"DURATION" help:"For the next bytes of a body (${default})."`
-	IdleTimeout     time.Duration `default:"650s" placeholder:"DURATION" help:"For the next request on a connection (${default})."`
-	MaxHeader       int           `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
+	KeysFile         string        `placeholder:"FILE" help:"YAML file with the keys of callers; without it, who reaches the port may call."`
+	CORSOrigin       []string      `name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
+	AllowedHosts     []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
+	HeaderTimeout    time.Duration `default:"10s" placeholder:"DURATION" help:"For a request's headers to arrive (${default})."`
+	BodyIdleTimeout  time.Duration `default:"30s" placeholder:"DURATION" help:"For the next bytes of a body (${default})."`
+	IdleTimeout      time.Duration `default:"650s" placeholder:"DURATION" help:"For the next request on a connection (${default})."`
+	MaxConnectionAge time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"Older connections are closed after an answer, so that new replicas get their share; give or take a tenth, 0 for never (${default})."`
+	MaxHeader        int           `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
 
 	DrainDelay time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"After SIGTERM: how long calls are still taken (${default})."`
 	Drain      time.Duration `default:"30s" min:"0" placeholder:"DURATION" help:"And then, how long open ones may take (${default})."`

@@ -125,7 +125,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.log.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
-		SlowLog: s.SlowLog, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
+		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
 	}
 	if s.AdminListen == "" {
 		cfg.Metrics = d.metrics.Handler()

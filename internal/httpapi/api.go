@@ -62,6 +62,7 @@ func (a *API) Server() *http.Server {
 		IdleTimeout:       a.cfg.IdleTimeout,
 		MaxHeaderBytes:    2 * a.cfg.MaxHeader,
 		BaseContext:       func(net.Listener) context.Context { return a.base },
+		ConnContext:       a.connected,
 		ErrorLog:          serverLog(a.cfg.Log),
 	}
 }

@@ -74,7 +74,11 @@ type Config struct {
 	HeaderTimeout   time.Duration // for all headers of a request to arrive; default 10 s
 	BodyIdleTimeout time.Duration // for the next bytes of a body to arrive, or of an answer to be taken; default 30 s
 	IdleTimeout     time.Duration // for the next request on a connection; default 650 s, above the usual balancers' 60 to 600 s
-	SlowLog         time.Duration // requests that took longer are logged at Warn; default 5 s
+	// MaxConnectionAge is how long a connection is kept, give or take a tenth; the
+	// first answer after it asks for its end. Default: for as long as it is used.
+	MaxConnectionAge time.Duration
+
+	SlowLog time.Duration // requests that took longer are logged at Warn; default 5 s
 
 	AllowedHosts []string // names that Host may have, without port; none, or "*", is any
 	Origins      []string // foreign origins whose pages may call, until Trust names others: "https://lab.example", or "*" for any; default: none
@@ -114,6 +118,9 @@ func (c Config) validate() error {
 	}
 	if c.Health == nil {
 		return errors.New("health is nil, want one")
+	}
+	if c.MaxConnectionAge < 0 {
+		return fmt.Errorf("max connection age is %v, want at least 0", c.MaxConnectionAge)
 	}
 	for _, f := range []struct {
 		name  string

@@ -18,6 +18,7 @@ func (a *API) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		w := newResponse(rw, r, a.cfg.BodyIdleTimeout)
+		w.expires = a.expiry(r)
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {
 			route = "unmatched"

@@ -25,6 +25,7 @@ type response struct {
 	rw      http.ResponseWriter
 	control *http.ResponseController
 	timeout time.Duration // for each part of the answer to be taken
+	expires time.Time     // of the connection; zero is never
 
 	// What the log line and the headers tell.
 	id      string
@@ -66,6 +67,7 @@ func (w *response) WriteHeader(status int) {
 		h.Set("Connection", "close")
 		_ = w.control.SetReadDeadline(time.Now().Add(linger))
 	}
+	w.retire()
 	if w.timing.Queue > 0 || w.timing.Broker > 0 {
 		h["Server-Timing"] = []string{serverTiming(w.timing)}
 	}

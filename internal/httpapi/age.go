@@ -1,0 +1,47 @@
+package httpapi
+
+import (
+	"context"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"time"
+)
+
+// connectionKey is that of a connection's end in the context of its requests.
+type connectionKey struct{}
+
+// connected gives a new connection the time after which it is to be closed. It
+// goes by the connection, since callers that keep theirs open for good would
+// never be routed to a replica that was added later.
+func (a *API) connected(ctx context.Context, _ net.Conn) context.Context {
+	if a.cfg.MaxConnectionAge == 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, connectionKey{}, time.Now().Add(around(a.cfg.MaxConnectionAge)))
+}
+
+// around returns d, give or take a tenth at random: connections that came together,
+// as after a restart, must not all come back together.
+func around(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
+
+// expiry returns when the connection of a request is to be closed; zero is never.
+func (a *API) expiry(r *http.Request) time.Time {
+	if a.cfg.MaxConnectionAge == 0 {
+		return time.Time{}
+	}
+	at, _ := r.Context().Value(connectionKey{}).(time.Time)
+	return at
+}
+
+// retire asks for the connection to be closed after this answer if it is too old.
+// Over HTTP/2, where the header itself is not sent, net/http makes GOAWAY of it:
+// the caller opens another connection for its next request, and those that are
+// open end on this one.
+func (w *response) retire() {
+	if !w.expires.IsZero() && time.Now().After(w.expires) {
+		w.Header().Set("Connection", "close")
+	}
+}
