@@ -1,0 +1,111 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A load is callers that post one after the other until they are stopped.
+type load struct {
+	t       testing.TB
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	answered int             // guarded by mu
+	failed   map[string]int  // guarded by mu; by code
+	took     []time.Duration // guarded by mu; of the answered
+	refused  []time.Duration // guarded by mu; of the failed
+}
+
+// startLoad starts callers of a service that gives the body back; the body is a
+// duration, for those services that want one.
+func startLoad(t testing.TB, g *gateway, callers int, service string) *load {
+	return startLoadOn(t, g.client, g.url, callers, service, "20ms")
+}
+
+func startLoadOn(t testing.TB, client *http.Client, url string, callers int, service, body string) *load {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &load{t: t, cancel: cancel, failed: map[string]int{}}
+	for range callers {
+		l.running.Go(func() {
+			for ctx.Err() == nil {
+				l.note(post(context.Background(), client, url, service, body))(body)
+			}
+		})
+	}
+	t.Cleanup(l.stop)
+	return l
+}
+
+func (l *load) note(a answer, err error) func(want string) {
+	return func(want string) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		switch {
+		case err != nil:
+			l.failed["no answer"]++
+			l.t.Logf("no answer: %v", err)
+		case a.status != http.StatusOK:
+			l.failed[strings.TrimSuffix(a.code+" "+a.reason, " ")]++
+			l.refused = append(l.refused, a.took)
+		case a.data != want:
+			l.failed["crossed"]++
+			l.t.Errorf("got %v, want %q", a, want)
+		default:
+			l.answered++
+			l.took = append(l.took, a.took)
+		}
+	}
+}
+
+func (l *load) stop() {
+	l.cancel()
+	l.running.Wait()
+}
+
+// progress waits until n more calls have been answered.
+func (l *load) progress(n int) {
+	l.t.Helper()
+	before := l.answers()
+	eventually(l.t, "calls are answered", func() bool { return l.answers() >= before+n })
+}
+
+func (l *load) answers() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answered
+}
+
+func (l *load) codes() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return sorted(l.failed)
+}
+
+func (l *load) count(code string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed[code]
+}
+
+func (l *load) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return fmt.Sprintf("%d answered, failed %v", l.answered, l.failed)
+}
+
+// percentile returns the time within which that share of calls had ended.
+func percentile(times []time.Duration, share float64) time.Duration {
+	if len(times) == 0 {
+		return 0
+	}
+	times = slices.Sorted(slices.Values(times))
+	return times[int(share*float64(len(times)-1))]
+}

@@ -1,0 +1,5 @@
+package chaos
+
+const workerEnv = "CHAOS_WORKER"
+
+func runWorker() int { return 0 }
