@@ -44,3 +44,5 @@ clean: ## remove what build made
 	rm -rf bin
 
 include deploy/deploy.mk
+
+include examples/examples.mk

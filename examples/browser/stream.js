@@ -1,0 +1,40 @@
+import { answered, Problem } from "./problem.js";
+
+// callStream yields the events of a reply in parts as they come: {event: "partial"
+// or "final", seq, frames}. Leaving the loop early gives the call up.
+//
+// It reads lines of JSON through fetch. EventSource could not: it only makes GET
+// requests, and hides the problem of one that is refused.
+export async function* callStream(gateway, service, body, vars = {}) {
+  const url = new URL(`/services/${encodeURIComponent(service)}`, gateway);
+  const response = await answered(
+    await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/x-ndjson" },
+      body: JSON.stringify({ body, vars }),
+    }),
+  );
+  for await (const line of lines(response.body)) {
+    const event = JSON.parse(line);
+    if (event.event === "ping") continue; // only to keep the connection open
+    if (event.event === "problem") throw new Problem(event.problem, null); // it failed after it had begun
+    yield event;
+  }
+}
+
+// lines yields the lines of a body, however its bytes were cut on the way.
+async function* lines(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    let rest = "";
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      const parts = (rest + value).split("\n");
+      rest = parts.pop();
+      yield* parts;
+    }
+  } finally {
+    await reader.cancel(); // who leaves early need not wait for the rest
+  }
+}

@@ -1,0 +1,168 @@
+// Runs the page of the folder above in Chromium, against a real gateway that is
+// another origin; and a foreign page, which must not reach a worker.
+//
+//   BINARY=../../../bin/gateway node --test browser.test.mjs
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, test } from "node:test";
+import { chromium } from "playwright-core";
+
+import { startCounter, startGateway, startSite } from "./gateway.mjs";
+
+const flags = [
+  "--no-sandbox", // Chromium's own needs what containers and root do not have
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking", // nothing but the test's own pages is asked for
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+let site, foreign, gateway, counter, profile, browser;
+
+before(async () => {
+  [site, foreign] = await Promise.all([startSite(), startSite()]);
+  gateway = await startGateway(resolve(process.env.BINARY), site.url);
+  counter = await startCounter(gateway, "count");
+  profile = await mkdtemp(join(tmpdir(), "chromium-"));
+  browser = await chromium.launchPersistentContext(profile, { executablePath: "/usr/bin/chromium", headless: true, args: flags });
+  browser.setDefaultTimeout(20_000);
+});
+
+after(async () => {
+  await browser?.close();
+  if (profile) await rm(profile, { recursive: true, force: true });
+  const ends = [await counter?.stop(), await gateway?.stop()];
+  await Promise.all([site?.stop(), foreign?.stop()]);
+  assert.deepEqual(ends, [0, 0], "the worker and the gateway end well");
+});
+
+// submit fills a form of the page in, sends it, and returns what the page shows.
+async function submit(origin, id, values) {
+  const page = await browser.newPage();
+  try {
+    await page.goto(`${origin}/index.html?gateway=${encodeURIComponent(gateway.url)}`);
+    for (const [name, value] of Object.entries(values)) await page.fill(`#${id} [name=${name}]`, value);
+    await page.click(`#${id} button`);
+    const output = page.locator(`#${id} output:is(.done, .problem)`);
+    return { text: await output.textContent(), kind: await output.getAttribute("class") };
+  } finally {
+    await page.close();
+  }
+}
+
+test("a page of a trusted origin calls with JSON", async () => {
+  assert.deepEqual(await submit(site.url, "json", { body: "grüße 😀" }), {
+    kind: "done",
+    text: "text: grüße 😀\ntext: {'sf': 7, 'has_crc': False}",
+  });
+});
+
+test("a Blob in a form comes back through formData() byte for byte", async () => {
+  const all = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0")).join(" ");
+  for (const hex of ["00 ff 80 41", "0d 0a 2d 2d 0d 0a", all]) {
+    assert.deepEqual(await submit(site.url, "form", { hex }), { kind: "done", text: `${hex}\n{'sf': 7}` });
+  }
+});
+
+test("a reply in parts is read through fetch", async () => {
+  assert.deepEqual(await submit(site.url, "stream", { parts: "3" }), {
+    kind: "done",
+    text: "partial 1\npartial 2\npartial 3\nfinal 3\n",
+  });
+  const { text } = await submit(site.url, "stream", { parts: "2000" });
+  assert.equal(text.split("\n").length, 2002, "all of 2000 parts and the last");
+});
+
+test("a problem's fields can be read", async () => {
+  const { text, kind } = await submit(site.url, "problem", { timeout: "150ms" });
+  assert.equal(kind, "problem");
+  const { code, status, executed, retryable, limit_ms, limit_by, service } = JSON.parse(text);
+  assert.deepEqual(
+    { code, status, executed, retryable, limit_ms, limit_by, service },
+    { code: "timeout", status: 504, executed: "maybe", retryable: false, limit_ms: 150, limit_by: "?timeout", service: "sleep" },
+  );
+});
+
+test("the headers that a page needs can be read, and a key may be sent", async () => {
+  const page = await browser.newPage();
+  await page.goto(`${site.url}/index.html`);
+  const headers = await page.evaluate(async (url) => {
+    const response = await fetch(`${url}/services/echo`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: "Bearer any", Prefer: "wait=5", "X-Request-Id": "from-a-page" },
+      body: "{}",
+    });
+    return Object.fromEntries(response.headers);
+  }, gateway.url);
+  await page.close();
+  assert.equal(headers["x-request-id"], "from-a-page");
+  assert.equal(headers["preference-applied"], "wait=5");
+  assert.match(headers["server-timing"], /^queue;dur=.*broker;dur=/);
+});
+
+test("a page of another origin can neither call nor read", async () => {
+  const shown = await submit(foreign.url, "json", { body: "hello" });
+  assert.deepEqual(shown, { kind: "problem", text: "TypeError: Failed to fetch" });
+
+  const page = await browser.newPage();
+  await page.goto(`${foreign.url}/foreign.html`);
+  const outcome = await page.evaluate(async (url) => {
+    const outcome = {};
+    const calls = {
+      json: ["/services/count", { method: "POST", headers: { "Content-Type": "application/json" }, body: '{"body":"json"}' }],
+      text: ["/services/count", { method: "POST", body: "text" }],
+      read: ["/version", {}],
+    };
+    for (const [name, [path, init]] of Object.entries(calls)) {
+      outcome[name] = await fetch(url + path, init).then((response) => response.status, (error) => error.name);
+    }
+    return outcome;
+  }, gateway.url);
+  await page.close();
+  assert.deepEqual(outcome, { json: "TypeError", text: "TypeError", read: "TypeError" });
+  await reached([]);
+});
+
+// posted opens the foreign page on an origin, posts in one of its ways, and
+// returns the status that the browser was answered with and hid from the page.
+async function posted(origin, way, text) {
+  const page = await browser.newPage();
+  try {
+    await page.goto(`${origin}/foreign.html`);
+    const answered = page.waitForResponse(`${gateway.url}/services/count`);
+    await page.evaluate(([way, url, text]) => ways[way](url, text), [way, `${gateway.url}/services/count`, text]);
+    return (await answered).status();
+  } finally {
+    await page.close();
+  }
+}
+
+// reached checks what came to the worker since it was last asked. A last request
+// of our own, after which it must come to nothing else, makes an end.
+let seen = 0;
+async function reached(want) {
+  const mark = `mark ${seen}`;
+  const response = await fetch(`${gateway.url}/services/count`, { method: "POST", body: mark, headers: { "Content-Type": "text/plain" } });
+  assert.equal(response.status, 200);
+  await counter.line(mark, (line) => (line === mark ? true : undefined));
+  const lines = counter.lines.slice(seen);
+  seen = counter.lines.length;
+  assert.deepEqual(lines, [...want, mark]);
+}
+
+for (const way of ["fetch, no-cors, text/plain", "fetch, no-cors, a form with a file", "sendBeacon", "a form that is submitted"]) {
+  test(`a foreign page reaches no worker: ${way}`, async () => {
+    const text = `from a page by ${way}`;
+    // 127.0.0.1 is the gateway's own site, and with another port another origin.
+    for (const origin of [foreign.url, foreign.url.replace("localhost", "127.0.0.1"), site.url.replace("localhost", "127.0.0.1")]) {
+      assert.equal(await posted(origin, way, text), 403, origin);
+    }
+    await reached([]);
+    assert.equal(await posted(site.url, way, text), 200, "the same page where it is trusted");
+    await reached([text]);
+  });
+}

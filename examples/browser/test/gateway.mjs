@@ -1,0 +1,103 @@
+// The processes that the test needs: the gateway as built, a worker that counts,
+// and static servers, whose ports make them different origins.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { extname } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const here = new URL(".", import.meta.url);
+const patience = 20_000; // for what never comes; slows nothing that works
+
+// A Process is a running program, with the lines that it has written.
+class Process {
+  constructor(command, args, { lines: from }) {
+    this.child = spawn(command, args, { cwd: fileURLToPath(here), stdio: ["ignore", "pipe", "pipe"] });
+    this.lines = [];
+    this.waiting = new Set();
+    createInterface(this.child[from]).on("line", (line) => {
+      this.lines.push(line);
+      for (const look of this.waiting) look();
+    });
+    this.child[from === "stdout" ? "stderr" : "stdout"].resume();
+    this.ended = once(this.child, "exit");
+    process.once("exit", () => this.child.kill("SIGKILL")); // should the test itself die
+  }
+
+  // line waits for a line that find makes something of, and returns that.
+  line(what, find) {
+    return new Promise((resolve, reject) => {
+      const end = (settle, value) => {
+        clearTimeout(timer);
+        this.waiting.delete(look);
+        settle(value);
+      };
+      const look = () => {
+        for (const line of this.lines) {
+          const found = find(line);
+          if (found !== undefined) return end(resolve, found);
+        }
+      };
+      const fail = (why) => end(reject, new Error(`${what}: ${why}; it said:\n${this.lines.join("\n")}`));
+      const timer = setTimeout(() => fail(`not within ${patience} ms`), patience);
+      this.waiting.add(look);
+      this.ended.then(([code]) => fail(`it ended with ${code}`), fail);
+      look();
+    });
+  }
+
+  // stop ends it, and says how it ended.
+  async stop() {
+    this.child.kill("SIGTERM");
+    const [code, signal] = await this.ended;
+    return code ?? signal;
+  }
+}
+
+// startGateway starts it on free ports with its embedded broker and demo worker,
+// trusting the pages of one origin.
+export async function startGateway(binary, origin) {
+  const args = ["serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", "--cors-origin", origin];
+  const gateway = new Process(binary, args, { lines: "stderr" });
+  const logged = (msg, key, value) =>
+    gateway.line(msg, (line) => {
+      const entry = line.startsWith("{") ? JSON.parse(line) : {};
+      return entry.msg === msg && (value === undefined || entry[key] === value) ? entry[key] : undefined;
+    });
+  gateway.broker = await logged("embedded broker", "endpoint");
+  gateway.url = `http://${await logged("listening", "address")}`;
+  gateway.serves = (service) => logged("service up", "service", service);
+  for (const service of ["echo", "sleep", "stream"]) await gateway.serves(service);
+  return gateway;
+}
+
+// startCounter starts a worker at the gateway's broker that prints what it is sent.
+export async function startCounter(gateway, service) {
+  const counter = new Process("/usr/bin/python3", ["counter.py", "--broker", gateway.broker, "--service", service], { lines: "stdout" });
+  await gateway.serves(service);
+  return counter;
+}
+
+const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8" };
+
+const folders = [new URL("../", here), here];
+
+// startSite serves the example's files and the test's at a free port. All sites
+// have the same pages: only their origin differs.
+export async function startSite() {
+  const server = createServer(async (request, response) => {
+    const name = /^\/([a-z]+\.(?:html|js))(?:\?|$)/.exec(request.url)?.[1] ?? "none";
+    const files = await Promise.allSettled(folders.map((folder) => readFile(new URL(name, folder))));
+    const file = files.find(({ status }) => status === "fulfilled")?.value;
+    if (file) response.writeHead(200, { "Content-Type": types[extname(name)] }).end(file);
+    else response.writeHead(404).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://localhost:${server.address().port}`,
+    stop: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
+  };
+}
