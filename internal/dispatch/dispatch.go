@@ -128,6 +128,7 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 		// A broker may have confirmed it meanwhile, by a reply or by MMI.
 		Service: call.Service, Known: known || d.services.get(call.Service) != nil, KnownBefore: known, Timing: reply.Timing,
 		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
+		RequestID: call.RequestID, TraceID: call.TraceID,
 	}
 	if err != nil {
 		e := mdp.AsError(err)

@@ -336,3 +336,16 @@ func TestABadConfigIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestTheObserverIsToldWhoseCallItWas(t *testing.T) {
+	p := new(pool)
+	d := newDispatcher(t, p, dispatch.Config{}, "")
+	c := call("echo", "x")
+	c.RequestID, c.TraceID = "r1", "4bf92f3577b34da6a3ce929d0e0e4736"
+	if _, err := d.Call(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if o := p.ended[0]; o.RequestID != c.RequestID || o.TraceID != c.TraceID {
+		t.Errorf("got request %q in trace %q, want %q in %q", o.RequestID, o.TraceID, c.RequestID, c.TraceID)
+	}
+}

@@ -46,7 +46,7 @@ func (a *API) call(w *response, r *http.Request) error {
 		return a.stream(w, r, x, call, &lease)
 	}
 	reply, err := a.cfg.Caller.Call(r.Context(), call)
-	w.timing = reply.Timing
+	a.returned(w, reply.Timing)
 	if err != nil {
 		return cutShort(r.Context(), err)
 	}
@@ -59,7 +59,7 @@ func (a *API) decode(w *response, r *http.Request, x *codec.Exchange, lease *bud
 	if err != nil {
 		return mdp.Call{}, err
 	}
-	call := mdp.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy}
+	call := mdp.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy, RequestID: w.id, TraceID: w.trace.ID}
 	call.Service = w.service
 	return call, x.Decode(body, &call)
 }

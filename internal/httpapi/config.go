@@ -63,6 +63,7 @@ type Config struct {
 	Caller   Caller         // required
 	Health   Health         // required
 	Observer Observer       // default: nobody is told
+	Tracer   Tracer         // default: nobody is told
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
 	Keys     *access.Store  // who may call; default: everybody
 	Log      *zap.Logger    // default: no log

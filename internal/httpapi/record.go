@@ -11,8 +11,8 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// record wraps what is behind it in the request's log line and metrics. It also
-// breaks off the answers that can't be given to their end, in the way that
+// record wraps what is behind it in the request's log line, metrics and trace. It
+// also breaks off the answers that can't be given to their end, in the way that
 // net/http has for it.
 func (a *API) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -28,6 +28,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		took := time.Since(start)
 		a.cfg.Observer.Done(route, method, w.code(), took)
 		a.logRequest(w, r, route, took)
+		a.tell(w, r, route, method, start, took)
 		if w.abort {
 			panic(http.ErrAbortHandler)
 		}
@@ -61,11 +62,14 @@ func (a *API) logRequest(w *response, r *http.Request, route string, took time.D
 	if entry == nil {
 		return
 	}
-	fields := make([]zapcore.Field, 0, 15)
+	fields := make([]zapcore.Field, 0, 16)
 	fields = append(fields,
 		zap.String("request_id", w.id), zap.String("route", route), zap.String("method", r.Method),
 		zap.Int("status", w.code()), zap.Duration("took", took), zap.Int64("in", w.in), zap.Int64("out", w.out),
 		zap.String("peer", r.RemoteAddr))
+	if w.trace.ID != "" {
+		fields = append(fields, zap.String("trace_id", w.trace.ID))
+	}
 	if w.pass.ID != "" {
 		fields = append(fields, zap.String("key_id", w.pass.ID))
 	}
@@ -89,7 +93,7 @@ func (a *API) logLevel(w *response, route string, took time.Duration) zapcore.Le
 		return zapcore.ErrorLevel
 	case took > a.cfg.SlowLog:
 		return zapcore.WarnLevel
-	case route == "/livez" || route == "/readyz" || route == "/metrics":
+	case isRoutine(route):
 		return zapcore.DebugLevel
 	}
 	return zapcore.InfoLevel

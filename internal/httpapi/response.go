@@ -32,9 +32,12 @@ type response struct {
 	service string
 	pass    access.Pass // what its key may do
 	timing  mdp.Timing
+	trace   mdp.Trace
 	err     *mdp.Error
 	status  int   // 0 until the answer has begun
 	in, out int64 // bytes of the body, and of the answer's
+
+	returned time.Time // the call; only with a Tracer
 
 	unread bool // HTTP/1: some of the body may be still to come
 	abort  bool // the answer can't be given, or not to its end

@@ -18,6 +18,7 @@ func (a *API) routes() chi.Router {
 	open := mux.With(
 		a.record,                 // the request's log line and metrics, whatever becomes of it
 		identify,                 // its id
+		a.trace,                  // and that of the trace it is in
 		a.allowOrigins,           // CORS: what foreign pages may send and read
 		secure,                   // the headers that every answer has
 		a.allowTiming,            // who may read its Server-Timing

@@ -29,7 +29,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, call mdp.C
 	if err == nil {
 		err = hold(lease, framesSize(reply.Frames))
 	}
-	w.timing = reply.Timing
+	a.returned(w, reply.Timing)
 	if err == nil {
 		return s.Final(reply.Frames)
 	}

@@ -42,6 +42,8 @@ type Call struct {
 	Vars      []byte        // a JSON object, or nil if the caller gave none
 	Timeout   time.Duration // how long to wait for the reply; 0 means the default
 	TimeoutBy string        // what set Timeout, such as "?timeout"
+
+	RequestID, TraceID string // of the caller's request, for logs and metrics; empty if it has none
 }
 
 // A Reply is the answer to a Request.

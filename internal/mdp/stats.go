@@ -14,6 +14,8 @@ type Outcome struct {
 	Timing       Timing
 	RequestBytes int // of all frames sent
 	ReplyBytes   int // of all frames received
+
+	RequestID, TraceID string // of the call: printable ASCII, and 32 hexadecimal digits; empty if unknown
 }
 
 // PoolStats is a snapshot of a pool of connections. Counts since the start are

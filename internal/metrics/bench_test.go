@@ -13,6 +13,7 @@ func BenchmarkCall(b *testing.B) {
 		o    mdp.Outcome
 	}{
 		{"outcome=ok", mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: mdp.Timing{Broker: time.Millisecond}}},
+		{"outcome=ok/exemplar=1s", mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: mdp.Timing{Broker: time.Millisecond}, RequestID: "r1", TraceID: traceID}},
 		{"outcome=timeout", mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Kind: mdp.Timeout, Stage: "broker"}},
 		{"outcome=unknown", mdp.Outcome{Service: "ech0", Kind: mdp.ServiceNotFound}},
 	} {

@@ -88,7 +88,7 @@ func (m *Metrics) Ended(o mdp.Outcome) {
 	}
 	if o.Kind == "" {
 		s.ok.Inc()
-		s.okDuration.Observe(o.Timing.Broker.Seconds())
+		s.okDuration.observe(o.Timing.Broker, &o)
 		s.replySize.Observe(float64(o.ReplyBytes))
 		return
 	}
@@ -104,7 +104,7 @@ func (m *Metrics) failed(service string, o *mdp.Outcome) {
 		if o.Kind == mdp.Timeout {
 			outcome = outcomeTimeout
 		}
-		c.duration.WithLabelValues(service, outcome).Observe(o.Timing.Broker.Seconds())
+		observe(c.duration.WithLabelValues(service, outcome), o.Timing.Broker, o)
 	}
 	switch o.Kind {
 	case mdp.Timeout:

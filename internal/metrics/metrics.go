@@ -96,12 +96,12 @@ func buildInfo(b Build) prometheus.Collector {
 // durationBuckets are for calls that take milliseconds to minutes: flowgraphs
 // often run 20 s, time-outs are 25 s by default and at most 5 min. It never
 // changes.
-var durationBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300}
+var durationBuckets = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300}
 
 // durations returns the options of a histogram of seconds, classic and native.
 func durations(name, help string) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{
-		Namespace: namespace, Name: name, Help: help, Buckets: durationBuckets,
+		Namespace: namespace, Name: name, Help: help, Buckets: durationBuckets[:],
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 	}
 }

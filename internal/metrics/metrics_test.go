@@ -304,11 +304,14 @@ func TestNothingIsAllocatedOnceASeriesExists(t *testing.T) {
 		Timing:       mdp.Timing{Queue: time.Microsecond, Broker: 200 * time.Microsecond},
 		RequestBytes: 64, ReplyBytes: 64,
 	}
+	identified := o
+	identified.RequestID, identified.TraceID = "r1", traceID
 	for _, c := range []struct {
 		name string
 		run  func()
 	}{
 		{"call", func() { call(m, o) }},
+		{"call between exemplars", func() { call(m, identified) }},
 		{"request", func() {
 			m.HTTP().Started("/services/{name}", "POST")
 			m.HTTP().Done("/services/{name}", "POST", 200, 250*time.Microsecond)

@@ -18,7 +18,7 @@ type service struct {
 	name                   string // the label
 	inFlight               prometheus.Gauge
 	ok                     prometheus.Counter
-	okDuration             prometheus.Observer
+	okDuration             exemplified
 	requestSize, replySize prometheus.Observer
 }
 
@@ -74,7 +74,7 @@ func (s *services) create(name string) *service {
 		name:        name,
 		inFlight:    c.inFlight.WithLabelValues(name),
 		ok:          c.total.WithLabelValues(name, outcomeOK),
-		okDuration:  c.duration.WithLabelValues(name, outcomeOK),
+		okDuration:  exemplified{series: c.duration.WithLabelValues(name, outcomeOK)},
 		requestSize: c.requestSize.WithLabelValues(name),
 		replySize:   c.replySize.WithLabelValues(name),
 	}
