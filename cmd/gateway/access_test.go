@@ -1,0 +1,156 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// newKey makes a key as an operator does, and returns it and its entry.
+func newKey(t *testing.T, id string) (secret, entry string) {
+	t.Helper()
+	code, stdout, stderr := gateway(t, "key new "+id, []string{"GATEWAY_TIMEOUT=x"}, "")
+	lines := strings.Split(stdout, "\n")
+	if code != exitOK || stderr != "" || len(lines) != 3 || lines[2] != "" {
+		t.Fatalf("key new: got %d %q %q, want a key and its entry", code, stdout, stderr)
+	}
+	return lines[0], lines[1] + "\n"
+}
+
+func TestANewKeyIsPrintedWithItsEntry(t *testing.T) {
+	secret, entry := newKey(t, "web-2026-11")
+	var read []struct {
+		ID       string
+		SHA256   string
+		Services []string
+	}
+	if err := yaml.Unmarshal([]byte(entry), &read); err != nil || len(read) != 1 {
+		t.Fatalf("%q: %v", entry, err)
+	}
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(secret))); read[0].ID != "web-2026-11" || read[0].SHA256 != want || fmt.Sprint(read[0].Services) != "[*]" {
+		t.Errorf("the entry is %s, want the id, the hash %s and all services", entry, want)
+	}
+	if strings.Contains(entry, secret) {
+		t.Errorf("the entry shows the key: %s", entry)
+	}
+	if again, _ := newKey(t, "web-2026-11"); again == secret {
+		t.Error("two keys are the same")
+	}
+	for args, want := range map[string]string{
+		"key new":     `expected "<id>"`,
+		"key new a/b": `id is "a/b", want 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit`,
+	} {
+		if code, stdout, stderr := gateway(t, args, nil, ""); code != exitUsage || stdout != "" || stderr != "gateway: "+want+"\n" {
+			t.Errorf("gateway %s: got %d %q %q, want %s", args, code, stdout, stderr, want)
+		}
+	}
+}
+
+func TestABadKeysFileStopsTheStartWithOneLine(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, "keys.yaml", "# keys\n- {id: a, sha256: mdpgw_secret, services: [echo]}\n")
+	for _, c := range []struct{ args, env, config, want string }{
+		{"--keys-file " + path, "", "", "keys.yaml:2: keys[0].sha256 is not what it should be, want the 64 hex digits of the key's SHA-256"},
+		{"--keys-file /nowhere/keys.yaml", "", "", `--keys-file is "/nowhere/keys.yaml", want a file that can be read: no such file or directory`},
+		{"--config FILE", "", "keys-file: " + dir, fmt.Sprintf(`gateway.yaml:1: keys-file is %q, want a file that can be read: is a directory`, dir)},
+		{"--cors-origin lab.example", "", "", `--cors-origin is "lab.example", want one like https://lab.example or http://localhost:3000, or * for any`},
+		{"", "GATEWAY_CORS_ORIGIN=https://a,https://b/", "", `GATEWAY_CORS_ORIGIN is "https://a,https://b/", want one like https://lab.example or http://localhost:3000, or * for any`},
+	} {
+		code, stdout, stderr := gateway(t, "serve --check "+c.args, strings.Fields(c.env), c.config)
+		if code != exitUsage || stdout != "" || stderr != "gateway: "+c.want+"\n" {
+			t.Errorf("%s %s: got %d %q %s want %s", c.env, c.args, code, stdout, stderr, c.want)
+		}
+	}
+}
+
+func TestTheCheckShowsNoSecret(t *testing.T) {
+	_, entry := newKey(t, "web")
+	path := write(t, t.TempDir(), "keys.yaml", entry)
+	s := effective(t, "--keys-file "+path+" --cors-origin https://a.example,http://localhost:3000", nil, "")
+	if s["keys-file"] != path || fmt.Sprint(s["cors-origin"]) != "[https://a.example http://localhost:3000]" || strings.Contains(fmt.Sprint(s), "sha256") {
+		t.Errorf("the check prints %v", s)
+	}
+}
+
+// write writes a file and returns its path.
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestAPortThatOthersReachWithoutKeysIsWorthAWarning(t *testing.T) {
+	const warning = "no keys file: anyone who reaches this port may run code on workers that unpickle"
+	_, entry := newKey(t, "web")
+	keys := write(t, t.TempDir(), "keys.yaml", entry)
+	for _, c := range []struct {
+		args []string
+		want int
+	}{
+		{nil, 0},
+		{[]string{"--listen", "0.0.0.0:0", "--embedded"}, 1},
+		{[]string{"--listen", "0.0.0.0:0", "--embedded", "--keys-file", keys}, 0},
+	} {
+		g := start(t, c.args...)
+		g.end()
+		n := 0
+		for _, line := range g.lines() {
+			if line["msg"] == warning && line["level"] == "warn" {
+				n++
+			}
+		}
+		if n != c.want {
+			t.Errorf("%v: %d warnings, want %d", c.args, n, c.want)
+		}
+	}
+}
+
+func TestKeysAndOriginsHoldForTheWholeProgram(t *testing.T) {
+	secret, entry := newKey(t, "web")
+	keys := write(t, t.TempDir(), "keys.yaml", strings.Replace(entry, "'*'", "echo", 1))
+	g := start(t, "--keys-file", keys, "--cors-origin", "https://lab.example", "--admin-listen", "127.0.0.1:0")
+	eventually(t, "the demo worker is there", func() bool {
+		return g.post("echo", `{}`, "Authorization", "Bearer "+secret).status == http.StatusOK
+	})
+	problem(t, g.post("echo", `{}`), 401, "unauthorized", "no")
+	problem(t, g.post("sleep", `{"body":"1ms"}`, "Authorization", "Bearer "+secret), 403, "forbidden", "no")
+	a := g.post("echo", `{"body":"hi"}`, "Authorization", "Bearer "+secret, "Origin", "https://lab.example")
+	if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "https://lab.example" {
+		t.Errorf("a trusted page: got %d %s %v", a.status, a.body, a.header)
+	}
+	for _, path := range []string{"/livez", "/readyz"} {
+		if a := g.get(path); a.status != 200 {
+			t.Errorf("%s: got %d, want 200 without a key", path, a.status)
+		}
+	}
+	client := newClient(t)
+	metrics := request(t, client, http.MethodGet, g.admin+"/metrics", "", "")
+	if metrics.status != 200 {
+		t.Fatalf("the admin listener: got %d %s, want the metrics without a key", metrics.status, metrics.body)
+	}
+	for _, line := range []string{
+		"mdp_gateway_auth_enabled 1\n",
+		`mdp_gateway_auth_requests_total{key_id="_none",result="missing"} 1` + "\n",
+		`mdp_gateway_auth_requests_total{key_id="web",result="forbidden"} 1` + "\n",
+		"mdp_gateway_config_last_reload_successful 1\n",
+	} {
+		if !strings.Contains(string(metrics.body), line) {
+			t.Errorf("/metrics has no line %s", line)
+		}
+	}
+	g.end()
+	for _, line := range g.lines() {
+		if strings.Contains(fmt.Sprint(line), secret) {
+			t.Errorf("the log shows the key: %v", line)
+		}
+	}
+}

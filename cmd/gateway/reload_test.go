@@ -1,0 +1,224 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A reloaded is a gateway with files that the test rewrites.
+type reloaded struct {
+	*running
+	dir     string
+	reloads int // that have been logged
+}
+
+// startWith runs a gateway with a configuration file, in which DIR is the
+// directory of files.
+func startWith(t *testing.T, config string, files map[string]string, args ...string) *reloaded {
+	t.Helper()
+	g := &reloaded{dir: t.TempDir()}
+	for name, text := range files {
+		write(t, g.dir, name, text)
+	}
+	g.write(t, config)
+	g.running = start(t, append([]string{"--config", filepath.Join(g.dir, "gateway.yaml")}, args...)...)
+	return g
+}
+
+func (g *reloaded) write(t *testing.T, config string) {
+	t.Helper()
+	write(t, g.dir, "gateway.yaml", strings.ReplaceAll(config, "DIR", g.dir))
+}
+
+// hangUp sends the process a real SIGHUP and returns the line with which the
+// gateway logs what came of it.
+func (g *reloaded) hangUp(t *testing.T) map[string]any {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	g.reloads++
+	var line map[string]any
+	eventually(t, "the gateway has read its configuration again", func() bool {
+		n := 0
+		for _, l := range g.lines() {
+			if l["msg"] == "configuration reloaded" || l["msg"] == "the configuration is not valid, the one before stays in force" {
+				n++
+				line = l
+			}
+		}
+		return n == g.reloads
+	})
+	return line
+}
+
+func (g *reloaded) metric(t *testing.T, name string, header ...string) string {
+	t.Helper()
+	a := request(t, newClient(t), http.MethodGet, g.url+"/metrics", "", "", header...)
+	for line := range strings.Lines(string(a.body)) {
+		if value, ok := strings.CutPrefix(line, "mdp_gateway_"+name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "none"
+}
+
+func TestAReloadPutsTheServicesInForce(t *testing.T) {
+	const before = "catalogue: only\nservices:\n  echo: {}\n"
+	g := startWith(t, before, nil)
+	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
+	problem(t, g.post("sleep", `{"body":"1ms"}`), 404, "service_not_found", "no")
+
+	g.write(t, "catalogue: only\nservices:\n  sleep: {vars_schema: {required: [sf]}}\n")
+	if line := g.hangUp(t); line["level"] != "info" || line["services"] != 1.0 {
+		t.Errorf("the reload is logged as %v", line)
+	}
+	problem(t, g.post("echo", `{}`), 404, "service_not_found", "no")
+	problem(t, g.post("sleep", `{"body":"1ms"}`), 422, "invalid_vars", "no")
+
+	g.write(t, "")
+	g.hangUp(t)
+	problem(t, g.post("sleep", `{"body":"1ms","vars":{"sf":7}}`), 404, "service_not_found", "no") // --catalogue needs a restart
+}
+
+// An edit that went wrong must not take the gateway down, nor half of it into
+// force.
+func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
+	secret, entry := newKey(t, "web")
+	key := []string{"Authorization", "Bearer " + secret}
+	const good = "keys-file: DIR/keys.yaml\ncors-origin: https://lab.example\nlog-level: debug\nservices:\n  echo: {}\n"
+	g := startWith(t, good, map[string]string{"keys.yaml": entry, "empty.yaml": "", "other.yaml": strings.ReplaceAll(entry, "web", "other")})
+	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })
+	read := g.metric(t, "config_last_reload_success_timestamp_seconds", key...)
+	for config, want := range map[string]string{
+		"services: {echo: {timeout: soon}}\nkeys-file: DIR/other.yaml\n": `services.echo.timeout is "soon", want a duration above 0 such as 30s or 500ms`,
+		"keys-file: DIR/empty.yaml\n":                                    "empty.yaml:1: the file has no keys, want at least one",
+		"keys-file: DIR/gone.yaml\n":                                     "gone.yaml",
+		"cors-origin: lab.example\nkeys-file: DIR/other.yaml\n":          `gateway.yaml:1: cors-origin is "lab.example", want`,
+		"timeout: soon\n":                                                `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
+		"log-levl: info\n":                                               "gateway.yaml:1: log-levl is no setting",
+		"keys-file: [":                                                   "gateway.yaml: yaml:",
+		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers has "hall9", want names out of: embedded`,
+	} {
+		g.write(t, config)
+		line := g.hangUp(t)
+		if text, _ := line["error"].(string); line["level"] != "error" || !strings.Contains(text, want) || strings.Contains(text, "\n") {
+			t.Errorf("%q: logged as %v, want an error with %s", config, line, want)
+		}
+		if s, at := g.metric(t, "config_last_reload_successful", key...), g.metric(t, "config_last_reload_success_timestamp_seconds", key...); s != "0" || at != read {
+			t.Errorf("%q: the metrics are %s and %s, want 0 and %s", config, s, at, read)
+		}
+		a := g.post("echo", `{"body":"still"}`, append(key, "Origin", "https://lab.example")...)
+		if a.status != 200 || a.header.Get("Access-Control-Allow-Origin") != "https://lab.example" {
+			t.Errorf("%q: with the key from before: got %d %s", config, a.status, a.body)
+		}
+	}
+	g.write(t, good)
+	g.hangUp(t)
+	if s, at := g.metric(t, "config_last_reload_successful", key...), g.metric(t, "config_last_reload_success_timestamp_seconds", key...); s != "1" || at == read {
+		t.Errorf("a valid one again: the metrics are %s and %s, want 1 and a later time", s, at)
+	}
+}
+
+func TestAKeyIsRotatedByReloads(t *testing.T) {
+	oldKey, oldEntry := newKey(t, "web-1")
+	newSecret, newEntry := newKey(t, "web-2")
+	g := startWith(t, "keys-file: DIR/keys.yaml\n", map[string]string{"keys.yaml": oldEntry})
+	try := func(secret string) int { return g.post("echo", `{}`, "Authorization", "Bearer "+secret).status }
+	eventually(t, "the demo worker is there", func() bool { return try(oldKey) == http.StatusOK })
+	for _, step := range []struct {
+		file     string
+		old, new int
+	}{
+		{oldEntry, 200, 401}, {oldEntry + newEntry, 200, 200}, {newEntry, 401, 200},
+	} {
+		write(t, g.dir, "keys.yaml", step.file)
+		g.hangUp(t)
+		if o, n := try(oldKey), try(newSecret); o != step.old || n != step.new {
+			t.Errorf("with %s: got %d and %d, want %d and %d", step.file, o, n, step.old, step.new)
+		}
+	}
+	g.write(t, "")
+	g.hangUp(t)
+	if status := g.post("echo", `{}`).status; status != 200 {
+		t.Errorf("without a keys file: got %d, want 200", status)
+	}
+}
+
+func TestAReloadPutsOriginsAndLogLevelInForce(t *testing.T) {
+	const lab, web = "https://lab.example", "https://web.example"
+	// The flag that start gives would win: what is set on the command line stays.
+	g := startWith(t, "cors-origin: "+lab+"\n", nil)
+	allowed := func(origin string) string {
+		return g.post("echo", `{}`, "Origin", origin).header.Get("Access-Control-Allow-Origin")
+	}
+	if a, b := allowed(lab), allowed(web); a != lab || b != "" {
+		t.Errorf("before: got %q and %q", a, b)
+	}
+	g.write(t, "cors-origin: ["+web+", http://localhost:3000]\nlog-level: error\ntimeout: 7s\nbrokers: [{name: hall1, endpoint: 'tcp://127.0.0.1:1'}]\n")
+	g.hangUp(t)
+	if a, b := allowed(lab), allowed(web); a != "" || b != web {
+		t.Errorf("after: got %q and %q", a, b)
+	}
+	problem(t, g.post("echo", `{}`, "Origin", lab), 403, "origin_refused", "no")
+	warned := ""
+	for _, line := range g.lines() {
+		if line["msg"] == "settings have changed that need a restart" {
+			warned = fmt.Sprint(line["settings"])
+		}
+	}
+	if want := "[brokers embedded timeout]"; warned != want {
+		t.Errorf("the log warns of %q, want %q", warned, want)
+	}
+}
+
+// line waits for a line of the child's log with that message, and shows each that
+// comes on the way.
+func (c *child) line(t *testing.T, message string, show func(line map[string]any)) map[string]any {
+	t.Helper()
+	for c.logs.Scan() {
+		line := make(map[string]any)
+		_ = json.Unmarshal(c.logs.Bytes(), &line)
+		show(line)
+		if line["msg"] == message {
+			return line
+		}
+	}
+	t.Fatalf("the log ends without %q", message)
+	return nil
+}
+
+// The level of a running program, whose command line does not set it.
+func TestAReloadOfARealProcess(t *testing.T) {
+	dir := t.TempDir()
+	config := write(t, dir, "gateway.yaml", "log-level: info\n")
+	c := spawn(t, "serve", "--config", config, "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*")
+	address := ""
+	wait := func(message string) map[string]any {
+		t.Helper()
+		return c.line(t, message, func(line map[string]any) {
+			if line["msg"] == "listening" {
+				address, _ = line["address"].(string)
+			}
+		})
+	}
+	wait("ready for calls")
+	client := newClient(t)
+	probe := func() { request(t, client, http.MethodGet, "http://"+address+"/livez", "", "") }
+	probe() // at debug, so not logged
+	write(t, dir, "gateway.yaml", "log-level: debug\n")
+	if err := c.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	wait("configuration reloaded")
+	probe()
+	if line := wait("request"); line["level"] != "debug" || line["route"] != "/livez" {
+		t.Errorf("the first request that is logged is %v, want the probe after the reload, at debug", line)
+	}
+}
