@@ -218,6 +218,7 @@ func TestAReloadOfARealProcess(t *testing.T) {
 	}
 	wait("configuration reloaded")
 	probe()
+	request(t, client, http.MethodGet, "http://"+address+"/version", "", "") // logged at any level
 	if line := wait("request"); line["level"] != "debug" || line["route"] != "/livez" {
 		t.Errorf("the first request that is logged is %v, want the probe after the reload, at debug", line)
 	}
