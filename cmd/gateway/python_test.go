@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"mdpgateway/internal/mdp/mdptest"
@@ -16,6 +17,7 @@ import (
 func TestAPythonWorkerIsReachableAtOnce(t *testing.T) {
 	g := start(t)
 	worker := exec.Command("/usr/bin/python3", filepath.Join("..", "..", "examples", "python", "worker.py"), "--broker", g.broker, "--service", "lora")
+	worker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
 	worker.Stderr = os.Stderr
 	if err := worker.Start(); err != nil {
 		t.Fatalf("this test needs Debian's python3 and python3-zmq: %v", err)

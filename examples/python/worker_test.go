@@ -34,6 +34,7 @@ func start(t *testing.T, endpoint string, dialect mdp.Dialect) *process {
 	t.Helper()
 	cmd := exec.Command("/usr/bin/python3", "worker.py",
 		"--broker", endpoint, "--service", "lora", "--dialect", dialect.String(), "--heartbeat", "0.2")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
 	var log syncBuffer
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {
