@@ -40,6 +40,8 @@ lint: setup ## gofmt, go vet and staticcheck
 fmt: ## gofmt all files
 	gofmt -w .
 
+include bench/bench.mk
+
 clean: ## remove what build made
 	rm -rf bin
 

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"mdpgateway/internal/httpapi"
+	"mdpgateway/internal/mdp"
+)
+
+// serveNull serves at the address of its first argument what the gateway's own
+// server costs: /null answers a body with itself and passes none of the gateway's
+// code; everything else passes all of httpapi, with a service that answers at
+// once in place of the broker.
+func serveNull(ctx context.Context, args []string) error {
+	api, err := httpapi.New(httpapi.Config{Caller: instant{}, Health: instant{}})
+	if err != nil {
+		return err
+	}
+	server := api.Server()
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /null", echo)
+	mux.Handle("/", server.Handler)
+	server.Handler = mux
+	return serveUntil(ctx, server, args[0])
+}
+
+// serveEcho serves the null handler from a plain server.
+func serveEcho(ctx context.Context, args []string) error {
+	return serveUntil(ctx, &http.Server{Handler: http.HandlerFunc(echo)}, args[0])
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	body := make([]byte, max(r.ContentLength, 0))
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		http.Error(w, "body", http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	_, _ = w.Write(body)
+}
+
+func serveUntil(ctx context.Context, server *http.Server, address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// instant is every service: it replies the frames of the request, at once.
+type instant struct{}
+
+func (instant) Call(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	return mdp.Reply{Frames: call.Frames}, nil
+}
+
+func (instant) Limit(mdp.Call) time.Duration { return 25 * time.Second }
+
+func (instant) Form(string) (contentType, encoding string) { return "", "" }
+
+func (instant) Ready() (ready bool, degraded []string) { return true, nil }

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+)
+
+// The forms of a body.
+const (
+	asJSON = "json" // the gateway's envelope, both ways
+	asRaw  = "raw"  // the body as it is, both ways
+)
+
+// A window is one thing that is measured, for a second at a time.
+type window struct {
+	Target   string // what is asked: a name of setup.go, or pool, dealers, broker (dealers at gateway broker)
+	Service  string // echo goes to a worker, local is answered inside the C broker
+	Form     string // asJSON or asRaw; of direct calls it is raw
+	Callers  int    // connections
+	Size     int    // bytes of the body before it is put into a form
+	measured []*process
+}
+
+// The names of direct calls.
+const (
+	thePool    = "pool"    // through the gateway's own pool, at the C broker
+	theDealers = "dealers" // C, at the C broker
+	theBroker  = "broker"  // C, at gateway broker
+)
+
+// Sizes of bodies.
+const (
+	small  = 64
+	middle = 64 << 10
+	large  = 1 << 20
+)
+
+func (w window) String() string {
+	return fmt.Sprintf("%s/%s/%s/c=%d/%s", w.Target, w.Service, w.Form, w.Callers, sizeText(w.Size))
+}
+
+func sizeText(n int) string {
+	switch {
+	case n >= large:
+		return fmt.Sprintf("%dMiB", n>>20)
+	case n >= 1<<10:
+		return fmt.Sprintf("%dKiB", n>>10)
+	}
+	return fmt.Sprintf("%dB", n)
+}
+
+// plan is every window of a round.
+func plan() (all []window) {
+	add := func(target, service, form string, callers, size int) {
+		all = append(all, window{Target: target, Service: service, Form: form, Callers: callers, Size: size})
+	}
+	for _, service := range []string{"local", "echo"} {
+		for _, target := range []string{theGateway, theAgainst, theAiohttp, theFlask} {
+			add(target, service, asJSON, 64, small)
+			add(target, service, asRaw, 64, small)
+		}
+		add(thePool, service, asRaw, 64, small)
+		add(theDealers, service, asRaw, 64, small)
+	}
+	add(theBroker, "echo", asRaw, 64, small)
+	add(theEmbedded, "echo", asJSON, 64, small)
+	add(theNull, "null", asRaw, 64, small)
+	add(theNull, "services/echo", asJSON, 64, small)
+	add(thePushpin, "echo", asRaw, 64, small)
+	add(theNginx, "echo", asRaw, 64, small)
+	for _, callers := range []int{1, 16, 256, 1024} {
+		add(theGateway, "echo", asJSON, callers, small)
+		add(theGateway, "local", asJSON, callers, small)
+		add(thePool, "echo", asRaw, callers, small)
+	}
+	add(theGateway, "echo", asRaw, 1, small)
+	for _, size := range []int{middle, large} {
+		add(theGateway, "echo", asRaw, 16, size)
+		add(theGateway, "echo", asJSON, 16, size)
+		add(theAgainst, "echo", asRaw, 16, size)
+		add(theAgainst, "echo", asJSON, 16, size)
+		add(thePool, "echo", asRaw, 16, size)
+		add(theNull, "null", asRaw, 16, size)
+		add(theAiohttp, "echo", asRaw, 16, size)
+		add(theNginx, "echo", asRaw, 16, size)
+	}
+	return all
+}
+
+// windows is the plan as far as its targets run here and only allows it.
+func (b *bench) windows(only *regexp.Regexp) (all []window) {
+	for _, w := range plan() {
+		if !only.MatchString(w.String()) {
+			continue
+		}
+		names := []string{w.Target}
+		switch w.Target {
+		case thePool, theDealers:
+			names = []string{"broker", "workers-of-broker"}
+		case theBroker:
+			names = []string{"ours", "workers-of-ours"}
+		case theNginx:
+			names = []string{theNginx, "echo"}
+		case thePushpin:
+			names = []string{thePushpin, "zhttp"}
+		}
+		_, speaks := b.urls[w.Target]
+		if !speaks && w.Target != thePool && w.Target != theDealers && w.Target != theBroker {
+			continue
+		}
+		for _, name := range names {
+			w.measured = append(w.measured, b.procs[name])
+		}
+		all = append(all, w)
+	}
+	return all
+}

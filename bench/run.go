@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// Where a run leaves its figures, below the directory it is started in.
+const (
+	resultsFile = "docs/benchmarks/results.json"
+	pageFile    = "docs/benchmarks.md"
+	chartsDir   = "docs/benchmarks"
+)
+
+// run is the benchmark. BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how long it
+// measures, BENCH_ONLY is a pattern of the windows, without which all is measured
+// and the page is written; BENCH_GATEWAY is the binary, BENCH_AGAINST another to
+// measure beside it.
+func run(ctx context.Context, _ []string) error {
+	rounds, err := strconv.Atoi(env("BENCH_ROUNDS", "5"))
+	if err != nil || rounds < 1 {
+		return fmt.Errorf("BENCH_ROUNDS is %q, want a number from 1", os.Getenv("BENCH_ROUNDS"))
+	}
+	seconds, err := strconv.ParseFloat(env("BENCH_SECONDS", "1"), 64)
+	if err != nil || seconds < 1 {
+		return fmt.Errorf("BENCH_SECONDS is %q, want a number from 1", os.Getenv("BENCH_SECONDS"))
+	}
+	only, err := regexp.Compile(env("BENCH_ONLY", ""))
+	if err != nil {
+		return fmt.Errorf("BENCH_ONLY: %w", err)
+	}
+	start := time.Now()
+	b, err := setUp(os.Stdout)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	fmt.Printf("logs are in %s\n", b.dir)
+	r := report{Machine: thisMachine(ctx), Date: start.UTC().Format("2006-01-02 15:04 UTC"), Rounds: rounds, Seconds: seconds}
+	if r.Series, r.Disturbed, err = b.measureRounds(ctx, b.windows(only), rounds, seconds); err != nil {
+		return err
+	}
+	whole := os.Getenv("BENCH_ONLY") == ""
+	if whole {
+		w, err := b.measureWide(ctx)
+		if err != nil {
+			return err
+		}
+		r.Wide = &w
+	}
+	r.LoadAfter, r.Took = loadAverage(), time.Since(start).Round(time.Second).String()
+	r.print(os.Stdout)
+	if !whole {
+		return nil
+	}
+	return r.save()
+}
+
+// save writes the figures, the charts and the page.
+func (r *report) save() error {
+	if err := os.MkdirAll(chartsDir, 0o755); err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(resultsFile, append(data, '\n'), 0o644), r.writeCharts(), r.writePage())
+}
+
+// rewritePage makes the charts and the page from the figures that are there.
+func rewritePage(context.Context, []string) error {
+	data, err := os.ReadFile(resultsFile)
+	if err != nil {
+		return err
+	}
+	var r report
+	if err := json.Unmarshal(data, &r); err != nil {
+		return err
+	}
+	return errors.Join(r.writeCharts(), r.writePage())
+}
