@@ -35,12 +35,20 @@ func build(t *testing.T) string {
 // demoServices are those of the demo worker.
 const demoServices = 5
 
+// A gateway is a running one.
+type gateway struct {
+	url    string
+	broker string      // the embedded broker's endpoint
+	up     chan string // the services that come up after the demo worker's
+}
+
 // start runs the gateway with its embedded broker and demo worker on free ports,
-// and returns its URL once the services can be called. The test fails if the
-// gateway does not end well.
-func start(t *testing.T) (url string) {
+// and returns it once the services can be called. The test fails if the gateway
+// does not end well.
+func start(t *testing.T, flags ...string) *gateway {
 	t.Helper()
-	cmd := exec.Command(build(t), "serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*")
+	flags = append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*"}, flags...)
+	cmd := exec.Command(build(t), flags...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -59,30 +67,50 @@ func start(t *testing.T) (url string) {
 		}
 		kill.Stop()
 	})
-	said, up := "", 0
-	for (url == "" || up < demoServices) && lines.Scan() {
-		said += lines.Text() + "\n"
-		var line struct{ Msg, Address string }
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			continue // a word of the race detector or a panic: it is among what was said
+	g := &gateway{up: make(chan string, 100)}
+	said := ""
+	next := func() bool {
+		if !lines.Scan() {
+			return false
 		}
-		switch line.Msg {
-		case "listening":
-			url = "http://" + line.Address
-		case "service up":
-			up++
+		said += lines.Text() + "\n"
+		g.read(lines.Bytes())
+		return true
+	}
+	for g.url == "" || len(g.up) < demoServices {
+		if !next() {
+			break
 		}
 	}
 	go func() {
-		for lines.Scan() {
-			said += lines.Text() + "\n"
+		for next() {
 		}
+		close(g.up)
 		rest <- said
 	}()
-	if url == "" || up < demoServices {
-		t.Fatalf("the gateway has no address or only %d of %d services", up, demoServices)
+	for range demoServices {
+		if _, ok := <-g.up; !ok {
+			t.Fatal("the gateway ended before its services were up")
+		}
 	}
-	return url
+	return g
+}
+
+// read takes from a line of the log what tests need. What is no JSON is a word of
+// the race detector or a panic.
+func (g *gateway) read(line []byte) {
+	var entry struct{ Msg, Address, Endpoint, Service string }
+	if json.Unmarshal(line, &entry) != nil {
+		return
+	}
+	switch entry.Msg {
+	case "listening":
+		g.url = "http://" + entry.Address
+	case "embedded broker":
+		g.broker = entry.Endpoint
+	case "service up":
+		g.up <- entry.Service
+	}
 }
 
 // run runs an example and returns what it said.
@@ -93,7 +121,7 @@ func run(t *testing.T, name string, args ...string) (said string, err error) {
 }
 
 func TestExamplesRunAsTheyAre(t *testing.T) {
-	url := start(t)
+	url := start(t).url
 	for name, command := range map[string][]string{
 		"curl.sh":   {"bash", "curl.sh", url},
 		"client.py": {"/usr/bin/python3", "python/client.py", "--url", url},

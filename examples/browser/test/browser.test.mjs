@@ -73,8 +73,8 @@ test("a reply in parts is read through fetch", async () => {
     kind: "done",
     text: "partial 1\npartial 2\npartial 3\nfinal 3\n",
   });
-  const { text } = await submit(site.url, "stream", { parts: "2000" });
-  assert.equal(text.split("\n").length, 2002, "all of 2000 parts and the last");
+  const { text } = await submit(site.url, "stream", { parts: "500" });
+  assert.equal(text.split("\n").length, 502, "all of 500 parts and the last");
 });
 
 test("a problem's fields can be read", async () => {
