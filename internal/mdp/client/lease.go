@@ -30,7 +30,7 @@ func (p *Pool) attempt(ctx context.Context, x *exchange) error {
 // one. If none can be opened to one broker, the others are tried: nothing has
 // been sent.
 func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
-	err := unavailable(nil)
+	var err error // why the last broker that was tried did not take a connection
 	var failed []*endpoint
 	for {
 		e, c, evicted := p.pick(req, failed)
@@ -38,6 +38,9 @@ func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
 			evicted.close()
 		}
 		if e == nil {
+			if err == nil {
+				err = unavailable(nil)
+			}
 			return nil, err
 		}
 		if c == nil {

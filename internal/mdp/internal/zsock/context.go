@@ -76,11 +76,15 @@ func (c *Context) socket(kind zmq.Type, configure ...func(*zmq.Socket) error) (*
 
 // translate gives libzmq's errors the names of this package.
 func translate(err error) error {
+	// pebbe wraps neither of them. errors.As would allocate both targets on every
+	// step of a call, most of which end well or with EAGAIN.
 	var errno syscall.Errno
-	var zerrno zmq.Errno
-	if errors.As(err, &zerrno) {
-		errno = syscall.Errno(zerrno)
-	} else if !errors.As(err, &errno) {
+	switch e := err.(type) {
+	case zmq.Errno:
+		errno = syscall.Errno(e)
+	case syscall.Errno:
+		errno = e
+	default:
 		return err
 	}
 	switch errno {
