@@ -35,6 +35,12 @@ func run(ctx context.Context, _ []string) error {
 	if err != nil {
 		return fmt.Errorf("BENCH_ONLY: %w", err)
 	}
+	// As deploy/ has it, for every Go process of the run.
+	for name, value := range map[string]string{"GOGC": "400", "GOMEMLIMIT": "960MiB"} {
+		if err := os.Setenv(name, env(name, value)); err != nil {
+			return err
+		}
+	}
 	start := time.Now()
 	b, err := setUp(os.Stdout)
 	if err != nil {
