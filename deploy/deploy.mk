@@ -20,3 +20,21 @@ deploy-generate: ## make the files of deploy/ that follow from others
 
 deploy-check: setup deploy-setup deploy-tools ## check deploy/ with the tools that will read it (2 minutes at first, then 30 s)
 	MDP_DEPLOY_TOOLS_REQUIRED=1 $(GO) test -count=1 ./deploy/...
+
+IMAGE     ?= mdp-gateway:latest
+IMAGE_BIN  = bin/image
+
+.PHONY: image image-oci image-check
+
+image: ## build the image with docker, podman or buildah (IMAGE=name:tag)
+	@for t in docker podman buildah; do command -v $$t >/dev/null && $$t info >/dev/null 2>&1 && exec $$t build -f deploy/Dockerfile \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .; done; \
+	echo 'image: neither docker nor podman nor buildah works here; see make image-oci' >&2; exit 1
+
+image-oci: setup ## assemble the image as an OCI layout in dist/image, without docker (2 minutes at first)
+	bash scripts/libzmq-static.sh $(CURDIR)/$(IMAGE_BIN)/libzmq
+	PKG_CONFIG_PATH=$(CURDIR)/$(IMAGE_BIN)/libzmq/lib/pkgconfig GO=$(GO) bash scripts/static-build.sh $(IMAGE_BIN)/gateway "$(VERSION)" "$(REVISION)"
+	$(DEPLOY_GO) run ./ociimage -binary $(CURDIR)/$(IMAGE_BIN)/gateway -arch $$($(GO) env GOARCH) -version "$(VERSION)" -revision "$(REVISION)" $(CURDIR)/dist/image
+
+image-check: image-oci ## unpack that image and run it in a bare chroot (root)
+	MDP_IMAGE=$(CURDIR)/dist/image $(GO) test -count=1 -run Image ./deploy/

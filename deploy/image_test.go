@@ -1,0 +1,213 @@
+package deploy_test
+
+import (
+	"archive/tar"
+	"bufio"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A blob is a reference within an OCI layout.
+type blob struct{ Digest string }
+
+// image returns the directory of the OCI layout that make image-check has made.
+func image(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("MDP_IMAGE")
+	if dir == "" {
+		t.Skip("make image-check makes the image and runs this test")
+	}
+	return dir
+}
+
+func (b blob) open(t *testing.T, dir string) *os.File {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, "blobs", strings.Replace(b.Digest, ":", "/", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func decode(t *testing.T, from io.Reader, to any) {
+	t.Helper()
+	if err := json.NewDecoder(from).Decode(to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unpack returns the file tree of an image, its configuration and its size.
+func unpack(t *testing.T, dir string) (root string, config map[string]any, size int64) {
+	t.Helper()
+	index, err := os.Open(filepath.Join(dir, "index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	var images struct{ Manifests []blob }
+	decode(t, index, &images)
+	var manifest struct {
+		Config blob
+		Layers []blob
+	}
+	decode(t, images.Manifests[0].open(t, dir), &manifest)
+	var configuration struct{ Config map[string]any }
+	decode(t, manifest.Config.open(t, dir), &configuration)
+	root = t.TempDir()
+	for _, layer := range manifest.Layers {
+		compressed := layer.open(t, dir)
+		unzipped, err := gzip.NewReader(compressed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += extract(t, unzipped, root)
+	}
+	return root, configuration.Config, size
+}
+
+// extract writes the files of a layer and returns their size.
+func extract(t *testing.T, layer io.Reader, root string) (size int64) {
+	t.Helper()
+	for files := tar.NewReader(layer); ; {
+		header, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return size
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(root, header.Name)
+		data, err := io.ReadAll(files)
+		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, header.FileInfo().Mode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		size += int64(len(data))
+	}
+}
+
+func TestTheImageIsSmallAndNobodys(t *testing.T) {
+	_, config, size := unpack(t, image(t))
+	if size > 20_000_000 {
+		t.Errorf("the image has %d bytes, want at most 20 MB", size)
+	}
+	if config["User"] != "65532:65532" || config["Healthcheck"] == nil {
+		t.Errorf("the image's user is %v and its health check %v", config["User"], config["Healthcheck"])
+	}
+}
+
+// TestTheImageRunsInABareChroot runs what is in the image where nothing else is,
+// as its user: it serves, resolves names and stops on SIGTERM.
+func TestTheImageRunsInABareChroot(t *testing.T) {
+	dir := image(t)
+	if os.Getuid() != 0 {
+		t.Skip("chroot needs root")
+	}
+	root, _, _ := unpack(t, dir)
+	for path := root; path != "/tmp" && path != "/"; path = filepath.Dir(path) {
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A container's runtime adds /etc/hosts; the gateway must find a broker by it.
+	if err := os.WriteFile(filepath.Join(root, "etc/hosts"), []byte("127.0.0.1 broker.test\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	port, reached := broker(t)
+	cmd := exec.Command("/gateway", "serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*",
+		"--broker", "tcp://broker.test:"+port)
+	cmd.Env, cmd.Dir = []string{}, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+	logs, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	address := listening(t, logs)
+	answers(t, "http://"+address+"/services/echo")
+	select {
+	case <-reached:
+	case <-time.After(20 * time.Second):
+		t.Error("the gateway did not reach the broker by its name")
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v, want exit code 0", err)
+	}
+}
+
+// broker listens on a port until the test ends, and tells when it is reached.
+func broker(t *testing.T) (port string, reached <-chan struct{}) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	accepted := make(chan struct{})
+	go func() {
+		if conn, err := listener.Accept(); err == nil {
+			close(accepted)
+			conn.Close()
+		}
+	}()
+	_, port, _ = net.SplitHostPort(listener.Addr().String())
+	return port, accepted
+}
+
+// listening waits until the gateway's log says where the API is.
+func listening(t *testing.T, logs io.Reader) (address string) {
+	t.Helper()
+	scanner := bufio.NewScanner(logs)
+	var seen []string
+	for scanner.Scan() {
+		var line struct{ Msg, Server, Address string }
+		_ = json.Unmarshal(scanner.Bytes(), &line)
+		seen = append(seen, scanner.Text())
+		if line.Msg == "listening" && line.Server == "api" {
+			address = line.Address
+		}
+		if line.Msg == "ready for calls" {
+			go func() { _, _ = io.Copy(io.Discard, logs) }() // it must not block on a full pipe
+			return address
+		}
+	}
+	t.Fatalf("the gateway ended: %s", strings.Join(seen, "\n"))
+	return ""
+}
+
+// answers waits until a service answers.
+func answers(t *testing.T, url string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		response, err := http.Post(url, "application/json", strings.NewReader(`{"body":"hello"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode == http.StatusOK && strings.Contains(string(body), "hello") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("POST %s: %d %s", url, response.StatusCode, body)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
