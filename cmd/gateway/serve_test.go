@@ -383,3 +383,20 @@ func TestMetricsAndProfilesCanHaveAListenerOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestServicesAreDiscovered(t *testing.T) {
+	g := start(t)
+	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
+	a := g.get("/services/echo")
+	if a.status != 200 || a.json("availability") != "up" || a.json("catalogued") != false || a.json("vars") != "python" {
+		t.Errorf("got %d %s, want echo to be up", a.status, a.body)
+	}
+	if a = g.get("/services"); a.status != 200 || !strings.Contains(string(a.body), `"name":"echo"`) {
+		t.Errorf("got %d %s, want echo in it", a.status, a.body)
+	}
+	problem(t, g.get("/services/nobody"), 404, "service_not_found", "no")
+	a = g.post("echo?dry_run=true", `{"body":"hi","vars":{"sf":7}}`)
+	if frames, _ := a.json("frames").([]any); a.status != 200 || a.json("dialect") != "mdp/0.2" || len(frames) != 5 {
+		t.Errorf("dry run: got %d %s, want the five frames of the message", a.status, a.body)
+	}
+}

@@ -122,11 +122,16 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 	svc := d.services.get(call.Service)
 	known := catalogued || svc != nil
 	d.cfg.Observer.Started(call.Service, known)
+	svc.begin()
 
 	reply, err := d.call(ctx, &call, spec)
+	if svc == nil { // a broker may have confirmed it meanwhile, by a reply or by MMI
+		svc = d.services.get(call.Service)
+		svc.begin()
+	}
+	svc.end(err != nil)
 	outcome := mdp.Outcome{
-		// A broker may have confirmed it meanwhile, by a reply or by MMI.
-		Service: call.Service, Known: known || d.services.get(call.Service) != nil, KnownBefore: known, Timing: reply.Timing,
+		Service: call.Service, Known: known || svc != nil, KnownBefore: known, Timing: reply.Timing,
 		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
 		RequestID: call.RequestID, TraceID: call.TraceID,
 	}

@@ -1,6 +1,8 @@
 package dispatch
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,49 @@ type service struct {
 	replies   []atomic.Int64 // Unix nanoseconds of the last reply, by broker
 	status    []atomic.Value // MMI's last word, by broker
 	touched   atomic.Int64   // Unix nanoseconds of the newest of all these
+
+	inFlight      atomic.Int64 // calls that began after it was confirmed
+	calls, failed atomic.Uint64
+}
+
+// begin counts a call, which ends with end. A nil service counts nothing.
+func (s *service) begin() {
+	if s != nil {
+		s.inFlight.Add(1)
+	}
+}
+
+func (s *service) end(failed bool) {
+	if s == nil {
+		return
+	}
+	s.inFlight.Add(-1)
+	s.calls.Add(1)
+	if failed {
+		s.failed.Add(1)
+	}
+}
+
+// count adds what became of the service's calls.
+func (s *service) count(info *mdp.ServiceInfo, now time.Time) {
+	info.InFlight, info.Calls, info.Failed = s.inFlight.Load(), s.calls.Load(), s.failed.Load()
+	for i := range s.replies {
+		if last := s.replies[i].Load(); last > 0 {
+			ago := (now.UnixNano() - last) / int64(time.Millisecond)
+			if info.LastOK == nil || ago < *info.LastOK {
+				info.LastOK = &ago
+			}
+		}
+	}
+}
+
+// said returns MMI's last word about the service, empty if there was none.
+func (s *service) said(broker int) string {
+	if s == nil {
+		return ""
+	}
+	status, _ := s.status[broker].Load().(string)
+	return status
 }
 
 func (s *service) replied(broker int, now time.Time) {
@@ -81,6 +126,13 @@ func (s *services) get(name string) *service {
 	return s.byName[name]
 }
 
+// names returns the names that are remembered, in no order.
+func (s *services) names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.byName))
+}
+
 // add begins to remember a name, in place of the one that was longest unused if
 // there are too many.
 func (s *services) add(name string) *service {
@@ -122,7 +174,7 @@ func (s *services) last(name string, broker int) (ago time.Duration, mmi string)
 	if t := svc.replies[broker].Load(); t > 0 {
 		ago = time.Since(time.Unix(0, t))
 	}
-	if said, ok := svc.status[broker].Load().(string); ok {
+	if said := svc.said(broker); said != "" {
 		mmi = said
 	}
 	return ago, mmi

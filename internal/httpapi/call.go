@@ -39,6 +39,9 @@ func (a *API) call(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if x.DryRun {
+		return a.dryRun(w, call)
+	}
 	if x.TimeoutBy == codec.ByPrefer {
 		w.Header().Set("Preference-Applied", "wait="+seconds(a.cfg.Caller.Limit(call)))
 	}

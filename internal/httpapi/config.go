@@ -29,6 +29,14 @@ type Caller interface {
 	// of its frames within JSON (auto, text, json, base64); both are empty if
 	// nothing is configured.
 	Form(service string) (contentType, encoding string)
+
+	// Plan checks a call and returns what would be sent, without asking a
+	// broker. Errors are *mdp.Error.
+	Plan(call mdp.Call) (mdp.Plan, error)
+
+	// Services lists the services that are known, by name; Service returns one.
+	Services() []mdp.ServiceInfo
+	Service(name string) (info mdp.ServiceInfo, ok bool)
 }
 
 // Health says how the brokers are.

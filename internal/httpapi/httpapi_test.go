@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,20 @@ type caller func(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 func (c caller) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error) { return c(ctx, call) }
 func (caller) Limit(call mdp.Call) time.Duration                            { return min(call.Timeout, 5*time.Minute) }
 func (caller) Form(string) (string, string)                                 { return "", "" }
+func (caller) Services() []mdp.ServiceInfo                                  { return listed }
+func (caller) Plan(call mdp.Call) (mdp.Plan, error) {
+	return mdp.Plan{Dialect: mdp.V02, Timeout: time.Second, Frames: append([][]byte{[]byte("MDPC02"), {1}, []byte(call.Service)}, call.Frames...)}, nil
+}
+func (caller) Service(name string) (mdp.ServiceInfo, bool) {
+	i := slices.IndexFunc(listed, func(s mdp.ServiceInfo) bool { return s.Name == name })
+	if i < 0 {
+		return mdp.ServiceInfo{}, false
+	}
+	return listed[i], true
+}
+
+// listed are the services that are known.
+var listed = []mdp.ServiceInfo{{Name: "echo", Availability: mdp.ServiceUp, Calls: 3}, {Name: "lora", Catalogued: true, Availability: mdp.ServiceDown}}
 
 func echo(_ context.Context, call mdp.Call) (mdp.Reply, error) {
 	return mdp.Reply{Frames: call.Frames, Timing: mdp.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil

@@ -200,9 +200,9 @@ func TestTheObserverIsToldBoundedNames(t *testing.T) {
 	g.post("/services/echo", "x")
 	g.do(g.http, "BREW", "/pot", nil)
 	g.do(g.http, "HEAD", "/version", nil)
-	g.get("/services/echo")
+	g.do(g.http, "PUT", "/services/echo", nil)
 	g.stop()
-	for _, want := range []string{"/services/{name} POST OK", "unmatched other Not Found", "/version HEAD OK", "unmatched GET Method Not Allowed"} {
+	for _, want := range []string{"/services/{name} POST OK", "unmatched other Not Found", "/version HEAD OK", "unmatched PUT Method Not Allowed"} {
 		if got := <-g.seen.done; got != want {
 			t.Errorf("the observer was told %q, want %q", got, want)
 		}

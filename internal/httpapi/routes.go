@@ -37,6 +37,8 @@ func (a *API) routes() chi.Router {
 		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
 
 		r.Post("/services/{name}", a.handle(a.call))
+		get(r, "/services", a.handle(a.services))
+		get(r, "/services/{name}", a.handle(a.service))
 
 		get(r, "/version", a.handle(a.version))
 		get(r, "/openapi.yaml", a.handle(openAPI))

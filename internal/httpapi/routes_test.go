@@ -12,9 +12,10 @@ import (
 func TestTheWrongMethodIsToldTheRightOnes(t *testing.T) {
 	g := serve(t, Config{})
 	for _, c := range []struct{ method, path, allow string }{
-		{"GET", "/services/echo", "POST"},
-		{"OPTIONS", "/services/echo", "POST"},
-		{"DELETE", "/services/a%2Fb", "POST"},
+		{"PUT", "/services/echo", "GET, HEAD, POST"},
+		{"OPTIONS", "/services/echo", "GET, HEAD, POST"},
+		{"DELETE", "/services/a%2Fb", "GET, HEAD, POST"},
+		{"POST", "/services", "GET, HEAD"},
 		{"POST", "/livez", "GET, HEAD"},
 		{"BREW", "/version", "GET, HEAD"},
 	} {
@@ -27,7 +28,7 @@ func TestTheWrongMethodIsToldTheRightOnes(t *testing.T) {
 func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
 	g := serve(t, Config{})
 	for _, c := range []struct{ method, path string }{
-		{"GET", "/"}, {"POST", "/services"}, {"POST", "/services/"}, {"BREW", "/nothing"}, {"GET", "/livez/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"},
+		{"GET", "/"}, {"POST", "/services/"}, {"BREW", "/nothing"}, {"GET", "/livez/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"},
 	} {
 		g.do(g.http, c.method, c.path, nil).wantProblem(t, mdp.NotFound)
 	}
@@ -35,7 +36,7 @@ func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
 
 func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	g := serve(t, Config{Metrics: http.NotFoundHandler()})
-	for _, path := range []string{"/livez", "/readyz", "/version", "/openapi.yaml", "/problems", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz", "/version", "/services", "/services/echo", "/openapi.yaml", "/problems", "/metrics"} {
 		get, head := g.get(path), g.do(g.http, "HEAD", path, nil)
 		if len(get.body) == 0 || len(head.body) != 0 || head.StatusCode != get.StatusCode ||
 			head.ContentLength != int64(len(get.body)) || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {

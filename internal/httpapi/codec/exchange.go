@@ -29,6 +29,7 @@ type Exchange struct {
 	Timeout   time.Duration // as asked for, not yet cut to any maximum; 0 if nothing was
 	TimeoutBy string        // ByQuery, ByPrefer or empty
 	Stream    bool          // the reply is a Stream: WriteReply does not apply
+	DryRun    bool          // the caller only wants to know what would be sent
 
 	// The request.
 	body     bodyKind
@@ -46,7 +47,7 @@ type Exchange struct {
 }
 
 // Parse reads everything but the body: Content-Type and Content-Encoding, Accept,
-// Prefer, Flowgraph-Vars, and of the query raw, frame, reply, timeout and vars.
+// Prefer, Flowgraph-Vars, and of the query raw, frame, reply, timeout, vars and dry_run.
 // Its error is an *mdp.Error of kind BadRequest, UnsupportedMedia or
 // NotAcceptable; nothing has been read or sent then.
 func Parse(r *http.Request, opt Options) (*Exchange, error) {
@@ -54,7 +55,7 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exchange{Timeout: q.timeout, frame: q.frame, as: opt.Reply}
+	e := &Exchange{Timeout: q.timeout, DryRun: q.dryRun, frame: q.frame, as: opt.Reply}
 	if q.timeout > 0 {
 		e.TimeoutBy = ByQuery
 	} else if wait, ok := ParsePrefer(r.Header["Prefer"]); ok {

@@ -72,6 +72,7 @@ func TestParametersThatAreMalformedAreRefused(t *testing.T) {
 		{"timeout=-1s", "500ms"},
 		{"timeout=9999999h", "500ms"},
 		{"timeout=1s&timeout=2s", "2 times"},
+		{"dry_run=yes", `dry_run is "yes", want true or false`},
 		{"raw=true&raw=true", "2 times"},
 		{"frame=%zz", "percent-encoded"},
 		{"frame=1;raw=true", "percent-encoded"},
@@ -79,7 +80,10 @@ func TestParametersThatAreMalformedAreRefused(t *testing.T) {
 		_, err := parse(t, Options{}, tt.query)
 		wantError(t, err, mdp.BadRequest, "", tt.detail)
 	}
-	mustParse(t, Options{}, "dry_run=true&dry_run=x&other")
+	mustParse(t, Options{}, "theirs=true&theirs=x&other")
+	if !mustParse(t, Options{}, "dry_run=true").DryRun || mustParse(t, Options{}, "dry_run=false").DryRun {
+		t.Error("dry_run is not what was asked for")
+	}
 }
 
 func TestTimeoutOfTheQueryWinsOverPrefer(t *testing.T) {

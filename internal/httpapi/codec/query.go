@@ -15,6 +15,7 @@ type query struct {
 	timeout time.Duration // 0 if not given
 	vars    string
 	hasVars bool
+	dryRun  bool
 }
 
 // parseQuery reads a query string. A parameter that is known must be there once
@@ -28,7 +29,7 @@ func parseQuery(text string) (query, error) {
 	if err != nil {
 		return q, bad("the query is not percent-encoded as it should be")
 	}
-	for _, name := range [...]string{"raw", "frame", "reply", "timeout", "vars"} {
+	for _, name := range [...]string{"raw", "frame", "reply", "timeout", "vars", "dry_run"} {
 		given := values[name]
 		if len(given) > 1 {
 			return q, bad("the parameter %s is given %d times, want once", name, len(given))
@@ -46,9 +47,12 @@ func (q *query) set(name, value string) error {
 	var err error
 	want := ""
 	switch name {
-	case "raw":
-		q.raw = value == "true"
-		if !q.raw && value != "false" {
+	case "raw", "dry_run":
+		on := &q.raw
+		if name == "dry_run" {
+			on = &q.dryRun
+		}
+		if *on = value == "true"; !*on && value != "false" {
 			want = "true or false"
 		}
 	case "frame":

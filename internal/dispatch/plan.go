@@ -1,0 +1,28 @@
+package dispatch
+
+import "mdpgateway/internal/mdp"
+
+// Plan checks a call as Call does, but asks no broker, and returns what would be
+// sent: to the first broker that the service may be asked at. The error is an
+// *mdp.Error.
+func (d *Dispatcher) Plan(call mdp.Call) (mdp.Plan, error) {
+	spec, _ := d.cfg.Catalogue.Get(call.Service)
+	if spec == nil && d.cfg.Exclusive == Only {
+		return mdp.Plan{}, notFound("the service is not in the catalogue")
+	}
+	if err := d.complete(&call, spec); err != nil {
+		return mdp.Plan{}, err
+	}
+	plan := mdp.Plan{Timeout: d.Limit(call)}
+	for _, b := range d.cfg.Brokers {
+		if serves(spec, b) {
+			plan.Dialect = b.Dialect
+			break
+		}
+	}
+	var err error
+	if plan.Frames, err = plan.Dialect.AppendRequest(nil, []byte(call.Service), call.Frames); err != nil {
+		return mdp.Plan{}, &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+	}
+	return plan, nil
+}

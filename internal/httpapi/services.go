@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"mdpgateway/internal/mdp"
+)
+
+// services answers GET /services: what the caller's key may call.
+func (a *API) services(w *response, _ *http.Request) error {
+	list := struct {
+		Services []mdp.ServiceInfo `json:"services"`
+	}{[]mdp.ServiceInfo{}}
+	for _, info := range a.cfg.Caller.Services() {
+		if w.pass.May(info.Name) {
+			list.Services = append(list.Services, info)
+		}
+	}
+	return sendJSON(w, list)
+}
+
+// service answers GET /services/{name}. A service that the key may not call is
+// forbidden whether or not it exists.
+func (a *API) service(w *response, r *http.Request) error {
+	name, err := serviceName(r)
+	if err != nil {
+		return err
+	}
+	w.service = name
+	if err := w.pass.Check(name); err != nil {
+		return err
+	}
+	info, ok := a.cfg.Caller.Service(name)
+	if !ok {
+		return &mdp.Error{Kind: mdp.ServiceNotFound, Detail: "the service is neither in the catalogue nor has it answered"}
+	}
+	return sendJSON(w, info)
+}

@@ -1,0 +1,34 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+func TestServicesAreListed(t *testing.T) {
+	g := serve(t, Config{})
+	a := g.get("/services")
+	a.wantHeader(t, "Content-Type", "application/json")
+	for _, part := range []string{`{"services":[{"name":"echo",`, `"availability":"up"`, `"calls":3`, `{"name":"lora","catalogued":true,"availability":"down"`} {
+		if a.StatusCode != http.StatusOK || !strings.Contains(string(a.body), part) {
+			t.Errorf("got %d %s, want %s in it", a.StatusCode, a.body, part)
+		}
+	}
+	if a := g.get("/services/lora"); a.StatusCode != http.StatusOK || !strings.HasPrefix(string(a.body), `{"name":"lora","catalogued":true,`) {
+		t.Errorf("one: got %d %s", a.StatusCode, a.body)
+	}
+	g.get("/services/nobody").wantProblem(t, mdp.ServiceNotFound)
+	g.get("/services/mmi.service").wantProblem(t, mdp.Forbidden)
+}
+
+func TestADryRunShowsTheFramesAndSendsNothing(t *testing.T) {
+	g := serve(t, Config{Caller: caller(nil)}) // which would panic if it were called
+	g.post("/services/echo?dry_run=true", "h\xff").wantBody(t, 200,
+		`{"service":"echo","dialect":"mdp/0.2","timeout_ms":1000,"frames":[`+
+			`{"hex":"4d4450433032","text":"MDPC02","bytes":6},{"hex":"01","text":"\u0001","bytes":1},`+
+			`{"hex":"6563686f","text":"echo","bytes":4},{"hex":"68ff","text":null,"bytes":2}]}`+"\n")
+	g.post("/services/echo?dry_run=maybe", "x").wantProblem(t, mdp.BadRequest)
+}
