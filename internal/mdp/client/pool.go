@@ -78,8 +78,9 @@ func New(cfg Config) (*Pool, error) {
 		return nil, err
 	}
 	// Beside the calls' sockets: per endpoint a sentinel, its monitor and that
-	// one's other end, a lookup, and as many again that are being closed.
-	zctx, err := zsock.NewContext(2*cfg.Max + 8*len(cfg.Endpoints) + 16)
+	// one's other end, a lookup, and many that are being closed: a socket counts
+	// until libzmq's own thread has seen to it, and a place costs 8 bytes.
+	zctx, err := zsock.NewContext(4*cfg.Max + 8*len(cfg.Endpoints) + 1024)
 	if err != nil {
 		return nil, err
 	}

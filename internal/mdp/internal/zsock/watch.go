@@ -25,11 +25,18 @@ type Watch struct {
 
 // Watch starts one connection attempt to endpoint.
 func (c *Context) Watch(endpoint string, o WatchOptions) (*Watch, error) {
+	// The listener is there before there is anything to listen to: libzmq's
+	// monitor waits until somebody takes its last event, and with it the thread
+	// that frees every closed socket of the context.
+	monitor, err := c.socket(zmq.PAIR, noLinger)
+	if err != nil {
+		return nil, err
+	}
 	dealer, err := c.zctx.NewSocket(zmq.DEALER)
 	if err != nil {
-		return nil, translate(err)
+		return nil, errors.Join(translate(err), monitor.Close())
 	}
-	w := &Watch{dealer: dealer}
+	w := &Watch{dealer: dealer, monitor: monitor}
 	if err := w.start(c, endpoint, o); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -54,10 +61,6 @@ func (w *Watch) start(c *Context, endpoint string, o WatchOptions) error {
 	name := fmt.Sprintf("inproc://monitor-%d", c.monitors.Add(1))
 	if err := w.dealer.Monitor(name, zmq.EVENT_ALL); err != nil {
 		return translate(err)
-	}
-	var err error
-	if w.monitor, err = c.socket(zmq.PAIR, noLinger); err != nil {
-		return err
 	}
 	if err := w.monitor.Connect(name); err != nil {
 		return err
@@ -109,9 +112,5 @@ func (w *Watch) Interrupt() { w.monitor.Interrupt() }
 
 // Close closes the connection.
 func (w *Watch) Close() error {
-	err := w.dealer.Close()
-	if w.monitor != nil {
-		err = errors.Join(err, w.monitor.Close())
-	}
-	return err
+	return errors.Join(w.dealer.Close(), w.monitor.Close())
 }
