@@ -21,6 +21,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the gateway (the default command)."`
 	Broker      brokerCmd      `cmd:"" help:"Run a stand-alone MDP broker."`
 	Worker      workerCmd      `cmd:"" help:"Run the demo worker: services echo, sleep, fail, stream and vars."`
+	Call        callCmd        `cmd:"" help:"Make one call straight to a broker, without HTTP."`
 	Key         keyCmd         `cmd:"" help:"Make keys for callers."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask the gateway that the same flags and variables describe whether it lives."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -70,6 +70,7 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 	if err != nil {
 		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
 	}
+	c.trace(true, message)
 	err = c.sock.Send(message)
 	clear(message) // the body must not live as long as the connection
 	c.scratch = message
@@ -81,6 +82,7 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 		if err != nil {
 			return err
 		}
+		c.trace(false, frames)
 		body, final, err := d.ParseReply(x.req.Service, frames)
 		if err != nil {
 			c.endpoint.logBadReply(x.req.Service, frames, err)
@@ -96,6 +98,12 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 		if err := x.partial(body); err != nil {
 			return err
 		}
+	}
+}
+
+func (c *conn) trace(out bool, frames [][]byte) {
+	if show := c.endpoint.pool.cfg.Trace; show != nil {
+		show(out, frames)
 	}
 }
 

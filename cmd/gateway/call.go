@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/client"
+)
+
+// callCmd is gateway call: one call straight to a broker.
+type callCmd struct {
+	Config string `placeholder:"FILE" help:"YAML file with settings."`
+
+	Service string `arg:"" help:"The service to call."`
+	File    string `arg:"" optional:"" help:"The body: a file, - for standard input; without it, empty."`
+
+	Broker  string        `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"The broker: tcp://host:5555 or ipc://path (${default})."`
+	Dialect mdp.Dialect   `default:"mdp/0.1" placeholder:"DIALECT" help:"What it speaks: mdp/0.1, mdp/0.2, loudify or majortomo (${default})."`
+	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object, sent as Python writes it."`
+	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"How long to wait for the reply (${default})."`
+	Hex     bool          `help:"Print every frame, sent and received, with its time, in place of the reply."`
+}
+
+// Run makes the call. The reply's frames are printed as they are, those of several
+// with a line end after each.
+func (c *callCmd) Run(p *process) error {
+	req, err := c.request(p)
+	if err != nil {
+		return usageError{err}
+	}
+	cfg := client.Config{Endpoints: []client.Endpoint{{Address: c.Broker, Dialect: c.Dialect}}, Max: 1}
+	if c.Hex {
+		cfg.Trace = tracer(p.stdout, time.Now())
+	}
+	pool, err := client.New(cfg)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, c.Timeout)
+	defer cancel()
+	reply, err := pool.Call(ctx, req)
+	if closed := pool.Close(ctx); err == nil {
+		err = closed
+	}
+	if err != nil || c.Hex {
+		return err
+	}
+	return printFrames(p.stdout, reply)
+}
+
+func (c *callCmd) request(p *process) (mdp.Request, error) {
+	req := mdp.Request{Service: c.Service}
+	body, err := c.body()
+	if err != nil {
+		return req, err
+	}
+	req.Frames = [][]byte{body}
+	vars := c.Vars
+	if vars == "" && c.Dialect == mdp.Loudify {
+		vars = "{}" // its workers die of a request without
+	}
+	if vars == "" {
+		return req, nil
+	}
+	frame, err := flowgraph.Python.Append(nil, []byte(vars))
+	if err != nil {
+		return req, &valueError{p.resolver.origin("vars"), vars, "a JSON object: " + err.Error()}
+	}
+	req.Frames = append(req.Frames, frame)
+	return req, nil
+}
+
+func (c *callCmd) body() ([]byte, error) {
+	switch c.File {
+	case "":
+		return nil, nil
+	case "-":
+		return io.ReadAll(os.Stdin)
+	}
+	return os.ReadFile(c.File)
+}
+
+func printFrames(w io.Writer, reply mdp.Reply) error {
+	var all [][]byte
+	for _, partial := range reply.Partials {
+		all = append(all, partial...)
+	}
+	all = append(all, reply.Frames...)
+	for _, frame := range all {
+		if _, err := w.Write(frame); err != nil {
+			return err
+		}
+		if len(all) > 1 {
+			fmt.Fprintln(w)
+		}
+	}
+	return nil
+}
+
+// tracer prints messages: > for sent and < for received, the milliseconds since
+// start, and per frame its number, length, bytes in hex and, if it is text, that.
+func tracer(w io.Writer, start time.Time) func(out bool, frames [][]byte) {
+	return func(out bool, frames [][]byte) {
+		direction := "<"
+		if out {
+			direction = ">"
+		}
+		elapsed := float64(time.Since(start)) / float64(time.Millisecond)
+		for i, frame := range frames {
+			fmt.Fprintf(w, "%s %10.3f ms  %d  %d bytes  %s", direction, elapsed, i, len(frame), hex.EncodeToString(frame))
+			if utf8.Valid(frame) && len(frame) > 0 {
+				fmt.Fprintf(w, "  %q", frame)
+			}
+			fmt.Fprintln(w)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+// gatewayCall runs gateway call.
+func gatewayCall(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	code = run(t.Context(), append([]string{"call"}, args...), nil, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func TestACallGoesStraightToABroker(t *testing.T) {
+	broker := mdptest.Endpoint(mdptest.Broker(t))
+	mdptest.Worker(t, broker, "echo", echoBack)
+	samples := filepath.Join(t.TempDir(), "samples")
+	if err := os.WriteFile(samples, []byte("h\xff"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"echo", samples}, "h\xff"},
+		{[]string{"echo", samples, "--dialect", "mdp/0.2"}, "h\xff"},
+		{[]string{"echo", samples, "--vars", `{"sf":7,"on":true}`}, "h\xff\n{'sf': 7, 'on': True}\n"},
+		{[]string{"echo", "--dialect", "loudify"}, "\n{}\n"},
+	} {
+		code, stdout, stderr := gatewayCall(t, append(c.args, "--broker", broker)...)
+		if code != exitOK || stdout != c.want || stderr != "" {
+			t.Errorf("%v: exit code %d, %q, %s, want %q", c.args, code, stdout, stderr, c.want)
+		}
+	}
+}
+
+func TestHexShowsEveryFrameBothWays(t *testing.T) {
+	broker := mdptest.Endpoint(mdptest.Broker(t))
+	mdptest.Worker(t, broker, "echo", echoBack)
+	code, stdout, stderr := gatewayCall(t, "echo", "--hex", "--broker", broker)
+	got := regexp.MustCompile(` +[0-9.]+ ms`).ReplaceAllString(stdout, " TIME")
+	const want = `> TIME  0  0 bytes  
+> TIME  1  6 bytes  4d4450433031  "MDPC01"
+> TIME  2  4 bytes  6563686f  "echo"
+> TIME  3  0 bytes  
+< TIME  0  0 bytes  
+< TIME  1  6 bytes  4d4450433031  "MDPC01"
+< TIME  2  4 bytes  6563686f  "echo"
+< TIME  3  0 bytes  
+`
+	if code != exitOK || got != want {
+		t.Errorf("exit code %d, %s, got\n%s\nwant\n%s", code, stderr, got, want)
+	}
+}
+
+func TestACallThatFailsSaysWhy(t *testing.T) {
+	gone := mdptest.NewRouter(t, nil)
+	gone.Close()
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "broker_unavailable"},
+		{[]string{"echo", "--vars", "[1]"}, exitUsage, `--vars is "[1]", want a JSON object`},
+		{[]string{"echo", "nowhere"}, exitUsage, "nowhere"},
+		{[]string{"mmi.service", "--broker", mdptest.Endpoint(mdptest.Broker(t))}, exitFailed, "belongs to the broker"},
+	} {
+		code, stdout, stderr := gatewayCall(t, c.args...)
+		if code != c.code || stdout != "" || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%v: exit code %d, %q, %q, want one line with %s", c.args, code, stdout, stderr, c.want)
+		}
+	}
+}
