@@ -57,8 +57,9 @@ func serveUntil(ctx context.Context, server *http.Server, address string) error 
 	return nil
 }
 
-// instant is every service: it replies the frames of the request, at once.
-type instant struct{}
+// instant is every service: it replies the frames of the request, at once. What
+// it does not have itself no window asks for.
+type instant struct{ httpapi.Caller }
 
 func (instant) Call(_ context.Context, call mdp.Call) (mdp.Reply, error) {
 	return mdp.Reply{Frames: call.Frames}, nil
