@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -16,22 +17,24 @@ const pingEvery = 15 * time.Second
 // first of them is an ordinary problem; later the status is gone, and the problem
 // is the last event.
 func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, call mdp.Call, lease *budget.Lease) error {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
 	s := x.NewStream(w)
-	call.Partial = func(frames [][]byte) error {
-		if err := hold(lease, framesSize(frames)); err != nil {
-			return err
-		}
-		return s.Partial(frames)
-	}
-	stop := keepAlive(s)
-	reply, err := a.cfg.Caller.Call(r.Context(), call)
-	stop()
+	q := newStreamQueue(s, lease, cancel)
+	defer q.stop(true) // also if the call panics
+	call.Partial = q.put
+	reply, err := a.cfg.Caller.Call(ctx, call)
 	if err == nil {
-		err = hold(lease, framesSize(reply.Frames))
+		err = q.expect(reply.Frames)
 	}
+	left := err != nil && mdp.AsError(err).Kind == mdp.Canceled
+	unwritten := q.stop(left)
 	a.returned(w, reply.Timing)
-	if err == nil {
+	switch {
+	case err == nil && unwritten == nil:
 		return s.Final(reply.Frames)
+	case err == nil:
+		return unwritten
 	}
 	err = cutShort(r.Context(), err)
 	if e := mdp.AsError(err); s.Started() && e.Kind != mdp.Canceled {
@@ -39,28 +42,4 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, call mdp.C
 		return s.Problem(newProblem(e, w.id, w.service).encode())
 	}
 	return err
-}
-
-// keepAlive pings until it is stopped. After stop has returned it writes no more.
-func keepAlive(s *codec.Stream) (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(pingEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				if s.Ping() != nil {
-					return // the call's own next write meets the same error
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(done)
-		<-ended
-	}
 }

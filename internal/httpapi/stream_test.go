@@ -34,8 +34,8 @@ func TestAStreamGivesThePartsAsTheyComeAndPingsBetweenThem(t *testing.T) {
 			a := g.do(c, "POST", "/services/echo", strings.NewReader("x"), "Accept: application/x-ndjson")
 			const ping = `{"event":"ping"}` + "\n"
 			a.wantBody(t, 200, ping+ping+
-				`{"event":"partial","seq":0,"frames":[{"data":"one","encoding":"text"}]}`+"\n"+ping+ping+ping+
-				`{"event":"partial","seq":1,"frames":[{"data":"two","encoding":"text"}]}`+"\n"+ping+ping+ping+
+				`{"event":"partial","seq":0,"frames":[{"data":"one","encoding":"text"}]}`+"\n"+ping+ping+
+				`{"event":"partial","seq":1,"frames":[{"data":"two","encoding":"text"}]}`+"\n"+ping+ping+
 				`{"event":"final","seq":2,"frames":[{"data":"end","encoding":"text"}]}`+"\n")
 			if took := time.Since(start); took != 2*time.Minute {
 				t.Errorf("the stream took %v, want 2m", took)

@@ -61,6 +61,10 @@ const (
 	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
 )
 
+// ReasonReader is a reason of ReplyTooLarge: the caller takes the parts of a stream
+// so slowly that too much of it waits.
+const ReasonReader = "slow_reader"
+
 // ReasonRate is the reason of RateLimited, beside those of Busy wherever what was
 // refused is counted.
 const ReasonRate = "rate"

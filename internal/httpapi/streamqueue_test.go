@@ -1,0 +1,208 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mdpgateway/internal/budget"
+	"mdpgateway/internal/mdp"
+)
+
+// A flood is a Caller that gives one part after the other until one is refused,
+// and then ends as the pool would.
+type flood struct {
+	part  [][]byte
+	most  int           // parts; 0 is without end
+	hold  time.Duration // between the last part and the reply
+	taken int
+	held  int64 // of the budget after the last part
+	took  time.Duration
+	err   error
+}
+
+func (f *flood) caller(b *budget.Budget) caller {
+	return func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		start := time.Now()
+		for f.most == 0 || f.taken < f.most {
+			if f.err = call.Partial(f.part); f.err != nil {
+				break
+			}
+			f.taken++
+		}
+		f.took, f.held = time.Since(start), b.Bytes()
+		if f.err != nil {
+			return mdp.Reply{}, f.err
+		}
+		select {
+		case <-time.After(f.hold):
+			return mdp.Reply{Frames: [][]byte{[]byte("end")}}, nil
+		case <-ctx.Done():
+			return mdp.Reply{}, &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: context.Cause(ctx)}
+		}
+	}
+}
+
+func frames(n, size int) [][]byte {
+	var part [][]byte
+	for range n {
+		part = append(part, []byte(strings.Repeat("x", size)))
+	}
+	return part
+}
+
+const streamed = head + "Accept: application/x-ndjson\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx"
+
+func TestAReaderTooFarBehindEndsTheCallAtOnceAndIsTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		part   [][]byte
+		budget int64
+		taken  int
+		reason string
+	}{
+		"256 frames":                      {frames(1, 5000), 1 << 30, 256, mdp.ReasonReader},
+		"256 frames, 100 in a part":       {frames(100, 50), 1 << 30, 2, mdp.ReasonReader},
+		"8 MiB":                           {frames(1, 1<<20), 1 << 30, 8, mdp.ReasonReader},
+		"8 MiB, one part larger than all": {frames(1, 9<<20), 1 << 30, 1, mdp.ReasonReader},
+		"the budget":                      {frames(1, 10_000), 35_000, 3, mdp.ReasonMemory},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, b := &flood{part: c.part}, budget.New(c.budget)
+			onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+				raw.send(streamed)
+				synctest.Wait() // nobody reads
+				e := mdp.AsError(f.err)
+				if e.Kind != mdp.ReplyTooLarge || e.Reason != c.reason || f.taken != c.taken || f.took != 0 {
+					t.Errorf("after %d parts in %v the call ended with %v, want reply_too_large (%s) after %d at once", f.taken, f.took, f.err, c.reason, c.taken)
+				}
+				if want := int64(c.taken) * framesSize(c.part); f.held != want {
+					t.Errorf("%d bytes were held, want %d", f.held, want)
+				}
+				a := raw.answer()
+				lines := strings.Split(strings.TrimSpace(string(a.body)), "\n")
+				if last := lines[len(lines)-1]; len(lines) != c.taken+1 || !strings.Contains(last, `"event":"problem"`) || !strings.Contains(last, `"reason":"`+c.reason+`"`) {
+					t.Errorf("%d events came, the last %.200q, want %d parts and a problem", len(lines), last, c.taken)
+				}
+				g.stop()
+				if b.Bytes() != 0 {
+					t.Errorf("%d bytes are held after the end", b.Bytes())
+				}
+			})
+		})
+	}
+}
+
+func TestASlowReaderWithinTheBoundsHoldsNobodyUpAndGetsAll(t *testing.T) {
+	f, b := &flood{part: frames(1, 5000), most: 256}, budget.New(1<<30)
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, _ *gateway, raw *rawConn) {
+		raw.send(streamed)
+		synctest.Wait()
+		if f.taken != 256 || f.took != 0 {
+			t.Errorf("%d parts were taken in %v, want 256 at once", f.taken, f.took)
+		}
+		time.Sleep(20 * time.Second) // virtual, within the time for a write
+		a := raw.answer()
+		if n := strings.Count(string(a.body), `"event":"partial"`); n != 256 || !strings.HasSuffix(string(a.body), `"seq":256,"frames":[{"data":"end","encoding":"text"}]}`+"\n") {
+			t.Errorf("%d parts came, and at the end %q", n, a.body[max(0, len(a.body)-100):])
+		}
+	})
+}
+
+func TestWhatHasBeenReadIsHeldNoMore(t *testing.T) {
+	f, b := &flood{part: frames(1, 1000), most: 3, hold: time.Minute}, budget.New(1<<30)
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
+		answered := make(chan answer)
+		go func() { answered <- g.post("/services/echo", "x", "Accept: application/x-ndjson") }()
+		time.Sleep(time.Second) // virtual
+		synctest.Wait()
+		if f.taken != 3 || b.Bytes() != 0 {
+			t.Errorf("%d parts were taken, and %d bytes are held after all were read", f.taken, b.Bytes())
+		}
+		<-answered
+	})
+}
+
+func TestAReaderWhoNeverReadsEndsTheCallAfterTheTimeForAWrite(t *testing.T) {
+	f, b := &flood{part: frames(1, 5000), most: 2, hold: time.Hour}, budget.New(1<<30)
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b, BodyIdleTimeout: 7 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+		start := time.Now()
+		raw.send(streamed)
+		<-g.seen.done
+		if took := time.Since(start); took != 7*time.Second {
+			t.Errorf("the call took %v, want 7s", took)
+		}
+		g.stop()
+		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "canceled" || b.Bytes() != 0 {
+			t.Errorf("the log line is %v, want code canceled, and %d bytes are held, want 0", f, b.Bytes())
+		}
+	})
+}
+
+func TestACallerWhoLeavesAStreamEndsItsCallAtOnce(t *testing.T) {
+	f, b := &flood{part: frames(1, 1000), most: 1, hold: time.Hour}, budget.New(1<<30)
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := http.NewRequestWithContext(ctx, "POST", g.url("/services/echo"), strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", "text/event-stream")
+		resp, err := g.http.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		cancel()
+		<-g.seen.done
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the call went on for %v", took)
+		}
+		_ = resp.Body.Close()
+	})
+}
+
+func TestACallThatPanicsLeavesNobodyWriting(t *testing.T) {
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		err := call.Partial([][]byte{[]byte("one")})
+		panic(errors.Join(errors.New("a bug"), err))
+	})})
+	if a, err := g.try(g.http, "POST", "/services/echo", strings.NewReader("x"), "Accept: application/x-ndjson"); err == nil {
+		t.Errorf("the answer is %d %q, in good order", a.StatusCode, a.body)
+	}
+	g.stop() // and goleak finds a goroutine that goes on
+}
+
+// A brokenWriter is a server's that does not end the request's context when a
+// write fails.
+type brokenWriter struct{ http.ResponseWriter }
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+func TestAWriteThatFailsEndsTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, b := &flood{part: frames(1, 1), most: 1, hold: time.Hour}, budget.New(1<<30)
+		a, err := New(Config{Caller: f.caller(b), Health: health{ready: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("POST", "/services/echo", strings.NewReader("x"))
+		r.Header.Set("Accept", "text/event-stream")
+		start := time.Now()
+		func() {
+			defer func() {
+				if recover() != http.ErrAbortHandler {
+					t.Error("the answer ended in good order")
+				}
+			}()
+			a.ServeHTTP(brokenWriter{httptest.NewRecorder()}, r)
+		}()
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the call went on for %v", took)
+		}
+	})
+}
