@@ -1,0 +1,204 @@
+/*
+ * The lease protocol of internal/mdp/client, for spin: how connections are
+ * leased, used and given back, with a broker that repeats replies, sends them
+ * late or to the wrong peer, dies, and comes back to workers that still hold
+ * what its former life gave them.
+ *
+ * Claims:  a reply is only ever delivered to the call that asked;
+ *          a call that was told "not executed" is never executed.
+ *
+ * Each caller makes calls one after the other over a pool of connections, of one
+ * of two services. A message is (routing id, service, call). The last is a ghost:
+ * real messages have none, so nothing here decides by it; it only lets the claim
+ * be checked.
+ *
+ * With no definition all rules hold and every call has a connection of its own
+ * (reuse: false). Each definition removes a rule:
+ *
+ *   NO_SINGLE     a connection carries a second call while one is in flight
+ *   NO_CLOSE      a connection is used again after a time-out
+ *   NO_RANDOM     routing ids are the broker's, and begin again when it does
+ *   NO_SERVICE    the service that a reply names is not looked at
+ *   NO_IMMEDIATE  what could not be sent is kept, and sent when it can be
+ *   REUSE         connections carry several calls, one after the other
+ *
+ * With REUSE a repeated reply that comes late cannot be told from the next one;
+ * that is the limit which reuse: false is for. TIMELY is a broker whose
+ * repetitions are there before a connection is used again: then REUSE is safe,
+ * unless NO_EMPTY drops the look for a message that waits in it.
+ */
+
+#define CALLS   3                  /* numbered from 1: two of one caller, one of another */
+#define CONNS   2                  /* places in the pool */
+#define ROOM    3                  /* messages in any channel */
+
+bool up = true;                    /* the broker lives */
+byte restarts = 1, repeats = 1, errors = 1; /* how often each may yet happen */
+byte ids;                          /* the last routing id given */
+
+byte id[CONNS];                    /* of each connection; 0: there is none */
+byte users[CONNS];                 /* calls that have leased it */
+byte asked[CONNS];                 /* the service of the call on it */
+bool lost[CONNS];                  /* its broker died */
+chan inbox0 = [ROOM] of { byte, byte };
+chan inbox1 = [ROOM] of { byte, byte };
+
+chan net  = [ROOM] of { byte, byte, byte };  /* to the broker */
+chan work = [ROOM] of { byte, byte, byte };  /* what workers hold */
+chan kept = [ROOM] of { byte, byte, byte };  /* in sockets that could not send */
+
+bool refused[CALLS + 1];           /* told that it was not executed */
+
+#define EMPTY(c)  (((c) == 0 && len(inbox0) == 0) || ((c) == 1 && len(inbox1) == 0))
+
+inline put(c, s, k) {
+	if
+	:: c == 0 && len(inbox0) < ROOM -> inbox0!s, k
+	:: c == 1 && len(inbox1) < ROOM -> inbox1!s, k
+	:: (c == 0 && len(inbox0) == ROOM) || (c == 1 && len(inbox1) == ROOM)
+	fi
+}
+
+inline shut(c) {
+	id[c] = 0; lost[c] = false;
+	do
+	:: c == 0 && len(inbox0) > 0 -> inbox0?_, _
+	:: c == 1 && len(inbox1) > 0 -> inbox1?_, _
+	:: EMPTY(c) -> break
+	od
+}
+
+/* A reply goes to whoever has the routing id now. */
+inline deliver(i, s, k) {
+	if
+	:: id[0] == i && !lost[0] -> put(0, s, k)
+	:: !(id[0] == i && !lost[0]) && id[1] == i && !lost[1] -> put(1, s, k)
+	:: else
+	fi
+}
+
+inline open(c) {
+	ids++; id[c] = ids; lost[c] = false
+}
+
+/* May a connection that rests be used for another call? */
+#ifdef NO_EMPTY
+#define FIT(c) (id[c] != 0 && users[c] == 0 && !lost[c])
+#else
+#define FIT(c) (id[c] != 0 && users[c] == 0 && !lost[c] && EMPTY(c))
+#endif
+#define RESTS(c)  (id[c] != 0 && users[c] == 0)
+#define VACANT(c) (id[c] == 0)
+
+inline settle(c, keep) {
+	users[c]--;
+	if
+	:: users[c] == 0 && !(keep) -> shut(c)
+	:: else
+	fi
+}
+
+#ifdef REUSE
+#define KEEP true
+#else
+#define KEEP false
+#endif
+#ifdef NO_CLOSE
+#define KEEP_AFTER_TIMEOUT true
+#else
+#define KEEP_AFTER_TIMEOUT false
+#endif
+
+proctype Caller(byte first, calls) {
+	byte call = first, c, s, k, service;
+	do
+	:: call == first + calls -> break
+	:: else ->
+		if :: service = 1 :: service = 2 fi;
+		atomic { /* lease and send */
+			if
+			:: FIT(0) && up -> c = 0
+			:: FIT(1) && up -> c = 1
+			:: RESTS(0) && !FIT(0) && up -> shut(0); open(0); c = 0
+			:: RESTS(1) && !FIT(1) && up -> shut(1); open(1); c = 1
+			:: VACANT(0) && up -> open(0); c = 0
+			:: VACANT(1) && up -> open(1); c = 1
+#ifdef NO_SINGLE
+			:: users[0] == 1 && !lost[0] && up -> c = 0
+#endif
+			:: !up ->
+				refused[call] = true;
+#ifdef NO_IMMEDIATE
+				ids++;
+				kept!ids, service, call;
+#endif
+				goto next
+			fi;
+			users[c]++; asked[c] = service;
+			net!id[c], service, call
+		}
+		atomic { /* wait */
+			if
+			:: c == 0 && len(inbox0) > 0 -> inbox0?s, k
+			:: c == 1 && len(inbox1) > 0 -> inbox1?s, k
+			:: lost[c] && EMPTY(c) -> settle(c, false); goto next /* broker_lost */
+			:: settle(c, KEEP_AFTER_TIMEOUT); goto next          /* timeout */
+			fi;
+#ifndef NO_SERVICE
+			if
+			:: s != service -> settle(c, false); goto next       /* bad_reply */
+			:: else
+			fi;
+#endif
+			assert(k == call); /* the claim */
+			settle(c, KEEP)
+		}
+next:		atomic { call++; c = 0; s = 0; k = 0 }
+	od
+}
+
+/* The broker and its workers, who outlive it. */
+proctype Broker() {
+	byte i, s, k;
+end:	do
+	:: atomic { up && len(net) > 0 && len(work) < ROOM -> net?i, s, k;
+		assert(!refused[k]); /* the other claim */
+		work!i, s, k; i = 0; s = 0; k = 0 }
+	:: atomic { up && len(kept) > 0 && len(net) < ROOM -> kept?i, s, k; net!i, s, k; i = 0; s = 0; k = 0 }
+	:: atomic { len(work) > 1 -> work?i, s, k; work!i, s, k; i = 0; s = 0; k = 0 } /* workers overtake each other */
+	:: atomic { up && len(work) > 0 -> work?i, s, k; deliver(i, s, k); i = 0; s = 0; k = 0 }
+	:: atomic { up && repeats > 0 && len(work) > 0 ->
+		repeats--; work?i, s, k; deliver(i, s, k);
+#ifdef TIMELY
+		deliver(i, s, k);
+#else
+		work!i, s, k; /* once more, later */
+#endif
+		i = 0; s = 0; k = 0 }
+	:: atomic { up && errors > 0 && len(work) > 0 -> /* to a peer that asked another service */
+		work?i, s, k;
+		if
+		:: id[0] != 0 && users[0] > 0 && asked[0] != s && !lost[0] -> errors--; put(0, s, k)
+		:: id[1] != 0 && users[1] > 0 && asked[1] != s && !lost[1] -> errors--; put(1, s, k)
+		:: else -> work!i, s, k
+		fi;
+		i = 0; s = 0; k = 0 }
+	:: atomic { up && restarts > 0 -> /* kill -9 */
+		restarts--; up = false;
+		do :: len(net) > 0 -> net?_, _, _ :: len(net) == 0 -> break od;
+		lost[0] = id[0] != 0; lost[1] = id[1] != 0;
+#ifdef NO_RANDOM
+		ids = 0
+#endif
+	}
+	:: up == false -> up = true
+	od
+}
+
+init {
+	atomic {
+		run Broker();
+		run Caller(1, 2);
+		run Caller(3, 1)
+	}
+}
