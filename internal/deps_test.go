@@ -27,6 +27,7 @@ const (
 	zmq4       = "github.com/pebbe/zmq4"
 	prometheus = "github.com/prometheus"
 	kong       = "github.com/alecthomas/kong"
+	otel       = "go.opentelemetry.io"
 )
 
 // rules is one import direction: cmd/gateway wires, httpapi and dispatch decide,
@@ -53,11 +54,19 @@ var rules = []rule{
 		why: "metrics owns the registry; the others report events through interfaces that they declare",
 	},
 	{
-		pkg: "internal/httpapi", not: []string{zmq4, prometheus, module + "/internal/mdp/client", module + "/internal/dispatch"},
+		except: []string{"internal/tracing"}, not: []string{otel}, direct: true,
+		why: "tracing alone knows OpenTelemetry; it is told of requests that have ended, so that nothing on their way pays for it",
+	},
+	{
+		pkg: "internal/tracing", not: []string{zmq4, prometheus, "google.golang.org/grpc", module + "/internal/mdp/", module + "/internal/httpapi", module + "/internal/dispatch"},
+		why: "traces are told what happened in the words of the package mdp, and sent over HTTP: gRPC would be a third of the binary",
+	},
+	{
+		pkg: "internal/httpapi", not: []string{zmq4, prometheus, otel, module + "/internal/mdp/client", module + "/internal/dispatch"},
 		why: "HTTP is tested and can be reused without a broker: it calls through a Caller that it declares",
 	},
 	{
-		pkg: "internal/dispatch", not: []string{zmq4, prometheus, "net/http", module + "/internal/mdp/client"},
+		pkg: "internal/dispatch", not: []string{zmq4, prometheus, otel, "net/http", module + "/internal/mdp/client"},
 		why: "the policy of a call knows neither HTTP nor sockets: it sends through a Pool that it declares",
 	},
 	{

@@ -66,6 +66,7 @@ type settings struct {
 	LogFormat          string        `default:"json" one:"json|console" placeholder:"FORMAT" help:"json or console (${default})."`
 	SlowLog            time.Duration `default:"5s" placeholder:"DURATION" help:"Slower requests are logged as warnings (${default})."`
 	MetricsMaxServices int           `default:"200" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
+	OTLPEndpoint       string        `name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
 
 	Brokers  []client.Endpoint `kong:"-"` // of --broker, or of the file
 	Services *yaml.Node        `kong:"-"` // of the file; nil if it has none

@@ -21,6 +21,7 @@ import (
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/worker"
 	"mdpgateway/internal/metrics"
+	"mdpgateway/internal/tracing"
 )
 
 // embeddedName is the embedded broker's, for logs, metrics and the catalogue.
@@ -42,6 +43,7 @@ type daemon struct {
 	broker  *broker.Broker // embedded, or nil
 	demo    *worker.Worker // embedded, or nil
 	pool    *client.Pool
+	tracer  *tracing.Tracer // or nil
 	metrics *metrics.Metrics
 	calls   *dispatch.Dispatcher
 	api     *httpapi.API
@@ -61,7 +63,7 @@ func newDaemon(s *settings, log *zap.Logger) (*daemon, error) {
 		settings: s, log: log, brokerNames: s.brokerNames(),
 		catalogue: catalogue.NewStore(s.Catalogued), keys: access.NewStore(s.Keys),
 	}
-	for _, part := range []func() error{d.embed, d.connect, d.listen} {
+	for _, part := range []func() error{d.embed, d.trace, d.connect, d.listen} {
 		if err := part(); err != nil {
 			return nil, errors.Join(err, d.close(context.Background()))
 		}
@@ -82,6 +84,17 @@ func (d *daemon) embed() (err error) {
 	d.log.Info("embedded broker", zap.String("endpoint", endpoint))
 	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: mdp.V02})
 	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Log: d.log.Named("demo"), Dialect: mdp.V02})
+	return err
+}
+
+// trace makes what sends traces, if there is a collector for them.
+func (d *daemon) trace() (err error) {
+	if d.settings.OTLPEndpoint == "" {
+		return nil
+	}
+	d.tracer, err = tracing.New(tracing.Config{
+		Endpoint: d.settings.OTLPEndpoint, Version: buildOf().Version, Log: d.log.Named("tracing"),
+	})
 	return err
 }
 
@@ -126,6 +139,9 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
+	}
+	if d.tracer != nil {
+		cfg.Tracer = d.tracer
 	}
 	if s.AdminListen == "" {
 		cfg.Metrics = d.metrics.Handler()

@@ -141,6 +141,9 @@ func (d *daemon) close(ctx context.Context) error {
 	if d.pool != nil {
 		errs = append(errs, d.pool.Close(ctx))
 	}
+	if d.tracer != nil {
+		errs = append(errs, d.tracer.Close())
+	}
 	if d.demo != nil {
 		errs = append(errs, d.demo.Close())
 	}

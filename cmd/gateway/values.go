@@ -17,6 +17,7 @@ import (
 	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/tracing"
 )
 
 // A valueError is a setting that can't be used, told in one line.
@@ -46,6 +47,7 @@ func mappers() []kong.Option {
 		kong.NamedMapper("bytes", scalar(parseBytes)),
 		kong.NamedMapper("listen", scalar(parseListen)),
 		kong.NamedMapper("bind", list(parseBind)),
+		kong.NamedMapper("collector", scalar(parseCollector)),
 		kong.NamedMapper("broker", list(parseBroker)),
 		kong.NamedMapper("host", list(parseHost)),
 		kong.NamedMapper("origin", list(text(parseOrigin))),
@@ -204,6 +206,14 @@ func parseListen(text string, tag *kong.Tag) (string, error) {
 	}
 	if err != nil {
 		return "", errors.New("host:port or :port, such as 127.0.0.1:8080")
+	}
+	return text, nil
+}
+
+// parseCollector reads a URL; empty is none.
+func parseCollector(text string, _ *kong.Tag) (string, error) {
+	if text != "" && tracing.CheckEndpoint(text) != nil {
+		return "", errors.New("http://host:port or https://host:port, without a user or password")
 	}
 	return text, nil
 }

@@ -49,7 +49,7 @@ func (a *API) call(w *response, r *http.Request) error {
 		return a.stream(w, r, x, call, &lease)
 	}
 	reply, err := a.cfg.Caller.Call(r.Context(), call)
-	a.returned(w, reply.Timing)
+	a.returned(w, reply.Timing, err)
 	if err != nil {
 		return cutShort(r.Context(), err)
 	}

@@ -37,7 +37,9 @@ type response struct {
 	status  int   // 0 until the answer has begun
 	in, out int64 // bytes of the body, and of the answer's
 
-	returned time.Time // the call; only with a Tracer
+	// Of the call, for a Tracer.
+	returned time.Time
+	callKind mdp.Kind
 
 	unread bool // HTTP/1: some of the body may be still to come
 	abort  bool // the answer can't be given, or not to its end

@@ -29,7 +29,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, call mdp.C
 	}
 	left := err != nil && mdp.AsError(err).Kind == mdp.Canceled
 	unwritten := q.stop(left)
-	a.returned(w, reply.Timing)
+	a.returned(w, reply.Timing, err)
 	switch {
 	case err == nil && unwritten == nil:
 		return s.Final(reply.Frames)

@@ -93,11 +93,15 @@ func unhex(digit byte) byte {
 }
 
 // returned notes where the time of the request's call went, and with a Tracer
-// also when that was.
-func (a *API) returned(w *response, t mdp.Timing) {
+// also when that was and how it ended.
+func (a *API) returned(w *response, t mdp.Timing, err error) {
 	w.timing = t
-	if a.cfg.Tracer != nil {
-		w.returned = time.Now()
+	if a.cfg.Tracer == nil {
+		return
+	}
+	w.returned = time.Now()
+	if err != nil {
+		w.callKind = mdp.AsError(err).Kind
 	}
 }
 
@@ -109,7 +113,7 @@ func (a *API) tell(w *response, r *http.Request, route, method string, start tim
 	told := mdp.Answered{
 		Trace: w.trace, RequestID: w.id, Route: route, Method: method, Path: r.URL.EscapedPath(), Peer: r.RemoteAddr, KeyID: w.pass.ID,
 		Start: start, End: start.Add(took), Status: w.code(), In: w.in, Out: w.out,
-		Service: w.service, Timing: w.timing, Returned: w.returned,
+		Service: w.service, Timing: w.timing, Returned: w.returned, CallKind: w.callKind,
 	}
 	if w.err != nil {
 		told.Kind = w.err.Kind

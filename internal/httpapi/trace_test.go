@@ -157,7 +157,7 @@ func TestTheTracerIsToldOfEveryRequestButProbes(t *testing.T) {
 	if a != want {
 		t.Errorf("got  %+v\nwant %+v", a, want)
 	}
-	if a := tracer.all[1]; a.Kind != mdp.BrokerLost || a.Status != 502 || a.Returned.IsZero() || len(a.Trace.ID) != 32 || a.Trace.Parent != "" {
+	if a := tracer.all[1]; a.Kind != mdp.BrokerLost || a.CallKind != mdp.BrokerLost || a.Status != 502 || a.Returned.IsZero() || len(a.Trace.ID) != 32 || a.Trace.Parent != "" {
 		t.Errorf("of a call that failed it was told %+v", a)
 	}
 	if a := tracer.all[2]; a.Path != "/a%0Ab" || a.Route != "unmatched" || !a.Returned.IsZero() || a.Kind != mdp.NotFound {
@@ -199,7 +199,7 @@ func TestWithoutATracerTracesCostNothing(t *testing.T) {
 		r.Header.Set("Traceparent", header)
 		if got := testing.AllocsPerRun(200, func() {
 			middleware.ServeHTTP(w, r)
-			a.returned(w, mdp.Timing{})
+			a.returned(w, mdp.Timing{}, nil)
 			a.tell(w, r, "/services/{name}", "POST", time.Time{}, 0)
 		}); got > 0 || !w.returned.IsZero() {
 			t.Errorf("%q costs %v allocations, returned is %v, want nothing of either", header, got, w.returned)

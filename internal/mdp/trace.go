@@ -28,4 +28,5 @@ type Answered struct {
 	Service  string    // empty if it named none
 	Timing   Timing    // of its call
 	Returned time.Time // when the call had its reply or failed; zero if there was none
+	CallKind Kind      // of the call; Kind may be of what came after it
 }
