@@ -8,3 +8,9 @@ import _ "embed"
 //
 //go:embed openapi.yaml
 var OpenAPI []byte
+
+// OpenAPIJSON is the same document as JSON, to which the gateway adds its
+// services. `UPDATE=1 go test ./api` writes it; nobody else may write to it.
+//
+//go:embed openapi.json
+var OpenAPIJSON []byte

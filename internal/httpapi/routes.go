@@ -42,6 +42,7 @@ func (a *API) routes() chi.Router {
 
 		get(r, "/version", a.handle(a.version))
 		get(r, "/openapi.yaml", a.handle(openAPI))
+		get(r, "/openapi.json", a.handle(a.openAPIJSON))
 		get(r, "/problems", a.handle(a.problems))
 		if a.cfg.Metrics != nil {
 			get(r, "/metrics", a.cfg.Metrics.ServeHTTP)

@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+// A catalogued is a Caller with these services.
+type catalogued struct {
+	caller
+	services []mdp.ServiceInfo
+}
+
+func (c catalogued) Services() []mdp.ServiceInfo { return c.services }
+
+// document is GET /openapi.json as the caller with these headers gets it.
+func (g *gateway) document(headers ...string) object {
+	g.t.Helper()
+	a := g.get("/openapi.json", headers...)
+	a.wantHeader(g.t, "Content-Type", "application/json")
+	var doc object
+	if err := json.Unmarshal(a.body, &doc); err != nil || a.StatusCode != 200 {
+		g.t.Fatalf("the answer is %d %.200q: %v", a.StatusCode, a.body, err)
+	}
+	return doc
+}
+
+func parsed(t *testing.T, text string) (v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+const sf = `{"type":"object","required":["sf"],"properties":{"sf":{"type":"integer"}}}`
+
+var described = []mdp.ServiceInfo{
+	{Name: "lora", Catalogued: true, Vars: "python", Description: "one LoRa frame", VarsSchema: []byte(sf), Example: []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`)},
+	{Name: "a/b {c}", Catalogued: true, Vars: "none"},
+	{Name: "a.b..c.", Catalogued: true, Vars: "json", VarsSchema: []byte(`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`)},
+	{Name: "answered", Vars: "python"},
+}
+
+func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
+	g := serve(t, Config{Caller: catalogued{echo, described}})
+	paths := dig(g.document(), "paths")
+	lora := dig(paths, "/services/lora", "post")
+	if lora["operationId"] != "call_lora" || lora["description"] != "one LoRa frame" {
+		t.Errorf("the operation is %v", lora)
+	}
+	for _, p := range lora["parameters"].([]any) {
+		if p.(object)["in"] == "path" {
+			t.Errorf("the path has no name to fill in, the operation has %v", p)
+		}
+	}
+	content := dig(lora, "requestBody", "content", "application/json")
+	if want := parsed(t, string(described[0].Example)); !reflect.DeepEqual(content["example"], want) {
+		t.Errorf("the example is %v, want %v", content["example"], want)
+	}
+	if got, want := dig(content, "schema", "properties")["vars"], parsed(t, sf); !reflect.DeepEqual(got, want) {
+		t.Errorf("the vars are %v, want %v", got, want)
+	}
+	if got := dig(content, "schema")["required"]; !reflect.DeepEqual(got, []any{"vars"}) {
+		t.Errorf("the body requires %v, want vars", got)
+	}
+	if paths["/services/answered"] != nil || dig(paths, callPath, "post")["operationId"] != "call" {
+		t.Error("a service that is not in the catalogue has a path, or the path for all of them is another")
+	}
+}
+
+func TestServicesOfOddNamesAndSchemasAreDescribedToo(t *testing.T) {
+	g := serve(t, Config{Caller: catalogued{echo, described}})
+	doc := g.document()
+	paths := dig(doc, "paths")
+	if one, other := dig(paths, "/services/a%2Fb%20%7Bc%7D", "post")["operationId"], dig(paths, "/services/a.b..c.", "post")["operationId"]; one != "call_a_b__c_" || other != "call_a_b__c__2" {
+		t.Errorf("the operations are %q and %q", one, other)
+	}
+	schema := func(path string) object {
+		return dig(paths, path, "post", "requestBody", "content", "application/json", "schema", "properties")
+	}
+	if vars := schema("/services/a%2Fb%20%7Bc%7D")["vars"]; vars != nil {
+		t.Errorf("a service without vars has %v", vars)
+	}
+	if id := dig(schema("/services/a.b..c."), "vars")["$id"]; id != "urn:mdp-gateway:vars:a.b..c." {
+		t.Errorf("a schema that refers to itself has the $id %v", id)
+	}
+	if dig(doc, "components", "schemas", "Envelope", "properties")["vars"] == nil {
+		t.Error("the schema of all bodies has lost its vars")
+	}
+}
+
+func TestTheDocumentHasOnlyWhatTheKeyMayCall(t *testing.T) {
+	g := serve(t, Config{Caller: catalogued{echo, []mdp.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}}, Keys: keys(t)})
+	for key, want := range map[string][]string{"all": {"lora_x", "secret"}, "other": {"lora_x"}} {
+		var got []string
+		for path := range dig(g.document(bearer(key)), "paths") {
+			if name, is := strings.CutPrefix(path, "/services/"); is && name != "{name}" {
+				got = append(got, name)
+			}
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("the key %s sees %v, want %v", key, got, want)
+		}
+	}
+}
