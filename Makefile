@@ -48,3 +48,5 @@ clean: ## remove what build made
 include deploy/deploy.mk
 
 include examples/examples.mk
+
+include chaos/chaos.mk

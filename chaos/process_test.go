@@ -91,8 +91,11 @@ func (p *process) read(log io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		p.mu.Lock()
-		if p.lines = append(p.lines, lines.Text()); len(p.lines) > 40 {
-			p.lines = p.lines[1:]
+		// Of requests there are too many to show.
+		if !strings.Contains(lines.Text(), `"msg":"request"`) {
+			if p.lines = append(p.lines, lines.Text()); len(p.lines) > 40 {
+				p.lines = p.lines[1:]
+			}
 		}
 		var fields map[string]any
 		if len(p.seen) < 20 && json.Unmarshal(lines.Bytes(), &fields) == nil {

@@ -1,5 +1,100 @@
 package chaos
 
-const workerEnv = "CHAOS_WORKER"
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
 
-func runWorker() int { return 0 }
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/worker"
+)
+
+// The variables that make this program a worker: its broker, and the file in
+// which it notes what it was given before it answers.
+const (
+	workerEnv = "CHAOS_WORKER"
+	ledgerEnv = "CHAOS_LEDGER"
+)
+
+// delays are the services of a worker and how long they take at most.
+var delays = map[string]time.Duration{"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond}
+
+// startWorker starts this program as a worker whose notes are in a file of that
+// folder.
+func startWorker(t testing.TB, endpoint, ledgers string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.CreateTemp(ledgers, "worker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = file.Close()
+	return spawn(t, filepath.Base(file.Name()), []string{workerEnv + "=" + endpoint, ledgerEnv + "=" + file.Name()}, self)
+}
+
+// runWorker is the program as a worker.
+func runWorker() int {
+	ledger, err := os.OpenFile(os.Getenv(ledgerEnv), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	services := map[string]worker.Handler{}
+	for name, longest := range delays {
+		services[name] = func(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+			if _, err := ledger.Write(append(body[0][:len(body[0]):len(body[0])], '\n')); err != nil {
+				return nil, err
+			}
+			select {
+			case <-time.After(rand.N(longest)):
+				return body[:1], nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
+	w, err := worker.New(worker.Config{
+		Endpoint: os.Getenv(workerEnv), Dialect: mdp.V02, Services: services, Concurrency: 4,
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	<-ctx.Done()
+	if err := w.Close(); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// executed returns how often each value is in the workers' notes.
+func executed(t testing.TB, ledgers string) map[string]int {
+	t.Helper()
+	ran := map[string]int{}
+	files, err := filepath.Glob(filepath.Join(ledgers, "worker*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		notes, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(notes)) {
+			ran[strings.TrimSuffix(line, "\n")]++
+		}
+	}
+	return ran
+}

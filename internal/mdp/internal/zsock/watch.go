@@ -23,11 +23,13 @@ type Watch struct {
 	monitor *Socket
 }
 
+// watched are the events that Next understands.
+const watched = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED |
+	zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+
 // Watch starts one connection attempt to endpoint.
 func (c *Context) Watch(endpoint string, o WatchOptions) (*Watch, error) {
-	// The listener is there before there is anything to listen to: libzmq's
-	// monitor waits until somebody takes its last event, and with it the thread
-	// that frees every closed socket of the context.
+	// The listener is there before there is anything to listen to; Close says why.
 	monitor, err := c.socket(zmq.PAIR, noLinger)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func (w *Watch) start(c *Context, endpoint string, o WatchOptions) error {
 		}
 	}
 	name := fmt.Sprintf("inproc://monitor-%d", c.monitors.Add(1))
-	if err := w.dealer.Monitor(name, zmq.EVENT_ALL); err != nil {
+	if err := w.dealer.Monitor(name, watched); err != nil {
 		return translate(err)
 	}
 	if err := w.monitor.Connect(name); err != nil {
@@ -110,7 +112,9 @@ func (w *Watch) Next() (Event, error) {
 // Interrupt ends this wait and all that follow. Any goroutine may call it.
 func (w *Watch) Interrupt() { w.monitor.Interrupt() }
 
-// Close closes the connection.
+// Close closes the connection. The monitor ends while its listener is there: one
+// that outlives it would wait for somebody to take its next event, and with it
+// the thread that frees every closed socket of the context.
 func (w *Watch) Close() error {
-	return errors.Join(w.dealer.Close(), w.monitor.Close())
+	return errors.Join(w.dealer.Monitor("", 0), w.dealer.Close(), w.monitor.Close())
 }

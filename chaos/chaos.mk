@@ -1,0 +1,10 @@
+# Trouble and time: included by the Makefile.
+
+CHAOS ?= 10m
+.PHONY: chaos model
+
+chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
+	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
+
+model: ## check the model of the lease protocol, and that each rule is needed (needs spin)
+	@bash docs/model/check.sh
