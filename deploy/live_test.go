@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -20,6 +21,7 @@ import (
 func run(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(gateway(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
 	logs, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()

@@ -49,6 +49,7 @@ func start(t *testing.T, flags ...string) *gateway {
 	t.Helper()
 	flags = append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*"}, flags...)
 	cmd := exec.Command(build(t), flags...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
