@@ -20,7 +20,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, call mdp.C
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	s := x.NewStream(w)
-	q := newStreamQueue(s, lease, cancel)
+	q := newStreamQueue(ctx, cancel, s, lease)
 	defer q.stop(true) // also if the call panics
 	call.Partial = q.put
 	reply, err := a.cfg.Caller.Call(ctx, call)

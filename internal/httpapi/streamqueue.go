@@ -10,10 +10,12 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// How far the reader of a stream may be behind its worker.
+// How far the reader of a stream may be behind its worker, and for how long it may
+// be as far behind as that: a worker's burst is no fault of the reader's.
 const (
 	mostBehind      = 256     // frames
 	mostBytesBehind = 8 << 20 // of them
+	patience        = time.Second
 )
 
 // A streamQueue stands between a call, whose goroutine must go on reading its
@@ -21,13 +23,15 @@ const (
 // the only one that writes the stream.
 //
 // What waits is counted in the lease. A reader too far behind ends the call, which
-// frees its socket at once; what waits is still written, so that one who is only
+// frees its socket; what waits is still written, so that one who is only
 // slow learns why, as long as each write is taken in its time.
 type streamQueue struct {
 	// Set once.
+	ctx    context.Context // of the call
 	stream *codec.Stream
 	cancel context.CancelCauseFunc // ends the call
 	wake   chan struct{}           // there is something to do
+	room   chan struct{}           // there is more room, or the end of writing
 	ended  chan struct{}           // closed when the goroutine has returned
 
 	mu sync.Mutex
@@ -37,38 +41,80 @@ type streamQueue struct {
 	waiting [][][]byte    // the first is being written
 	frames  int           // of all that waits
 	bytes   int64
-	closed  bool  // nothing more will come
-	err     error // of writing
+	grace   time.Duration // how long put may wait yet, until nothing waits again
+	closed  bool          // nothing more will come
+	err     error         // of writing
 }
 
 // newStreamQueue starts the goroutine that writes. The caller has to call stop;
 // until then the lease and the stream belong to the queue. A write that fails
-// calls cancel.
-func newStreamQueue(s *codec.Stream, lease *budget.Lease, cancel context.CancelCauseFunc) *streamQueue {
-	q := &streamQueue{stream: s, lease: lease, cancel: cancel, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+// calls cancel, which ends ctx.
+func newStreamQueue(ctx context.Context, cancel context.CancelCauseFunc, s *codec.Stream, lease *budget.Lease) *streamQueue {
+	q := &streamQueue{
+		ctx: ctx, cancel: cancel, stream: s, lease: lease, grace: patience,
+		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), ended: make(chan struct{}),
+	}
 	go q.run()
 	return q
 }
 
-// put adds a PARTIAL. It never waits, and keeps the frames. One that is large by
-// itself has room if no other waits.
+// put adds a PARTIAL, and keeps its frames. Without room for it, it waits, but no
+// longer than patience in all until the reader has caught up.
 func (q *streamQueue) put(frames [][]byte) error {
+	for {
+		full, err := q.add(frames)
+		if !full {
+			return err
+		}
+		if err := q.await(); err != nil {
+			return err
+		}
+	}
+}
+
+// add adds a PARTIAL, or says that there is no room. One that is large by itself
+// has room if no other waits.
+func (q *streamQueue) add(frames [][]byte) (full bool, err error) {
 	n, size := max(1, len(frames)), framesSize(frames)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
-		return q.err
+		return false, q.err
 	}
 	if len(q.waiting) > 0 && (q.frames+n > mostBehind || q.bytes+size > mostBytesBehind) {
-		return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader, Detail: "the reader is too far behind the service"}
+		return true, nil
 	}
 	if err := hold(q.lease, q.bytes+size); err != nil {
-		return err
+		return false, err
+	}
+	if frames == nil {
+		frames = [][]byte{} // a part without frames is one
 	}
 	q.waiting = append(q.waiting, frames)
 	q.frames += n
 	q.bytes += size
-	q.signal()
+	signal(q.wake)
+	return false, nil
+}
+
+// await waits for more room. The error is why it won't be awaited.
+func (q *streamQueue) await() error {
+	q.mu.Lock()
+	grace := q.grace
+	q.mu.Unlock()
+	start := time.Now()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-q.room:
+	case <-timer.C:
+		return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader, Detail: "the reader is too far behind the service"}
+	case <-q.ctx.Done():
+		return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: context.Cause(q.ctx)}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.grace -= time.Since(start)
 	return nil
 }
 
@@ -93,16 +139,16 @@ func (q *streamQueue) stop(drop bool) error {
 	if drop && len(q.waiting) > 1 {
 		q.waiting = q.waiting[:1]
 	}
-	q.signal()
+	signal(q.wake)
 	q.mu.Unlock()
 	<-q.ended
 	return q.err
 }
 
-// signal tells the goroutine, which may not have noticed the last time yet.
-func (q *streamQueue) signal() {
+// signal tells who waits, who may not have noticed the last time yet.
+func signal(c chan struct{}) {
 	select {
-	case q.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -113,10 +159,14 @@ func (q *streamQueue) run() {
 	quiet := time.NewTimer(pingEvery)
 	defer quiet.Stop()
 	for {
-		frames, found, over := q.first()
+		frames, more, over := q.first()
 		switch {
-		case found:
-			if !q.check(q.stream.Partial(frames)) {
+		case frames != nil:
+			write := q.stream.Partial
+			if more {
+				write = q.stream.PartialOfMore
+			}
+			if !q.check(write(frames)) {
 				return
 			}
 			q.written(frames)
@@ -136,13 +186,15 @@ func (q *streamQueue) run() {
 	}
 }
 
-// first returns what is to be written next, or that nothing will be.
-func (q *streamQueue) first() (frames [][]byte, found, over bool) {
+// first returns what is to be written next, if anything, and whether more follows;
+// or that nothing will come.
+func (q *streamQueue) first() (frames [][]byte, more, over bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) > 0 {
-		return q.waiting[0], true, false
+		return q.waiting[0], len(q.waiting) > 1, false
 	}
+	q.grace = patience
 	return nil, false, q.closed
 }
 
@@ -155,6 +207,7 @@ func (q *streamQueue) check(err error) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.err, q.waiting = err, nil
+	signal(q.room)
 	q.cancel(mdp.AsError(err).Err) // the bare cause: whether it was sent, the call knows
 	return false
 }
@@ -168,4 +221,5 @@ func (q *streamQueue) written(frames [][]byte) {
 	q.frames -= max(1, len(frames))
 	q.bytes -= framesSize(frames)
 	q.lease.Resize(q.bytes)
+	signal(q.room)
 }

@@ -47,15 +47,21 @@ func (s *Stream) Started() bool {
 }
 
 // Partial writes the frames of a PARTIAL. It fits mdp.Request.Partial.
-func (s *Stream) Partial(frames [][]byte) error { return s.event("partial", frames, nil) }
+func (s *Stream) Partial(frames [][]byte) error { return s.event("partial", frames, nil, s.flush) }
+
+// PartialOfMore writes the frames of a PARTIAL that another event follows at once,
+// with which it is flushed: of many parts, each would cost a system call.
+func (s *Stream) PartialOfMore(frames [][]byte) error {
+	return s.event("partial", frames, nil, func() error { return nil })
+}
 
 // Final writes the frames of the last reply. Nothing but the end of the body
 // should follow.
-func (s *Stream) Final(frames [][]byte) error { return s.event("final", frames, nil) }
+func (s *Stream) Final(frames [][]byte) error { return s.event("final", frames, nil, s.flush) }
 
 // Problem writes the problem, a JSON object, that ends a stream which has begun.
 // It is named so, and not error: EventSource fires that itself.
-func (s *Stream) Problem(problem []byte) error { return s.event("problem", nil, problem) }
+func (s *Stream) Problem(problem []byte) error { return s.event("problem", nil, problem, s.flush) }
 
 // Ping writes what keeps an idle connection open and readers ignore.
 func (s *Stream) Ping() error {
@@ -67,14 +73,14 @@ func (s *Stream) Ping() error {
 	} else {
 		s.out.b = append(s.out.b, `{"event":"ping"}`+"\n"...)
 	}
-	return s.send()
+	return s.send(s.flush)
 }
 
 // event writes an event of frames or, if that is not nil, of a problem.
 //
 //	event: partial                                    SSE alone
 //	data: {"event":"partial","seq":0,"frames":[…]}
-func (s *Stream) event(name string, frames [][]byte, problem []byte) error {
+func (s *Stream) event(name string, frames [][]byte, problem []byte, flush func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begin()
@@ -96,7 +102,7 @@ func (s *Stream) event(name string, frames [][]byte, problem []byte) error {
 	if s.sse {
 		out.b = append(out.b, '\n')
 	}
-	return s.send()
+	return s.send(flush)
 }
 
 // begin sends the status line, once.
@@ -116,10 +122,10 @@ func (s *Stream) begin() {
 }
 
 // send writes and flushes the event.
-func (s *Stream) send() error {
+func (s *Stream) send(flush func() error) error {
 	s.out.flush()
 	if s.out.err == nil {
-		s.out.err = s.flush()
+		s.out.err = flush()
 	}
 	if s.out.err == nil {
 		return nil
