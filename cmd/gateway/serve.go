@@ -92,11 +92,24 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		return nil
 	})
 	d.warnOfOpenPort()
+	if d.broker != nil {
+		serving.Go(func() error { return d.watchBroker(failed) })
+	}
 	d.log.Info("ready for calls")
 	d.manager.tell(nowReady, d.log)
 	<-failed.Done()
 	d.drain()
 	return errors.Join(serving.Wait(), d.close(context.Background()))
+}
+
+// watchBroker returns an error if the embedded broker ends before ctx does.
+func (d *daemon) watchBroker(ctx context.Context) error {
+	select {
+	case <-d.broker.Done():
+		return errors.New("the embedded broker has ended")
+	case <-ctx.Done():
+		return nil
+	}
 }
 
 // drain lets go of the callers: whoever routes them here is told first, then new

@@ -56,12 +56,12 @@ func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.
 	limit, by := d.limit(call, spec)
 	if call.Partial == nil {
 		c.whole, c.wholeBy = limit, by
-		c.ctx, c.stop = timeout(ctx, limit)
+		c.ctx, c.stop = context.WithTimeout(ctx, limit)
 		return c
 	}
 	c.silence, c.by = limit, by
 	c.whole, c.wholeBy = d.cfg.MaxTimeout, "--max-timeout"
-	ctx, stop := timeout(ctx, c.whole)
+	ctx, stop := context.WithTimeout(ctx, c.whole)
 	ctx, cancel := context.WithCancelCause(ctx)
 	timer := time.AfterFunc(limit, func() { cancel(errSilence) })
 	c.ctx = ctx
@@ -73,11 +73,6 @@ func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.
 		return pass(frames)
 	}
 	return c
-}
-
-func timeout(ctx context.Context, limit time.Duration) (context.Context, func()) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	return ctx, cancel
 }
 
 // detail describes the limit that ended the call.

@@ -60,7 +60,7 @@ type Config struct {
 	MaxVars       int                // bytes of a vars frame; default 64 KiB
 	MMI           MMI
 	Exclusive     Exclusive
-	NoWorkersWait time.Duration // how long a known service may be without workers; default 2s
+	NoWorkersWait time.Duration // how long a known service may be without workers
 }
 
 func (c Config) withDefaults() Config {
@@ -70,7 +70,6 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.Timeout, 25*time.Second)
 	setDefault(&c.MaxTimeout, 5*time.Minute)
 	setDefault(&c.MaxVars, 64<<10)
-	setDefault(&c.NoWorkersWait, 2*time.Second)
 	return c
 }
 

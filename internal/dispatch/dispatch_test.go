@@ -116,6 +116,9 @@ func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, 
 		cfg.Catalogue = catalogue.NewStore(c)
 	}
 	cfg.Pool, cfg.Observer = p, p
+	if cfg.NoWorkersWait == 0 {
+		cfg.NoWorkersWait = 2 * time.Second
+	}
 	d, err := dispatch.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -347,5 +350,15 @@ func TestTheObserverIsToldWhoseCallItWas(t *testing.T) {
 	}
 	if o := p.ended[0]; o.RequestID != c.RequestID || o.TraceID != c.TraceID {
 		t.Errorf("got request %q in trace %q, want %q in %q", o.RequestID, o.TraceID, c.RequestID, c.TraceID)
+	}
+}
+
+func TestNoWaitForWorkersIsNoWait(t *testing.T) {
+	p := &pool{lookup: answers(mdp.StatusNotFound)}
+	d := newDispatcher(t, p, dispatch.Config{NoWorkersWait: time.Nanosecond}, `svc: {}`)
+	_, err := d.Call(t.Context(), call("svc", "x"))
+	failure(t, err, mdp.NoWorkers, "")
+	if p.lookups() > 1 {
+		t.Errorf("%d look-ups, want one", p.lookups())
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // lookupTimeout bounds a look-up together with its wait for those before it.
-const lookupTimeout = time.Second
+const lookupTimeout = 2 * time.Second
 
 // mutedFor is how long a broker that did not answer a look-up is not asked.
 const mutedFor = time.Minute
@@ -52,8 +52,11 @@ func (d *Dispatcher) consider(ctx context.Context, q *query, broker int) (verdic
 
 // askable reports whether a broker answers look-ups, as far as is known.
 func (d *Dispatcher) askable(broker int, now time.Time) bool {
-	return d.cfg.MMI != MMIOff && d.cfg.Brokers[broker].Dialect.HasMMI() &&
-		now.UnixNano() >= d.brokers[broker].mutedUntil.Load()
+	if d.cfg.MMI == MMIOff || !d.cfg.Brokers[broker].Dialect.HasMMI() {
+		return false
+	}
+	_, epoch := d.cfg.Pool.State(broker)
+	return !d.brokers[broker].muted(now, epoch)
 }
 
 // unasked is the verdict of a broker that can't be asked.
@@ -98,6 +101,7 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 		d.cfg.Observer.LookedUp("refused")
 		return overBudget
 	}
+	_, epoch := d.cfg.Pool.State(broker)
 	status, err := d.cfg.Pool.Lookup(ctx, broker, name)
 	now := time.Now()
 	if err != nil {
@@ -105,7 +109,10 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 		d.cfg.Observer.LookedUp(string(kind))
 		switch kind {
 		case mdp.Timeout, mdp.BadReply:
-			d.mute(broker, now, err)
+			if !b.missed(epoch) {
+				return unheard(established)
+			}
+			d.mute(broker, now, epoch, err)
 			return unlisted
 		case mdp.Busy:
 			return unheard(established)
@@ -113,6 +120,7 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 		return unreachable
 	}
 	d.cfg.Observer.LookedUp(status)
+	b.answered(epoch)
 	switch status {
 	case mdp.StatusFound:
 		svc := d.services.add(name)
@@ -126,7 +134,7 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 		d.absent.add(broker, name, now)
 		return deniedByMMI
 	}
-	d.mute(broker, now, nil)
+	d.mute(broker, now, epoch, nil)
 	return unlisted
 }
 
@@ -139,8 +147,9 @@ func unheard(established bool) verdict {
 	return overBudget
 }
 
-func (d *Dispatcher) mute(broker int, now time.Time, err error) {
-	d.brokers[broker].mutedUntil.Store(now.Add(mutedFor).UnixNano())
+// mute keeps a broker from being asked for a while, or until it comes back.
+func (d *Dispatcher) mute(broker int, now time.Time, epoch uint64, err error) {
+	d.brokers[broker].mute(now.Add(mutedFor), epoch)
 	d.cfg.Log.Info("broker does not answer mmi.service, not asked for a minute",
 		zap.String("endpoint", d.cfg.Brokers[broker].Name), zap.Error(err))
 }

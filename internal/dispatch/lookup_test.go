@@ -313,3 +313,46 @@ func TestACallGoesOnlyToBrokersThatDoNotDenyItsService(t *testing.T) {
 		})
 	}
 }
+
+func TestABrokerThatAnsweredBeforeIsNotMutedForOneSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(pool)
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		d.Call(t.Context(), call("echo", "x"))
+		p.lookup = noAnswer
+		for i := range 2 {
+			_, err := d.Call(t.Context(), call(fmt.Sprintf("new-%d", i), "x"))
+			failure(t, err, mdp.Busy, mdp.ReasonLookup)
+		}
+		p.lookup = answers(mdp.StatusFound)
+		if _, err := d.Call(t.Context(), call("new", "x")); err != nil {
+			t.Errorf("it answers again: %v", err)
+		}
+		p.lookup = noAnswer
+		for i := range 3 {
+			d.Call(t.Context(), call(fmt.Sprintf("newer-%d", i), "x"))
+		}
+		asked := p.lookups()
+		_, err := d.Call(t.Context(), call("newest", "x"))
+		failure(t, err, mdp.ServiceNotFound, "")
+		if p.lookups() != asked {
+			t.Error("it was asked again after three silences in a row")
+		}
+	})
+}
+
+func TestABrokerThatCameBackIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: noAnswer}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		_, err := d.Call(t.Context(), call("svc", "x"))
+		failure(t, err, mdp.ServiceNotFound, "")
+		p.mu.Lock()
+		p.epoch++
+		p.mu.Unlock()
+		p.lookup = answers(mdp.StatusFound)
+		if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+			t.Errorf("got %v, want a reply", err)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,9 +24,46 @@ const (
 
 // A brokerState is what the policy keeps of one broker.
 type brokerState struct {
-	mutedUntil atomic.Int64  // Unix nanoseconds: it does not answer MMI
-	budget     *rate.Limiter // of look-ups of names that nobody confirmed
-	unknown    atomic.Int32  // calls in flight to such names
+	budget  *rate.Limiter // of look-ups of names that nobody confirmed
+	unknown atomic.Int32  // calls in flight to such names
+
+	mu         sync.Mutex // guards what follows
+	mutedUntil time.Time  // it does not answer MMI
+	mutedEpoch uint64     // unless it came back since
+	heard      bool       // it answered MMI, in heardEpoch
+	heardEpoch uint64
+	misses     int // questions in a row without answer
+}
+
+// missesUntilMuted is how many questions in a row a broker that answered before
+// may leave without answer: it may only have been slow.
+const missesUntilMuted = 3
+
+func (b *brokerState) muted(now time.Time, epoch uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return now.Before(b.mutedUntil) && epoch == b.mutedEpoch
+}
+
+func (b *brokerState) mute(until time.Time, epoch uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mutedUntil, b.mutedEpoch, b.misses = until, epoch, 0
+}
+
+func (b *brokerState) answered(epoch uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.heard, b.heardEpoch, b.misses = true, epoch, 0
+}
+
+// missed counts a question without answer, and reports whether the broker is one
+// that does not answer any.
+func (b *brokerState) missed(epoch uint64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.misses++
+	return !b.heard || b.heardEpoch != epoch || b.misses >= missesUntilMuted
 }
 
 // A verdict is what one broker, or all of them, mean for a call.

@@ -126,10 +126,11 @@ func (d Dialect) HasWorkers() bool { return d.layout().worker != nil }
 // HasMMI reports whether brokers of this dialect answer mmi.service (RFC 8/MMI).
 func (d Dialect) HasMMI() bool { return d != Majortomo }
 
-// HeaderFrames returns how many frames of a reply precede its body, at the most.
+// HeaderFrames returns how many frames a reply has up to its service: what comes
+// then may be its body.
 func (d Dialect) HeaderFrames() int {
 	l, n := d.layout(), 1
-	for _, there := range []bool{l.delimiter, l.final != nil, l.named, l.padded} {
+	for _, there := range []bool{l.delimiter, l.final != nil, l.named} {
 		if there {
 			n++
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
+	c.Endpoints = slices.Clone(c.Endpoints)
 	for i, e := range c.Endpoints {
 		if e.Name == "" {
 			c.Endpoints[i].Name = e.Address

@@ -41,6 +41,7 @@ type exchange struct {
 	req    mdp.Request
 	reply  mdp.Reply
 	sent   time.Time // zero until the request is sent
+	heard  bool      // a message of the reply came
 	size   int64     // of what was received
 	reason string    // why the connection can't be used again; empty if it can
 }
@@ -88,6 +89,7 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 			c.endpoint.logBadReply(x.req.Service, frames, err)
 			return err
 		}
+		x.heard = true
 		if err := x.fits(body, maxReply); err != nil {
 			return err
 		}

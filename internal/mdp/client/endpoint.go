@@ -145,9 +145,7 @@ func (e *endpoint) down(reason string, cause error) {
 	e.pool.mu.Lock()
 	changed := e.state != mdp.Down
 	e.state = mdp.Down
-	for c := range e.dialing {
-		c.abandon(mdp.BrokerUnavailable)
-	}
+	e.abandonDialing()
 	e.pool.announce()
 	e.pool.mu.Unlock()
 	e.closeIdle(closedLost)
@@ -174,6 +172,14 @@ func (e *endpoint) abandonIfDown() {
 	defer e.pool.mu.Unlock()
 	if e.state == mdp.Down {
 		e.abandonAll(mdp.BrokerLost)
+	}
+}
+
+// abandonDialing gives up the connections that are being opened. The pool's mutex
+// must be held.
+func (e *endpoint) abandonDialing() {
+	for c := range e.dialing {
+		c.abandon(mdp.BrokerUnavailable)
 	}
 }
 
@@ -273,5 +279,5 @@ func (e *endpoint) logBadReply(service string, frames [][]byte, err error) {
 	for _, frame := range frames[:min(len(frames), e.Dialect.HeaderFrames())] {
 		head = append(head, hex.EncodeToString(frame[:min(len(frame), 32)]))
 	}
-	e.log.Warn("bad reply", zap.String("service", service), zap.Error(err), zap.Strings("received", head), zap.Int("frames", len(frames)))
+	e.log.Warn("bad reply", zap.String("service", service), zap.Error(err), zap.ByteString("expected", e.Dialect.Header()), zap.Strings("received", head), zap.Int("frames", len(frames)))
 }

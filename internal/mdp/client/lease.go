@@ -10,20 +10,37 @@ import (
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
-// attempt makes a call on one connection. BrokerUnavailable means that nothing
-// was sent.
-func (p *Pool) attempt(ctx context.Context, x *exchange) error {
+// attempt makes a call on one connection. It may be made again if the connection
+// broke before anything was sent.
+func (p *Pool) attempt(ctx context.Context, x *exchange) (again bool, err error) {
+	if err := p.over(ctx); err != nil {
+		return false, err
+	}
 	c, err := p.lease(ctx, x.req)
 	if err != nil {
-		return err
+		return false, err
 	}
 	x.reply.Broker, x.reason = c.endpoint.index, ""
 	err = c.roundTrip(ctx, x, p.cfg.MaxReply)
 	p.release(c, x, err)
-	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
+	e, failed := err.(*mdp.Error)
+	if failed && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
 		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
 	}
-	return err
+	return failed && e.Kind == mdp.BrokerUnavailable, err
+}
+
+// over says why a call that has not been sent must not be any more: its time may
+// have passed, or its caller left, while it waited for its place.
+func (p *Pool) over(ctx context.Context) error {
+	select {
+	case <-p.ended:
+		return draining()
+	case <-ctx.Done():
+		return ended(ctx, false)
+	default:
+		return nil
+	}
 }
 
 // lease gives a call a connection that is ready to send: an idle one or a fresh
@@ -63,8 +80,9 @@ func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
 }
 
 // pick chooses, among the endpoints that did not fail this call before, the one
-// with the fewest calls in flight and, if one may be used again, an idle connection of it. Otherwise it has made room for a fresh
-// one, which the caller opens; evicted is to be closed for it.
+// with the fewest calls in flight and, if one may be used again, an idle
+// connection of it. Otherwise it has made room for a fresh one, which the caller
+// opens; evicted is to be closed for it.
 func (p *Pool) pick(req mdp.Request, failed []*endpoint) (best *endpoint, c, evicted *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +145,7 @@ func (p *Pool) release(c *conn, x *exchange, err error) {
 	if !x.sent.IsZero() {
 		e.asked++
 	}
-	if err == nil {
+	if x.heard {
 		e.answered, e.lastReply = true, now
 	}
 	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.BadReply {

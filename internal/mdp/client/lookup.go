@@ -7,9 +7,9 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// lookupTimeout bounds a question about a service and its wait for those before
-// it. Some brokers never answer one: the first that waits in vain must not make
-// the others wait one after the other.
+// lookupTimeout bounds a question about a service and, apart from it, its wait
+// for those before it. Some brokers never answer one: the first that waits in
+// vain must not make the others wait one after the other.
 const lookupTimeout = 500 * time.Millisecond
 
 // Lookup asks a broker, by its index, whether a service has workers (RFC 8/MMI).
@@ -26,14 +26,14 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 	if err := p.awaitVerdict(ctx, []int{broker}); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	waiting, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	e := p.endpoints[broker]
 	var c *conn
 	select {
 	case c = <-e.asker:
-	case <-ctx.Done():
-		return "", ended(ctx, false)
+	case <-waiting.Done():
+		return "", ended(waiting, false)
 	}
 	defer func() { e.asker <- c }()
 	if c != nil && c.sock.Check() != nil {
@@ -41,7 +41,7 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 		c = nil
 	}
 	if c == nil {
-		if c, err = e.open(ctx); err != nil {
+		if c, err = e.open(waiting); err != nil {
 			return "", err
 		}
 	}
@@ -59,15 +59,20 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	if err != nil {
 		return "", &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
 	}
-	stop := context.AfterFunc(ctx, c.sock.Interrupt)
+	asked, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	stop := context.AfterFunc(asked, c.sock.Interrupt)
 	answer, err := c.answer(question)
-	if quiet := stop(); !quiet {
-		return "", ended(ctx, true)
-	}
-	if err != nil {
+	quiet := stop()
+	switch {
+	case err == nil && quiet:
+		return d.ParseStatus(answer)
+	case ctx.Err() != nil: // the broker had less than its time
+		return "", ended(ctx, false)
+	case asked.Err() != nil:
 		return "", &mdp.Error{Kind: mdp.Timeout, Err: err}
 	}
-	return d.ParseStatus(answer)
+	return "", unavailable(err)
 }
 
 func (c *conn) answer(question [][]byte) ([][]byte, error) {

@@ -143,13 +143,11 @@ func (p *Pool) call(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer p.exit(x.req.Service)
-	for range maxAttempts - 1 {
-		err := p.attempt(ctx, x)
-		if e, ok := err.(*mdp.Error); !ok || e.Kind != mdp.BrokerUnavailable {
+	for n := 1; ; n++ {
+		if again, err := p.attempt(ctx, x); !again || n == maxAttempts {
 			return err
 		}
 	}
-	return p.attempt(ctx, x)
 }
 
 // begin counts a call or lookup, unless the pool is being closed. Each success
@@ -285,6 +283,7 @@ func (p *Pool) interrupt(quiet <-chan struct{}) {
 		p.mu.Lock()
 		for _, e := range p.endpoints {
 			e.abandonAll(mdp.Interrupted)
+			e.abandonDialing()
 		}
 		p.mu.Unlock()
 		select {

@@ -338,3 +338,28 @@ func TestABadConfigIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestACallThatIsOverIsNotSent(t *testing.T) {
+	seen := new(peers)
+	broker := mdptest.NewRouter(t, func(id []byte, m [][]byte) [][][]byte {
+		seen.note(id, m)
+		return [][][]byte{m}
+	})
+	p := newPool(t, client.Config{}, at(broker.Endpoint()))
+	mustCall(t, p, "first") // leaves a connection that could send at once
+	left, leave := context.WithCancel(context.Background())
+	leave()
+	_, err := p.Call(left, echo("left"))
+	failure(t, err, mdp.Canceled, "")
+	if mdp.AsError(err).Executed() != mdp.No {
+		t.Errorf("got %v, want it not executed", err)
+	}
+	late, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
+	defer cancel()
+	_, err = p.Call(late, echo("late"))
+	failure(t, err, mdp.Busy, mdp.ReasonDeadline)
+	mustCall(t, p, "last")
+	if got := fmt.Sprint(seen.bodies); got != "[first last]" {
+		t.Errorf("the broker got %s, want [first last]", got)
+	}
+}

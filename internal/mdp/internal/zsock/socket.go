@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -71,6 +72,11 @@ func (s *Socket) Connect(endpoint string) error { return translate(s.soc.Connect
 // Bind listens on endpoint, where port * means any, and returns the endpoint
 // with its real port.
 func (s *Socket) Bind(endpoint string) (string, error) {
+	if strings.Contains(endpoint, "[") {
+		if err := ipv6(s.soc); err != nil {
+			return "", translate(err)
+		}
+	}
 	if err := s.soc.Bind(endpoint); err != nil {
 		return "", fmt.Errorf("bind %s: %w", endpoint, translate(err))
 	}

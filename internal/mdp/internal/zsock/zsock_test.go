@@ -319,3 +319,22 @@ func expect(t *testing.T, w *zsock.Watch, want zsock.Event) {
 		t.Fatalf("got %v, %v, want %v", got, err, want)
 	}
 }
+
+func TestARouterBindsIPv6(t *testing.T) {
+	if l, err := net.Listen("tcp6", "[::1]:0"); err != nil {
+		t.Skipf("this machine has no IPv6: %v", err)
+	} else {
+		l.Close()
+	}
+	c := newContext(t)
+	r, err := c.Router(zsock.RouterOptions{})
+	closing(t, r, err)
+	endpoint, err := r.Bind("tcp://[::1]:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+}
