@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -99,13 +98,4 @@ func (l *load) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return fmt.Sprintf("%d answered, failed %v", l.answered, l.failed)
-}
-
-// percentile returns the time within which that share of calls had ended.
-func percentile(times []time.Duration, share float64) time.Duration {
-	if len(times) == 0 {
-		return 0
-	}
-	times = slices.Sorted(slices.Values(times))
-	return times[int(share*float64(len(times)-1))]
 }
