@@ -87,6 +87,9 @@ func (q *streamQueue) add(frames [][]byte) (full bool, err error) {
 	if err := hold(q.lease, q.bytes+size); err != nil {
 		return false, err
 	}
+	if len(q.waiting) == 0 {
+		q.grace = patience // not where the last is written: put may yet subtract what it waited
+	}
 	if frames == nil {
 		frames = [][]byte{} // a part without frames is one
 	}
@@ -194,7 +197,6 @@ func (q *streamQueue) first() (frames [][]byte, more, over bool) {
 	if len(q.waiting) > 0 {
 		return q.waiting[0], len(q.waiting) > 1, false
 	}
-	q.grace = patience
 	return nil, false, q.closed
 }
 

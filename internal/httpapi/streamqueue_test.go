@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -210,4 +212,52 @@ func TestAWriteThatFailsEndsTheCall(t *testing.T) {
 			t.Errorf("the call went on for %v", took)
 		}
 	})
+}
+
+func TestAReaderIsGivenASecondForEachBurst(t *testing.T) {
+	const burst, pause = 600, 900 * time.Millisecond
+	var took []time.Duration
+	bursts := caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		for range 2 {
+			start := time.Now()
+			for range burst {
+				if err := call.Partial(frames(1, 100)); err != nil {
+					return mdp.Reply{}, err
+				}
+			}
+			took = append(took, time.Since(start))
+			<-time.After(10*time.Second - time.Since(start))
+		}
+		return mdp.Reply{Frames: [][]byte{[]byte("end")}}, nil
+	})
+	onVirtualTime(t, Config{Caller: bursts}, func(t *testing.T, _ *gateway, raw *rawConn) {
+		defer raw.Close()
+		raw.send(streamed)
+		var lines *bufio.Reader
+		for range 2 {
+			time.Sleep(pause) // virtual
+			if lines == nil {
+				resp, err := http.ReadResponse(raw.r, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				lines = bufio.NewReader(resp.Body)
+			}
+			for parts := 0; parts < burst; {
+				line, err := lines.ReadString('\n')
+				if err != nil || strings.Contains(line, "problem") {
+					t.Fatalf("after %d parts came %q (%v), want %d of them", parts, line, err, burst)
+				}
+				parts += strings.Count(line, `"event":"partial"`)
+			}
+			time.Sleep(10*time.Second - pause)
+		}
+		rest, err := io.ReadAll(lines)
+		if err != nil || !strings.Contains(string(rest), `"event":"final"`) {
+			t.Errorf("at the end came %q (%v)", rest, err)
+		}
+	})
+	if len(took) != 2 || took[0] != pause || took[1] != pause {
+		t.Errorf("the bursts took %v, want %v each", took, pause)
+	}
 }
