@@ -17,6 +17,9 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
+// Seconds and minutes pass in these tests inside of testing/synctest: a sleep there
+// moves virtual time and takes none.
+
 // A pool stands for brokers whose word and replies a test decides. Those of the
 // whole program are real.
 type pool struct {

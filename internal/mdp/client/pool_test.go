@@ -345,8 +345,8 @@ func TestACallThatIsOverIsNotSent(t *testing.T) {
 		seen.note(id, m)
 		return [][][]byte{m}
 	})
-	p := newPool(t, client.Config{}, at(broker.Endpoint()))
-	mustCall(t, p, "first") // leaves a connection that could send at once
+	p := newPool(t, client.Config{Max: 1}, at(broker.Endpoint()))
+	mustCall(t, p, "first") // leaves the only connection, which could send at once
 	left, leave := context.WithCancel(context.Background())
 	leave()
 	_, err := p.Call(left, echo("left"))
