@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -357,11 +358,26 @@ func TestTheObserverIsToldWhoseCallItWas(t *testing.T) {
 }
 
 func TestNoWaitForWorkersIsNoWait(t *testing.T) {
-	p := &pool{lookup: answers(mdp.StatusNotFound)}
-	d := newDispatcher(t, p, dispatch.Config{NoWorkersWait: time.Nanosecond}, `svc: {}`)
-	_, err := d.Call(t.Context(), call("svc", "x"))
-	failure(t, err, mdp.NoWorkers, "")
-	if p.lookups() > 1 {
-		t.Errorf("%d look-ups, want one", p.lookups())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var doc yaml.Node
+		if err := yaml.Unmarshal([]byte(`svc: {}`), &doc); err != nil {
+			t.Fatal(err)
+		}
+		c, err := catalogue.Parse(doc.Content[0], catalogue.Defaults{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := dispatch.New(dispatch.Config{
+			Pool: &pool{lookup: answers(mdp.StatusNotFound)}, Brokers: []dispatch.Broker{{Name: "b0"}}, Catalogue: catalogue.NewStore(c),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		_, err = d.Call(t.Context(), call("svc", "x"))
+		failure(t, err, mdp.NoWorkers, "")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("took %v, want no time", took)
+		}
+	})
 }
