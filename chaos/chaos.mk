@@ -2,13 +2,14 @@
 
 CHAOS ?= 10m
 SOAK  ?= 1h
+RATE  ?= 100
 .PHONY: chaos soak model
 
 chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
 	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
 
-soak: setup ## an hour of steady load: memory, files and goroutines at start, middle and end (SOAK=10m)
-	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK)
+soak: setup ## an hour of steady load: memory, files and goroutines at start, middle and end (SOAK=10m, RATE=100 calls a second)
+	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK) -rate $(RATE)
 
 model: ## check the model of the lease protocol, and that each rule is needed (needs spin)
 	@bash docs/model/check.sh

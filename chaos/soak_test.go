@@ -1,42 +1,164 @@
 package chaos
 
 import (
+	"context"
+	"errors"
 	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
-var soakFor = flag.Duration("soak", 0, "how long TestSoak runs; 0: not at all")
+var (
+	soakFor  = flag.Duration("soak", 0, "how long TestSoak runs; 0: not at all")
+	soakRate = flag.Int("rate", 100, "calls a second of TestSoak")
+)
 
-// A steady load for a long time: what the gateway holds is shown at the start,
-// in the middle and at the end.
+// A steady load for a long time, of calls that are answered, time out, are left
+// by their callers, stream and carry 64 KiB: what the gateway holds is shown at
+// the start, in the middle and at the end, each time at rest.
 func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("make soak runs it")
 	}
 	b := startBroker(t, "")
-	startDemo(t, b.endpoint)
-	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2")
-	g.works("echo")
-	half := func() usage {
-		l := startLoad(t, g, 4, "sleep") // 20 ms each: 200 calls a second
-		for range 10 {
-			<-time.After(*soakFor / 20)
-			t.Logf("%v; %v", l, g.usage())
-		}
-		l.stop()
-		if codes := l.codes(); len(codes) > 0 {
-			t.Errorf("failed: %v, want none", l)
-		}
-		return g.atRest()
+	w := startDemo(t, b.endpoint)
+	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2", "--pool-idle", "10s")
+	s := &soak{t: t, gateway: g, beside: []*process{b.process, w}}
+	s.run(min(*soakFor/20, time.Minute)) // first calls fill pools and caches
+	s.show("warmed")
+	start := s.rest("start")
+	s.run(*soakFor / 2)
+	middle := s.rest("middle")
+	s.run(*soakFor / 2)
+	end := s.rest("end")
+	if s.wrong.Load() > 0 {
+		t.Errorf("%d calls went wrong, want none", s.wrong.Load())
 	}
-	start := g.atRest()
-	middle := half()
-	end := half()
-	t.Logf("start:  %v", start)
-	t.Logf("middle: %v", middle)
-	t.Logf("end:    %v", end)
-	if end.files > middle.files+8 || end.goroutines > middle.goroutines+8 || end.memory > middle.memory+middle.memory/4+8<<20 {
+	for _, before := range []usage{start, middle} {
+		if end.files > before.files+8 || end.goroutines > before.goroutines+8 {
+			t.Errorf("before: %v, end: %v, want nothing left behind: %v", before, end, g.descriptors())
+		}
+	}
+	if end.memory > middle.memory+middle.memory/4+8<<20 {
 		t.Errorf("middle: %v, end: %v, want no growth", middle, end)
 	}
+}
+
+// A soak counts what came of the calls.
+type soak struct {
+	t       *testing.T
+	gateway *gateway
+	beside  []*process
+
+	begun                    time.Time // of the first call
+	calls                    int       // owned by run
+	right, late, left, wrong atomic.Int64
+}
+
+// run makes calls at the rate, one of every twenty of each rarer kind, for that
+// long, and shows ten times how it goes. It returns when all have ended.
+func (s *soak) run(d time.Duration) {
+	var running sync.WaitGroup
+	defer running.Wait()
+	if s.begun.IsZero() {
+		s.begun = time.Now()
+	}
+	start, shown, first := time.Now(), time.Now(), s.calls
+	for next := start; next.Sub(start) < d; next = next.Add(time.Second / time.Duration(*soakRate)) {
+		<-time.After(time.Until(next))
+		n := s.calls
+		s.calls++
+		running.Go(func() { s.call(n) })
+		if time.Since(shown) > d/10 {
+			shown = time.Now()
+			s.show(fmt.Sprintf("%.1f calls/s", float64(s.calls-first)/time.Since(start).Seconds()))
+		}
+	}
+}
+
+func (s *soak) call(n int) {
+	unique := fmt.Sprintf("%dns", 5_000_000+n) // 5 ms
+	switch n % 20 {
+	case 0:
+		a, err := s.gateway.post(context.Background(), "sleep?timeout=50ms", "300ms")
+		s.note(&s.late, err == nil && (a.code == "timeout" || a.reason == "deadline"), a, err)
+	case 1:
+		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		defer cancel()
+		a, err := s.gateway.post(ctx, "sleep", "300ms")
+		s.note(&s.left, errors.Is(err, context.DeadlineExceeded) || a.data == "300ms", a, err)
+	case 2:
+		events, err := s.fetch("stream", "text/event-stream", "20")
+		s.note(&s.right, err == nil && strings.Count(events, "event: partial\n") == 20 && strings.Contains(events, "event: final\n"), events, err)
+	case 3:
+		body := strings.Repeat(unique, 64<<10/len(unique))
+		back, err := s.fetch("echo", "application/octet-stream", body)
+		s.note(&s.right, err == nil && back == body, len(back), err)
+	default:
+		a, err := s.gateway.post(context.Background(), [...]string{"echo", "sleep"}[n%2], unique)
+		s.note(&s.right, err == nil && a.status == http.StatusOK && a.data == unique, a, err)
+	}
+}
+
+// fetch posts the body as it is and returns that of the answer.
+func (s *soak) fetch(service, accept, body string) (string, error) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.gateway.url+"/services/"+service, strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	r.Header.Set("Accept", accept)
+	response, err := s.gateway.client.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	back, err := io.ReadAll(response.Body)
+	return string(back), err
+}
+
+func (s *soak) note(kind *atomic.Int64, expected bool, got any, err error) {
+	if expected {
+		kind.Add(1)
+		return
+	}
+	if s.wrong.Add(1) <= 20 {
+		s.t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func (s *soak) show(what string) {
+	var beside []string
+	for _, p := range s.beside {
+		beside = append(beside, fmt.Sprintf("%s %d MiB", p.name, p.resident()>>20))
+	}
+	s.t.Logf("%4.0f s, %s: %d right, %d late, %d left, %d wrong; %v; %s", time.Since(s.begun).Seconds(), what,
+		s.right.Load(), s.late.Load(), s.left.Load(), s.wrong.Load(), s.gateway.usage(), strings.Join(beside, ", "))
+}
+
+// rest waits until nothing is in flight and shows what the gateway holds then.
+func (s *soak) rest(when string) usage {
+	eventually(s.t, "idle connections are closed", func() bool { return s.gateway.metric(`mdp_gateway_pool_connections{`) == 0 })
+	u := s.gateway.atRest()
+	s.t.Logf("%s: %v", when, u)
+	return u
+}
+
+// resident returns the memory of a process; 0 if it has ended.
+func (p *process) resident() (bytes int64) {
+	status, _ := os.ReadFile(filepath.Join("/proc", fmt.Sprint(p.cmd.Process.Pid), "status"))
+	for line := range strings.Lines(string(status)) {
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &bytes); err == nil {
+			return bytes << 10
+		}
+	}
+	return 0
 }
