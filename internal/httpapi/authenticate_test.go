@@ -113,8 +113,8 @@ func TestEveryRouteNeedsAKeyButTheProbes(t *testing.T) {
 }
 
 func TestTheContractSaysWhichRoutesNeedAKey(t *testing.T) {
-	for path, operations := range readContract(t).Paths {
-		for method, op := range operations {
+	for path, item := range readContract(t).Paths {
+		for method, op := range item.Operations {
 			open := path == "/livez" || path == "/readyz"
 			_, refuses := op.Responses["401"]
 			if free := op.Security != nil && len(*op.Security) == 0; free != open || refuses == open {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
@@ -18,16 +19,35 @@ import (
 
 // contract is openapi.yaml as far as the tests read it.
 type contract struct {
-	OpenAPI    string                          `yaml:"openapi"`
-	Paths      map[string]map[string]operation `yaml:"paths"`
+	OpenAPI    string `yaml:"openapi"`
+	Paths      map[string]pathItem
 	Components struct {
-		Schemas struct {
-			Problem struct {
-				Required   []string             `yaml:"required"`
-				Properties map[string]yaml.Node `yaml:"properties"`
-			} `yaml:"Problem"`
-		} `yaml:"schemas"`
-	} `yaml:"components"`
+		Schemas   map[string]schema
+		Responses map[string]struct {
+			Content map[string]struct {
+				Examples map[string]struct{ Value map[string]any }
+			}
+		}
+	}
+}
+
+// A pathItem has operations by method, beside what they have in common.
+type pathItem struct {
+	Parameters []yaml.Node
+	Operations map[string]operation `yaml:",inline"`
+}
+
+// A schema is one of a problem, or of what all problems have.
+type schema struct {
+	Required      []string
+	Enum          []string
+	Properties    map[string]property
+	Discriminator struct{ Mapping map[string]string }
+}
+
+type property struct {
+	Const any
+	Enum  []string
 }
 
 type operation struct {
@@ -67,8 +87,8 @@ func TestTheContractHasTheRoutesThatThereAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids := make(map[string]bool)
-	for path, operations := range readContract(t).Paths {
-		for method, op := range operations {
+	for path, item := range readContract(t).Paths {
+		for method, op := range item.Operations {
 			described = append(described, strings.ToUpper(method)+" "+path)
 			if op.ID == "" || ids[op.ID] {
 				t.Errorf("%s %s has the operationId %q, want one of its own", method, path, op.ID)
@@ -81,50 +101,99 @@ func TestTheContractHasTheRoutesThatThereAre(t *testing.T) {
 	}
 }
 
-func TestTheContractHasTheProblemsThatThereAre(t *testing.T) {
-	c := readContract(t)
-	schema := c.Components.Schemas.Problem
-
-	var want, required []string
-	for _, typ := range []reflect.Type{reflect.TypeFor[problem](), reflect.TypeFor[overdue]()} {
-		for field := range typ.Fields() {
-			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-			if name == "" {
-				continue
-			}
-			want = append(want, name)
-			if options == "" && typ == reflect.TypeFor[problem]() {
-				required = append(required, name)
-			}
+// members returns the members that JSON of a type has, and those that it always
+// has.
+func members(typ reflect.Type) (all, always []string) {
+	for field := range typ.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "" {
+			continue
+		}
+		all = append(all, name)
+		if options == "" {
+			always = append(always, name)
 		}
 	}
-	if got := slices.Sorted(maps.Keys(schema.Properties)); !slices.Equal(got, sorted(want)) {
-		t.Errorf("the contract's problem has the members\n%v\nthe code's\n%v", got, want)
-	}
-	if got := sorted(schema.Required); !slices.Equal(got, sorted(required)) {
+	return all, always
+}
+
+func TestTheContractHasTheMembersThatProblemsHave(t *testing.T) {
+	schemas := readContract(t).Components.Schemas
+	every, required := members(reflect.TypeFor[problem]())
+	more, _ := members(reflect.TypeFor[overdue]())
+	every = append(every, more...)
+
+	details := schemas["ProblemDetails"]
+	if got := sorted(details.Required); !slices.Equal(got, sorted(required)) {
 		t.Errorf("the contract requires the members\n%v\nthe code always writes\n%v", got, required)
 	}
-
-	var codes, kinds []string
-	statuses := map[string]bool{"200": true}
-	code := schema.Properties["code"]
-	if err := code.Decode(&struct {
-		Enum *[]string `yaml:"enum"`
-	}{&codes}); err != nil {
-		t.Fatal(err)
+	described := maps.Clone(details.Properties)
+	for _, ref := range schemas["Problem"].Discriminator.Mapping {
+		maps.Copy(described, schemas[strings.TrimPrefix(ref, "#/components/schemas/")].Properties)
 	}
+	if got := slices.Sorted(maps.Keys(described)); !slices.Equal(got, sorted(every)) {
+		t.Errorf("the contract's problems have the members\n%v\nthe code's\n%v", got, every)
+	}
+}
+
+func TestTheContractHasASchemaForEachCode(t *testing.T) {
+	schemas := readContract(t).Components.Schemas
+	mapping := schemas["Problem"].Discriminator.Mapping
+	var codes []string
 	for _, kind := range mdp.Kinds() {
-		if kind != mdp.Canceled { // nobody sees it
-			kinds = append(kinds, string(kind))
-			statuses[strconv.Itoa(problems[kind].status)] = true
+		if kind == mdp.Canceled { // nobody sees it
+			continue
+		}
+		codes = append(codes, string(kind))
+		p := newProblem(&mdp.Error{Kind: kind}, "", "")
+		got := schemas[strings.TrimPrefix(mapping[string(kind)], "#/components/schemas/")].Properties
+		want := map[string]any{"code": string(kind), "title": p.Title, "status": p.Status, "executed": string(p.Executed), "retryable": p.Retryable}
+		for name, value := range want {
+			free := kind == mdp.WorkerError && name == "status" // the rule's
+			if executed := got[name].Enum; got[name].Const != value && !slices.Contains(executed, string(p.Executed)) && !free {
+				t.Errorf("the contract's %s has the %s %v, want %v", kind, name, got[name], value)
+			}
 		}
 	}
-	if !slices.Equal(sorted(codes), sorted(kinds)) {
-		t.Errorf("the contract has the codes\n%v\nmdp has the kinds\n%v", codes, kinds)
+	if got := slices.Sorted(maps.Keys(mapping)); !slices.Equal(got, sorted(codes)) {
+		t.Errorf("the contract's problems are\n%v\nmdp's kinds\n%v", got, codes)
 	}
-	call := c.Paths["/services/{name}"]["post"]
-	if got, want := slices.Sorted(maps.Keys(call.Responses)), slices.Sorted(maps.Keys(statuses)); !slices.Equal(got, want) {
+	if got := schemas["ProblemCode"].Enum; !slices.Equal(sorted(got), codes) {
+		t.Errorf("the contract has the codes\n%v\nmdp's kinds are\n%v", got, codes)
+	}
+}
+
+func TestTheContractHasEveryStatusAndAnExampleOfEachCode(t *testing.T) {
+	c := readContract(t)
+	statuses := map[string]bool{"200": true, "default": true}
+	codes := map[any]bool{}
+	for _, kind := range mdp.Kinds() {
+		if kind != mdp.Canceled {
+			statuses[strconv.Itoa(problems[kind].status)] = true
+			codes[string(kind)] = true
+		}
+	}
+	responses := c.Paths["/services/{name}"].Operations["post"].Responses
+	if got, want := slices.Sorted(maps.Keys(responses)), slices.Sorted(maps.Keys(statuses)); !slices.Equal(got, want) {
 		t.Errorf("the contract has the statuses %v of a call, the table has %v", got, want)
+	}
+	for status, node := range responses {
+		var response struct {
+			Ref string `yaml:"$ref"`
+		}
+		if err := node.Decode(&response); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(response.Ref, "#/components/responses/")
+		for example, e := range c.Components.Responses[name].Content["application/problem+json"].Examples {
+			delete(codes, e.Value["code"])
+			if status != "default" && fmt.Sprint(e.Value["status"]) != status {
+				t.Errorf("the example %s of %s has the status %v", example, status, e.Value["status"])
+			}
+		}
+	}
+	if len(codes) > 0 {
+		t.Errorf("no response has an example of %v", slices.Collect(maps.Keys(codes)))
 	}
 }
 

@@ -42,7 +42,7 @@ type Exchange struct {
 	reply    replyKind
 	raw      string   // Content-Type of a raw reply
 	mirrored bool     // nobody asked for a raw reply, the request was one
-	frame    int      // which frame a raw reply gives; -1 if not asked for
+	frame    int      // which frame of the reply is given, as if there were no other; -1 if not asked for
 	as       Encoding // of frames within JSON
 }
 
@@ -69,6 +69,9 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 	}
 	if err := e.negotiate(r.Header["Accept"], q.reply, opt.ContentType); err != nil {
 		return nil, err
+	}
+	if e.Stream && e.frame >= 0 {
+		return nil, bad("the parameter frame picks one of a whole reply, and the reply that Accept asks for is a stream")
 	}
 	return e, nil
 }

@@ -15,6 +15,12 @@ import (
 // for and that nothing was written; its Frames hold the reply, so that a problem
 // can give them and nothing is lost. Any other error is one of writing.
 func (e *Exchange) WriteReply(w http.ResponseWriter, service, requestID string, reply mdp.Reply) error {
+	if e.frame >= len(reply.Frames) {
+		return notAcceptable(service, reply, "?frame is "+strconv.Itoa(e.frame)+", and the reply has "+count(len(reply.Frames)))
+	}
+	if e.frame >= 0 {
+		reply = mdp.Reply{Frames: reply.Frames[e.frame : e.frame+1]}
+	}
 	switch e.kindOf(reply) {
 	case rawReply:
 		return e.writeRaw(w, service, reply)
@@ -28,7 +34,7 @@ func (e *Exchange) WriteReply(w http.ResponseWriter, service, requestID string, 
 // kindOf returns how a reply is given: as decided by Parse, but that what nobody
 // asked to be raw is JSON if it does not fit into one raw frame.
 func (e *Exchange) kindOf(reply mdp.Reply) replyKind {
-	if e.reply == rawReply && e.mirrored && e.frame < 0 && !single(reply) {
+	if e.reply == rawReply && e.mirrored && !single(reply) {
 		return jsonReply
 	}
 	return e.reply
@@ -41,15 +47,11 @@ func single(reply mdp.Reply) bool {
 
 // writeRaw writes one frame as it is.
 func (e *Exchange) writeRaw(w http.ResponseWriter, service string, reply mdp.Reply) error {
-	var frame []byte
-	switch {
-	case e.frame >= len(reply.Frames):
-		return notAcceptable(service, reply, "?frame is "+strconv.Itoa(e.frame)+", and the reply has "+count(len(reply.Frames)))
-	case e.frame >= 0:
-		frame = reply.Frames[e.frame]
-	case !single(reply):
+	if !single(reply) {
 		return notAcceptable(service, reply, "the reply has "+count(len(reply.Frames))+partials(reply)+": pick one with ?frame, or ask for application/json")
-	case len(reply.Frames) == 1:
+	}
+	var frame []byte
+	if len(reply.Frames) == 1 {
 		frame = reply.Frames[0]
 	}
 	contentType := e.raw

@@ -96,7 +96,7 @@ func TestNamesInTheReplyAreEscaped(t *testing.T) {
 	}
 }
 
-func TestRawReply(t *testing.T) {
+func TestRawReplyOrOneFrame(t *testing.T) {
 	partials := reply("0")
 	partials.Partials = [][][]byte{framesOf([]string{"p"})}
 	for _, tt := range []struct {
@@ -110,6 +110,8 @@ func TestRawReply(t *testing.T) {
 		{"frame=1", "", "", reply("0", "1"), "1", "application/octet-stream", "attachment"},
 		{"frame=0", "", "", partials, "0", "application/octet-stream", "attachment"},
 		{"frame=1", "text/plain", "", reply("0", "é"), "é", "text/plain; charset=utf-8", ""},
+		{"frame=1", "application/json", "", reply("0", "1"), `{"service":"echo","frames":[{"data":"1","encoding":"text"}],"request_id":"r-1"}` + "\n", "application/json", ""},
+		{"frame=0&reply=base64", "", "", partials, `{"service":"echo","frames":[{"data":"MA==","encoding":"base64"}],"request_id":"r-1"}` + "\n", "application/json", ""},
 		{"", "text/plain", "", reply("\xff"), "\xff", "text/plain", ""},
 		{"", "text/plain", "", reply(), "", "text/plain; charset=utf-8", ""},
 		{"reply=raw", "application/json", "", reply("x"), "x", "application/octet-stream", "attachment"},
@@ -138,6 +140,8 @@ func TestRawReplyThatCanNotBeGivenKeepsItsFrames(t *testing.T) {
 		{"frame=2", "application/octet-stream", reply("0", "1"), "?frame is 2, and the reply has 2 frames", "|0|1"},
 		{"frame=1", "", reply("0"), "?frame is 1, and the reply has 1 frame", "|0"},
 		{"frame=0", "", reply(), "0 frames", ""},
+		{"frame=1", "application/json", partials, "?frame is 1, and the reply has 1 frame", "|last|p|q"},
+		{"frame=1", "multipart/form-data", reply("0"), "?frame is 1", "|0"},
 	} {
 		w := httptest.NewRecorder()
 		err := mustParse(t, Options{}, tt.query, "Accept: "+tt.accept).WriteReply(w, "echo", "r-1", tt.reply)
