@@ -11,5 +11,6 @@ chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every
 soak: setup ## an hour of steady load: memory, files and goroutines at start, middle and end (SOAK=10m, RATE=100 calls a second)
 	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK) -rate $(RATE)
 
-model: ## check the model of the lease protocol, and that each rule is needed (needs spin)
+model: ## check the model of the lease protocol, and that each rule is needed (with spin, which it installs)
+	@bash scripts/setup.sh spin
 	@bash docs/model/check.sh

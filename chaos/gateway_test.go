@@ -160,6 +160,14 @@ func (u usage) String() string {
 	return fmt.Sprintf("%d MiB, %d files, %d goroutines", u.memory>>20, u.files, u.goroutines)
 }
 
+// emptied waits until nothing is in flight and no connection is kept, which takes
+// --pool-idle, so that what the gateway holds can be compared to the file.
+func (g *gateway) emptied() usage {
+	g.t.Helper()
+	eventually(g.t, "idle connections are closed", func() bool { return g.metric(`mdp_gateway_pool_connections{`) == 0 })
+	return g.atRest()
+}
+
 // atRest waits until nothing is in flight, and returns what the gateway holds
 // when that has become steady.
 func (g *gateway) atRest() usage {

@@ -56,8 +56,8 @@ func (l *ledger) note(ctx context.Context, value string, repeats bool, a answer,
 func (l *ledger) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return fmt.Sprintf("%d sent = %d answered right + %d left by their callers + errors %v; crossed %d (by late duplicates %d), hung %d, broken %d",
-		l.sent, l.answered, l.left, l.codes, len(l.crossed), len(l.repeated), len(l.hung), len(l.broken))
+	return fmt.Sprintf("%d sent = %d answered right + %d left by their callers + errors %v; crossed %d, hung %d, broken %d",
+		l.sent, l.answered, l.left, l.codes, len(l.crossed), len(l.hung), len(l.broken))
 }
 
 // check fails the test if the account is not even.

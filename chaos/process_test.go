@@ -157,9 +157,14 @@ func startBroker(t testing.TB, endpoint string) *broker {
 	if endpoint == "" {
 		endpoint = "tcp://127.0.0.1:*"
 	}
-	p := spawn(t, "broker", nil, binary, "broker", "--bind", endpoint)
-	return &broker{p, p.logged("broker listens", "endpoint")}
+	return attachBroker(spawn(t, "broker", nil, brokerAt(endpoint)...))
 }
+
+func brokerAt(endpoint string) (command []string) {
+	return []string{binary, "broker", "--bind", endpoint}
+}
+
+func attachBroker(p *process) *broker { return &broker{p, p.logged("broker listens", "endpoint")} }
 
 // startDemo starts gateway worker and waits until its services are there.
 func startDemo(t testing.TB, endpoint string) *process {

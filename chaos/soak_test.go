@@ -146,8 +146,7 @@ func (s *soak) show(what string) {
 
 // rest waits until nothing is in flight and shows what the gateway holds then.
 func (s *soak) rest(when string) usage {
-	eventually(s.t, "idle connections are closed", func() bool { return s.gateway.metric(`mdp_gateway_pool_connections{`) == 0 })
-	u := s.gateway.atRest()
+	u := s.gateway.emptied()
 	s.t.Logf("%s: %v", when, u)
 	return u
 }

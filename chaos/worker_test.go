@@ -27,8 +27,9 @@ const (
 var delays = map[string]time.Duration{"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond}
 
 // startWorker starts this program as a worker whose notes are in a file of that
-// folder.
-func startWorker(t testing.TB, endpoint, ledgers string) *process {
+// folder. The command, if any, is the one that runs programs where the worker
+// shall be.
+func startWorker(t testing.TB, endpoint, ledgers string, command ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -39,7 +40,7 @@ func startWorker(t testing.TB, endpoint, ledgers string) *process {
 		t.Fatal(err)
 	}
 	_ = file.Close()
-	return spawn(t, filepath.Base(file.Name()), []string{workerEnv + "=" + endpoint, ledgerEnv + "=" + file.Name()}, self)
+	return spawn(t, filepath.Base(file.Name()), []string{workerEnv + "=" + endpoint, ledgerEnv + "=" + file.Name()}, append(command, self)...)
 }
 
 // runWorker is the program as a worker.

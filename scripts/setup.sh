@@ -2,7 +2,8 @@
 # Installs what building, running and testing need beyond Go: libzmq with its
 # headers, a C compiler, and for the tests Python with pyzmq. It looks for the
 # things themselves, not for packages, so it is quick and silent when nothing is
-# missing, and works wherever they came from.
+# missing, and works wherever they came from. Further packages may be named, each
+# of which brings a command of its name: scripts/setup.sh spin.
 set -euo pipefail
 
 missing=() # Debian's packages for what was not found
@@ -25,9 +26,13 @@ need pkg-config command -v pkg-config
 need libzmq3-dev pkg-config --exists 'libzmq >= 4.3.4'
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 need curl command -v curl
+need iproute2 command -v ip
 # The system's own Python: the one first in PATH may be another, without pyzmq.
 need python3 test -x /usr/bin/python3
 need python3-zmq /usr/bin/python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("zmq") is None)'
+for package; do
+	need "$package" command -v "$package"
+done
 
 if ! command -v go >/dev/null; then
 	echo "setup: go is not in PATH: install Go $(sed -n 's/^go //p' "$(dirname "$0")/../go.mod") or later from https://go.dev/dl/" >&2

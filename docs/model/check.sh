@@ -3,9 +3,6 @@
 # each rule removed a counter-example is, which is kept here beside the model.
 set -euo pipefail
 cd "$(dirname "$0")"
-for tool in spin gcc; do
-	command -v "$tool" >/dev/null || { echo "make model needs $tool: apt-get install $tool" >&2; exit 1; }
-done
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 model=$PWD/lease.pml

@@ -14,7 +14,7 @@ import (
 const (
 	maxConnecting = 8 // fresh connections at a time per endpoint
 
-	minBackoff = 100 * time.Millisecond // between the sentinel's attempts
+	minBackoff = 100 * time.Millisecond // from one of the sentinel's attempts to the next
 	maxBackoff = time.Second
 
 	// lostGrace is how long a lost sentinel may take to come back before the
@@ -81,18 +81,21 @@ func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
 	return ep
 }
 
-// watch is the sentinel: it keeps a connection to the broker until ctx ends.
+// watch is the sentinel: it keeps a connection to the broker until ctx ends. An
+// attempt that led nowhere for a second counts as time waited, so that a link
+// that comes back is found within little more than that.
 func (e *endpoint) watch(ctx context.Context) {
 	e.grace = time.AfterFunc(lostGrace, e.abandonIfDown)
 	defer e.grace.Stop()
 	backoff := minBackoff
 	for ctx.Err() == nil {
+		begun := time.Now()
 		if e.attempt(ctx) {
-			backoff = minBackoff
+			backoff, begun = minBackoff, time.Now()
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(backoff):
+		case <-time.After(time.Until(begun.Add(backoff))):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}

@@ -1,0 +1,157 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+// A stage is a gateway with four brokers: a, whose process is killed and
+// stopped; b, behind a link that is cut, stalled and throttled; c, which repeats
+// some replies, late; and d, at the end of a wire that loses packets, where the
+// machine lets us lay one. Workers of a and b die and stop, too.
+type stage struct {
+	// Set once.
+	t       *testing.T
+	ledgers string
+	link    *mdptest.Proxy
+	wire    *wire // nil if there is none
+	gateway *gateway
+	b, d    *broker
+
+	// Owned by the goroutine that causes trouble.
+	random  *rand.Rand
+	a       *broker
+	workers []*process // two of a, two of b
+
+	repeats atomic.Int64
+}
+
+func newStage(t *testing.T, random *rand.Rand) *stage {
+	s := &stage{t: t, random: random, ledgers: t.TempDir(), a: startBroker(t, ""), b: startBroker(t, "")}
+	s.link = mdptest.NewProxy(t, s.b.endpoint)
+	for _, b := range []*broker{s.a, s.b} {
+		s.workers = append(s.workers, startWorker(t, b.endpoint, s.ledgers), startWorker(t, b.endpoint, s.ledgers))
+		s.await(b)
+	}
+	far, serve := s.layWire()
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	content := fmt.Sprintf(`
+listen: 127.0.0.1:0
+pool-max: 8
+pool-idle: 5s
+timeout: 5s
+log-level: info
+slow-log: 1m
+brokers:
+  - {name: a, endpoint: "%s", dialect: mdp/0.2}
+  - {name: b, endpoint: "%s", dialect: mdp/0.2}
+  - {name: c, endpoint: "%s", dialect: mdp/0.1}
+%sservices:
+  fast: {brokers: [%s], vars: none}
+  slow: {brokers: [%s], vars: none}
+  twice: {brokers: [c], vars: none}
+  twice-apart: {brokers: [c], vars: none, reuse: false}
+`, s.a.endpoint, s.link.Endpoint(), s.repeater().Endpoint(), far, serve, serve)
+	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.gateway = attach(t, spawn(t, "gateway", nil, binary, "serve", "--config", config))
+	s.allUp()
+	return s
+}
+
+func (s *stage) await(b *broker) {
+	for service := range delays {
+		mdptest.WaitForService(s.t, b.endpoint, service)
+	}
+}
+
+// layWire starts d, if it can, and returns its line of the configuration and the
+// brokers that have workers.
+func (s *stage) layWire() (line, brokers string) {
+	w, err := newWire(s.t)
+	if err != nil {
+		s.t.Logf("no packets are dropped, for this machine lets us lay no wire: %v", err)
+		return "", "a, b"
+	}
+	s.wire = w
+	s.d = attachBroker(spawn(s.t, "broker", nil, w.there(brokerAt("tcp://"+w.address+":*")...)...))
+	startWorker(s.t, s.d.endpoint, s.ledgers, w.there()...)
+	s.await(s.d)
+	return fmt.Sprintf("  - {name: d, endpoint: %q, dialect: mdp/0.2}\n", s.d.endpoint), "a, b, d"
+}
+
+// allUp waits until the gateway is connected to all brokers.
+func (s *stage) allUp() {
+	want := 3.0
+	if s.wire != nil {
+		want = 4
+	}
+	eventually(s.t, "all brokers are up", func() bool { return s.gateway.metric("mdp_gateway_broker_up{") == want })
+}
+
+// repeater is a broker that answers by itself and sends one reply in a hundred
+// again, up to 20 ms later.
+func (s *stage) repeater() *mdptest.Router {
+	var r *mdptest.Router
+	var ready sync.WaitGroup
+	ready.Add(1)
+	defer ready.Done()
+	r = mdptest.NewRouter(s.t, func(id []byte, m [][]byte) [][][]byte {
+		ready.Wait()
+		if len(m) == 4 && string(m[2]) == mdp.MMIService {
+			return [][][]byte{{nil, m[1], m[2], []byte(mdp.StatusFound)}}
+		}
+		if rand.IntN(100) == 0 {
+			s.repeats.Add(1)
+			time.AfterFunc(rand.N(20*time.Millisecond), func() { r.Send(id, m) })
+		}
+		return [][][]byte{m}
+	})
+	return r
+}
+
+// A trouble is something that goes wrong, and is righted again.
+type trouble struct {
+	name       string
+	begin, end func()
+}
+
+// troubles are all kinds of them, to be had one after the other.
+func (s *stage) troubles(storm func()) []trouble {
+	nothing := func() {}
+	i := 0 // the worker in trouble
+	pick := func() *process {
+		i = s.random.IntN(len(s.workers))
+		return s.workers[i]
+	}
+	all := []trouble{
+		{"broker killed", func() { s.a.kill() }, func() { s.a = startBroker(s.t, s.a.endpoint) }},
+		{"broker stopped", func() { s.a.signal(syscall.SIGSTOP) }, func() { s.a.signal(syscall.SIGCONT) }},
+		{"link stalled", s.link.Stall, s.link.Resume},
+		{"link cut", func() { s.link.Refuse(true); s.link.Cut() }, func() { s.link.Refuse(false) }},
+		{"link slow", func() { s.link.Throttle(10_000) }, func() { s.link.Throttle(0) }},
+		{"worker killed", func() { pick().kill() }, func() {
+			s.workers[i] = startWorker(s.t, [...]*broker{s.a, s.b}[i/2].endpoint, s.ledgers)
+		}},
+		{"worker stopped", func() { pick().signal(syscall.SIGSTOP) }, func() { s.workers[i].signal(syscall.SIGCONT) }},
+		{"storm of cancellations", storm, nothing},
+	}
+	if w := s.wire; w != nil {
+		all = append(all,
+			trouble{"all packets dropped", func() { w.loss.Store(100) }, func() { w.loss.Store(0) }},
+			trouble{"a third of the packets dropped", func() { w.loss.Store(33) }, func() { w.loss.Store(0) }},
+			trouble{"wire unplugged", func() { w.link("down") }, func() { w.link("up") }})
+	}
+	return all
+}
