@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/tracing"
 )
 
 // settings is all that the gateway can be told. The tags are the one list of
@@ -68,6 +70,8 @@ type settings struct {
 	MetricsMaxServices int           `default:"200" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
 	OTLPEndpoint       string        `name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
 
+	OTLPHeaders http.Header `kong:"-"` // of OTEL_EXPORTER_OTLP_HEADERS
+
 	Brokers  []client.Endpoint `kong:"-"` // of --broker, or of the file
 	Services *yaml.Node        `kong:"-"` // of the file; nil if it has none
 
@@ -96,11 +100,32 @@ func (s *settings) finish(r *resolver) (err error) {
 	if err := s.check(r); err != nil {
 		return err
 	}
+	if err := s.finishCollector(r); err != nil {
+		return err
+	}
 	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
 		return err
 	}
 	s.Catalogued, err = catalogue.Parse(s.Services, catalogue.Defaults{Brokers: s.brokerNames(), Vars: s.Vars})
 	return err
+}
+
+// finishCollector reads the headers that the collector wants, from OpenTelemetry's
+// own variables, of which the one for traces alone wins. They are no setting,
+// since credentials would be seen in a command line, a ConfigMap and --check.
+func (s *settings) finishCollector(r *resolver) (err error) {
+	if s.OTLPEndpoint == "" {
+		return nil
+	}
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"} {
+		if text := r.env[name]; text != "" {
+			if s.OTLPHeaders, err = tracing.ParseHeaders(text); err != nil {
+				err = fmt.Errorf("%s: %w", name, err)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // brokerNames returns the names that services may refer to.

@@ -93,7 +93,7 @@ func (d *daemon) trace() (err error) {
 		return nil
 	}
 	d.tracer, err = tracing.New(tracing.Config{
-		Endpoint: d.settings.OTLPEndpoint, Version: buildOf().Version, Log: d.log.Named("tracing"),
+		Endpoint: d.settings.OTLPEndpoint, Headers: d.settings.OTLPHeaders, Version: buildOf().Version, Log: d.log.Named("tracing"),
 	})
 	return err
 }

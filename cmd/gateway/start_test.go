@@ -35,6 +35,12 @@ type running struct {
 // start runs gateway serve on a free port, and returns when it listens.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startIn(t, nil, args...)
+}
+
+// startIn is start in an environment.
+func startIn(t *testing.T, env []string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	g := &running{t: t, stop: stop, code: make(chan int, 1)}
 	logs, stderr := io.Pipe()
@@ -42,7 +48,7 @@ func start(t *testing.T, args ...string) *running {
 	go g.read(logs, listening)
 	go func() {
 		args := append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", "--log-level", "debug"}, args...)
-		g.code <- run(ctx, args, nil, io.Discard, stderr)
+		g.code <- run(ctx, args, env, io.Discard, stderr)
 		stderr.Close()
 	}()
 	t.Cleanup(func() { g.end() })

@@ -26,8 +26,8 @@ func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
 		if err == nil {
 			err = proto.Unmarshal(body, &data)
 		}
-		if err != nil {
-			t.Error(err)
+		if err != nil || r.Header.Get("Authorization") != "Bearer s3cret" {
+			t.Errorf("the collector got a post by %q, %v, want it authorized", r.Header.Get("Authorization"), err)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -42,7 +42,7 @@ func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
 		}
 	}))
 	defer collector.Close()
-	g := start(t, "--otlp-endpoint", collector.URL)
+	g := startIn(t, []string{"OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20s3cret"}, "--otlp-endpoint", collector.URL)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	a := g.post("echo", `{"body":"hi"}`, "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01")
 	if a.status != http.StatusOK {
@@ -66,9 +66,43 @@ func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
 	}
 }
 
-func TestACollectorsAddressIsChecked(t *testing.T) {
-	code, _, stderr := gateway(t, "serve --otlp-endpoint collector:4318", nil, "")
-	if want := "gateway: --otlp-endpoint is \"collector:4318\", want http://host:port or https://host:port, without a user or password\n"; code != exitUsage || stderr != want {
-		t.Errorf("got %d %q, want %d %q", code, stderr, exitUsage, want)
+func TestACollectorsAddressIsCheckedAndItsPasswordNotShown(t *testing.T) {
+	const want = ", want http://host:port or https://host:port, without a user or password\n"
+	for endpoint, shown := range map[string]string{
+		"collector:4318":                  "collector:4318",
+		"http://user:secret@collector":    "http://xxxxx@collector",
+		"http://user:sec/ret@collector":   "http://xxxxx@collector",
+		"http://user:s%zzecret@collector": "http://xxxxx@collector",
+		"user:secret@collector":           "xxxxx@collector",
+	} {
+		for key, c := range map[string]struct {
+			args, env, config string
+		}{
+			"--otlp-endpoint":               {args: " --otlp-endpoint " + endpoint},
+			"GATEWAY_OTLP_ENDPOINT":         {env: "GATEWAY_OTLP_ENDPOINT=" + endpoint},
+			"gateway.yaml:1: otlp-endpoint": {args: " --config FILE", config: "otlp-endpoint: " + endpoint},
+		} {
+			code, stdout, stderr := gateway(t, "serve"+c.args, []string{c.env}, c.config)
+			if code != exitUsage || stdout != "" || !strings.HasSuffix(stderr, key+` is "`+shown+`"`+want) || strings.Contains(stderr, "secret") {
+				t.Errorf("%s %s: got %d %q, want %d %s is %q%s", key, endpoint, code, stderr, exitUsage, key, shown, want)
+			}
+		}
+	}
+}
+
+func TestACollectorsHeadersAreCheckedAndNotShown(t *testing.T) {
+	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
+		env := []string{name + "=secret"}
+		code, _, stderr := gateway(t, "serve --otlp-endpoint http://collector", env, "")
+		if want := "gateway: " + name + ": header 1 has no name, want name=value, separated by commas\n"; code != exitUsage || stderr != want {
+			t.Errorf("%s: got %d %q, want %d %q", name, code, stderr, exitUsage, want)
+		}
+		if code, _, stderr := gateway(t, "serve --check", env, ""); code != exitOK || stderr != "" {
+			t.Errorf("%s without a collector: got %d %q, want it to be passed over", name, code, stderr)
+		}
+		code, stdout, stderr := gateway(t, "serve --check --otlp-endpoint http://collector", []string{name + "=authorization=Bearer%20secret"}, "")
+		if code != exitOK || strings.Contains(stdout+stderr, "secret") {
+			t.Errorf("%s: got %d %q %q, want no secret in it", name, code, stdout, stderr)
+		}
 	}
 }

@@ -99,9 +99,23 @@ func pop[T any](ctx *kong.DecodeContext, parse parser[T]) (v T, err error) {
 		err = errors.New("a value")
 	}
 	if err != nil {
-		return v, &valueError{key: "--" + ctx.Value.Name, got: text, want: err.Error()}
+		return v, &valueError{key: "--" + ctx.Value.Name, got: redacted(text), want: err.Error()}
 	}
 	return v, nil
+}
+
+// redacted leaves a user's name and password out of what may be a URL, however
+// malformed: it ends in logs.
+func redacted(text string) string {
+	at := strings.LastIndexByte(text, '@')
+	if at < 0 {
+		return text
+	}
+	scheme, _, found := strings.Cut(text[:at], "://")
+	if !found {
+		return "xxxxx" + text[at:]
+	}
+	return scheme + "://xxxxx" + text[at:]
 }
 
 // A boolMapper needs no value on the command line: --embedded is true.

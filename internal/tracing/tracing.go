@@ -2,7 +2,9 @@ package tracing
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -24,6 +26,7 @@ const maxAttribute = 1024
 // OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, and OTEL_BSP_* for the batches.
 type Config struct {
 	Endpoint string        // required: the collector's URL; without a path, /v1/traces is meant
+	Headers  http.Header   // of every post, such as the collector's credentials
 	Version  string        // of the gateway
 	Log      *zap.Logger   // default: no log
 	Patience time.Duration // of Close with a collector that does not take the last spans; default 3 s
@@ -50,7 +53,7 @@ func parseEndpoint(endpoint string) (*url.URL, error) {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("the endpoint is %q, want a URL", endpoint)
+		return nil, errors.New("the endpoint is no URL") // which it is may be a secret, and can't be redacted
 	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "", u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return nil, fmt.Errorf("the endpoint is %q, want http://host:port or https://host:port, and perhaps a path", u.Redacted())
 	}
@@ -85,7 +88,7 @@ func New(cfg Config) (*Tracer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	up := newUploader(u.String(), cfg.Log)
+	up := newUploader(u.String(), cfg.Headers, cfg.Log)
 	exporter, err := otlptrace.New(ctx, up)
 	if err != nil {
 		return nil, err

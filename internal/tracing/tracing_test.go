@@ -39,6 +39,8 @@ type collector struct {
 	resource map[string]string
 	spans    []*tracepb.Span
 	posts    int
+
+	authorized []string // the header of every post
 }
 
 func newCollector(t *testing.T, answers ...int) *collector {
@@ -52,6 +54,7 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.posts++
+	c.authorized = append(c.authorized, r.Header.Get("Authorization"))
 	if len(c.answers) > 0 {
 		status := c.answers[0]
 		c.answers = c.answers[1:]
@@ -295,7 +298,7 @@ func TestEndpointsAreChecked(t *testing.T) {
 			t.Errorf("%q: got %v, %v, want %s", endpoint, u, err, want)
 		}
 	}
-	for _, endpoint := range []string{"", "localhost:4318", "grpc://localhost:4317", "http://", "http://:4318", "http://a/?q", "http://a/#f", "http://user:secret@a", "http://a b"} {
+	for _, endpoint := range []string{"", "localhost:4318", "grpc://localhost:4317", "http://", "http://:4318", "http://a/?q", "http://a/#f", "http://user:secret@a", "http://user:secret@a b", "http://user:secret/x@a", "http://a b"} {
 		err := CheckEndpoint(endpoint)
 		if err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: got %v, want an error without the password", endpoint, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"sync"
@@ -31,6 +32,7 @@ const maxAnswer = 64 << 10
 type uploader struct {
 	// Set once.
 	endpoint string
+	headers  http.Header
 	log      *zap.Logger
 	http     *http.Client
 
@@ -40,13 +42,13 @@ type uploader struct {
 	hurrying sync.Once
 }
 
-func newUploader(endpoint string, log *zap.Logger) *uploader {
+func newUploader(endpoint string, headers http.Header, log *zap.Logger) *uploader {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
 		MaxIdleConns: 1, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second,
 	}
 	u := &uploader{
-		endpoint: endpoint, log: log, hurried: make(chan struct{}),
+		endpoint: endpoint, headers: headers, log: log, hurried: make(chan struct{}),
 		http: &http.Client{Transport: transport, Timeout: 10 * time.Second},
 	}
 	u.life, u.giveUp = context.WithCancel(context.Background())
@@ -108,6 +110,7 @@ func (u *uploader) post(ctx context.Context, body []byte) (after time.Duration, 
 	if err != nil {
 		return -1, err
 	}
+	maps.Copy(r.Header, u.headers)
 	r.Header.Set("Content-Type", "application/x-protobuf")
 	r.Header.Set("User-Agent", "mdp-gateway")
 	answer, err := u.http.Do(r)

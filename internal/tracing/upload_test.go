@@ -33,7 +33,7 @@ func TestABatchIsSentAgainIfTheCollectorMayTakeItLater(t *testing.T) {
 	} {
 		to := newCollector(t, c.answers...)
 		core, logs := observer.New(zap.DebugLevel)
-		u := newUploader(to.URL+"/v1/traces", zap.New(core))
+		u := newUploader(to.URL+"/v1/traces", nil, zap.New(core))
 		if err := u.UploadTraces(t.Context(), batch(3)); err != nil {
 			t.Errorf("%v: %v", c.answers, err)
 		}
@@ -88,7 +88,7 @@ func TestCloseEndsAPostThatIsNotAnswered(t *testing.T) {
 func TestAHurryEndsTheWaitForTheNextTry(t *testing.T) {
 	to := newCollector(t, 503, 503, 503, 503, 503, 503, 503, 503)
 	core, logs := observer.New(zap.DebugLevel)
-	u := newUploader(to.URL, zap.New(core))
+	u := newUploader(to.URL, nil, zap.New(core))
 	u.hurry()
 	u.hurry() // as by a second Close
 	if err := u.UploadTraces(t.Context(), batch(1)); err != nil {
