@@ -6,9 +6,11 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 )
 
@@ -48,13 +50,34 @@ func read(t *testing.T, name string) string {
 	return string(data)
 }
 
-// gateway builds the gateway and returns its path.
+// programs is where the tests put the programs that they build.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "deploy"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(programs)
+	os.Exit(code)
+}
+
+// buildGateway builds the gateway once for all tests.
+var buildGateway = sync.OnceValues(func() (path string, err error) {
+	path = filepath.Join(programs, "gateway")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../cmd/gateway").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// gateway returns the path of the gateway.
 func gateway(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "gateway")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../cmd/gateway").CombinedOutput()
+	path, err := buildGateway()
 	if err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		t.Fatal(err)
 	}
 	return path
 }

@@ -37,10 +37,10 @@ type podSpec struct {
 		User    int                   `yaml:"runAsUser"`
 		Seccomp struct{ Type string } `yaml:"seccompProfile"`
 	} `yaml:"securityContext"`
-	Containers []container
+	Containers []containerSpec
 }
 
-type container struct {
+type containerSpec struct {
 	Name            string
 	SecurityContext struct {
 		Escalation   *bool `yaml:"allowPrivilegeEscalation"`
@@ -50,15 +50,20 @@ type container struct {
 	Resources struct{ Requests, Limits map[string]string }
 }
 
-// render returns what Kustomize makes of a directory.
+// render returns what Kustomize makes of a directory in deploy/kubernetes.
 func render(t *testing.T, name string) []byte {
 	t.Helper()
+	return kustomize(t, "kubernetes/"+name)
+}
+
+func kustomize(t *testing.T, dir string) []byte {
+	t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.Command(tool(t, "kustomize"), "build", "kubernetes/"+name)
+	cmd := exec.Command(tool(t, "kustomize"), "build", dir)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil || stderr.Len() > 0 {
-		t.Fatalf("kustomize build %s: %v %s", name, err, stderr.String())
+		t.Fatalf("kustomize build %s: %v %s", dir, err, stderr.String())
 	}
 	return out
 }
