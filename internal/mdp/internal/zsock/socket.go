@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// frameOverhead is what a received frame costs beside its bytes, so that a
-// message of many empty frames is bounded too.
-const frameOverhead = 64
-
 // A Socket is a ZeroMQ socket whose waits go through Go's poller.
 //
 // ZMQ_FD is edge-triggered and becomes readable for any change, also when the
@@ -34,8 +30,9 @@ type Socket struct {
 	onWrite   func(uintptr) bool
 
 	// Owned by the goroutine that uses the socket.
-	message [][]byte // result of the last step
-	err     error
+	messages messages
+	message  [][]byte // result of the last step
+	err      error
 }
 
 func newSocket(soc *zmq.Socket, wake *os.File) (*Socket, error) {
@@ -43,7 +40,11 @@ func newSocket(soc *zmq.Socket, wake *os.File) (*Socket, error) {
 	if err != nil {
 		return nil, errors.Join(err, wake.Close(), soc.Close())
 	}
-	s := &Socket{soc: soc, wake: wake, raw: raw}
+	messages, err := newMessages(soc)
+	if err != nil {
+		return nil, errors.Join(err, wake.Close(), soc.Close())
+	}
+	s := &Socket{soc: soc, wake: wake, raw: raw, messages: messages}
 	s.onReceive = s.stepReceive
 	s.onWrite = s.stepWrite
 	return s, nil
@@ -87,48 +88,11 @@ func (s *Socket) Bind(endpoint string) (string, error) {
 // Send sends one message without waiting: ErrAgain if it cannot go now,
 // ErrUnreachable if a ROUTER knows no such peer. After ErrTorn a part of it went
 // and the socket can only be closed. The frames are copied.
-func (s *Socket) Send(frames [][]byte) error {
-	for i, frame := range frames {
-		flags := zmq.DONTWAIT
-		if i < len(frames)-1 {
-			flags |= zmq.SNDMORE
-		}
-		if _, err := s.soc.SendBytes(frame, flags); err != nil {
-			if i > 0 {
-				return fmt.Errorf("%w: %w", ErrTorn, translate(err))
-			}
-			return translate(err)
-		}
-	}
-	return nil
-}
+func (s *Socket) Send(frames [][]byte) error { return s.messages.send(frames) }
 
 // TryReceive returns a whole message, or ErrAgain if there is none. ErrTooLarge
 // and ErrTorn leave the rest of a message behind: the socket can only be closed.
-func (s *Socket) TryReceive() ([][]byte, error) {
-	frame, err := s.soc.RecvBytes(zmq.DONTWAIT)
-	if err != nil {
-		return nil, translate(err)
-	}
-	frames := make([][]byte, 0, 6)
-	size := int64(0)
-	for {
-		if size += int64(len(frame)) + frameOverhead; s.limit > 0 && size > s.limit {
-			return nil, ErrTooLarge
-		}
-		frames = append(frames, frame)
-		more, err := s.soc.GetRcvmore()
-		if err != nil {
-			return nil, translate(err)
-		}
-		if !more {
-			return frames, nil
-		}
-		if frame, err = s.soc.RecvBytes(zmq.DONTWAIT); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrTorn, translate(err))
-		}
-	}
-}
+func (s *Socket) TryReceive() ([][]byte, error) { return s.messages.receive(s.limit) }
 
 // Receive waits for a whole message. Beside TryReceive's errors it returns
 // ErrLost, on sockets that detect it, and os.ErrDeadlineExceeded.
@@ -142,24 +106,24 @@ func (s *Socket) Receive() ([][]byte, error) {
 	return message, s.err
 }
 
-// stepReceive reports whether Receive is done.
+// stepReceive reports whether Receive is done. It asks first: to try in vain would
+// be to look twice for what libzmq's thread has told the socket.
 func (s *Socket) stepReceive(uintptr) bool {
 	for {
-		if s.message, s.err = s.TryReceive(); s.err != ErrAgain {
-			return true
-		}
-		in, out, err := s.events()
+		in, out, err := s.messages.events()
 		switch {
 		case err != nil:
 			s.err = err
 			return true
-		case in:
-			continue
-		case s.detect && !out:
+		case !in && s.detect && !out:
 			s.err = ErrLost
 			return true
+		case !in:
+			return false
 		}
-		return false
+		if s.message, s.err = s.TryReceive(); s.err != ErrAgain {
+			return true
+		}
 	}
 }
 
@@ -175,7 +139,7 @@ func (s *Socket) WaitWritable() error {
 
 // stepWrite reports whether WaitWritable is done.
 func (s *Socket) stepWrite(uintptr) bool {
-	_, out, err := s.events()
+	_, out, err := s.messages.events()
 	s.err = err
 	return out || err != nil
 }
@@ -183,7 +147,7 @@ func (s *Socket) stepWrite(uintptr) bool {
 // Check says whether a socket that rests between two calls is fit for the next:
 // ErrStray if a message waits in it, ErrLost if its connection is gone.
 func (s *Socket) Check() error {
-	in, out, err := s.events()
+	in, out, err := s.messages.events()
 	switch {
 	case err != nil:
 		return err
@@ -193,11 +157,6 @@ func (s *Socket) Check() error {
 		return ErrLost
 	}
 	return nil
-}
-
-func (s *Socket) events() (in, out bool, err error) {
-	state, err := s.soc.GetEvents()
-	return state&zmq.POLLIN != 0, state&zmq.POLLOUT != 0, translate(err)
 }
 
 // SetDeadline sets when waits end with os.ErrDeadlineExceeded; the zero time
@@ -211,5 +170,6 @@ func (s *Socket) Interrupt() { s.SetDeadline(time.Unix(1, 0)) }
 // Close drops what was not sent and closes the socket. libzmq frees its
 // descriptors a little later, at the latest when the context is closed.
 func (s *Socket) Close() error {
+	s.messages.free()
 	return errors.Join(s.wake.Close(), s.soc.Close())
 }

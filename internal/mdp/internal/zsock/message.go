@@ -1,0 +1,168 @@
+package zsock
+
+/*
+#cgo pkg-config: libzmq
+#cgo noescape zsock_send
+#cgo nocallback zsock_send
+#cgo noescape zsock_receive
+#cgo nocallback zsock_receive
+#cgo noescape zsock_events
+#cgo nocallback zsock_events
+#cgo noescape zsock_drop
+#cgo nocallback zsock_drop
+#include <stdlib.h>
+#include "message.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	zmq "github.com/pebbe/zmq4"
+)
+
+const (
+	// frameOverhead is what a received frame costs beside its bytes, so that a
+	// message of many empty frames is bounded too.
+	frameOverhead = 64
+
+	// joined is how many bytes of small frames are copied together, so that one
+	// call sends them.
+	joined = 1 << 10
+)
+
+// messages sends and receives whole messages over a socket of pebbe's, by two
+// calls into C or little more, where pebbe makes six and two allocations for each
+// frame of a message. It belongs to the goroutine that uses the socket.
+type messages struct {
+	socket unsafe.Pointer // libzmq's; pebbe opens, configures and closes it
+	in     *C.zsock_inbox // C's memory, since libzmq keeps frames in it
+	bytes  []byte         // small frames that are sent together
+	sizes  []C.size_t     // of the frames that one call sends
+}
+
+// newMessages finds libzmq's socket in pebbe's, which has no method for it. Free
+// frees the result.
+func newMessages(soc *zmq.Socket) (messages, error) {
+	field := reflect.ValueOf(soc).Elem().FieldByName("soc")
+	if field.Kind() != reflect.UnsafePointer || field.IsNil() {
+		return messages{}, errors.New("this release of pebbe/zmq4 keeps its socket elsewhere than in Socket.soc")
+	}
+	in := (*C.zsock_inbox)(C.malloc(C.sizeof_zsock_inbox)) // Go ends the program if there is no memory
+	in.larges = 0
+	return messages{socket: field.UnsafePointer(), in: in}, nil
+}
+
+// free leaves a socket that libzmq says is none.
+func (m *messages) free() {
+	C.free(unsafe.Pointer(m.in))
+	m.in, m.socket = nil, nil
+}
+
+// send sends one message without waiting.
+func (m *messages) send(frames [][]byte) error {
+	for sent := 0; sent < len(frames); sent += len(m.sizes) {
+		data := m.join(frames[sent:])
+		more := sent+len(m.sizes) < len(frames)
+		rc := C.zsock_send(m.socket, unsafe.Pointer(unsafe.SliceData(data)), &m.sizes[0], C.int(len(m.sizes)), C.bool(more))
+		if rc != 0 && sent > 0 {
+			rc |= C.ZSOCK_TORN
+		}
+		if rc != 0 {
+			return failure(rc)
+		}
+	}
+	return nil
+}
+
+// join returns what the next call sends, and sets sizes: a large frame from where
+// it is, or small ones, copied together.
+func (m *messages) join(frames [][]byte) []byte {
+	m.bytes, m.sizes = m.bytes[:0], m.sizes[:0]
+	for _, frame := range frames {
+		if len(m.bytes)+len(frame) > joined {
+			break
+		}
+		m.bytes = append(m.bytes, frame...)
+		m.sizes = append(m.sizes, C.size_t(len(frame)))
+	}
+	if len(m.sizes) > 0 {
+		return m.bytes
+	}
+	m.sizes = append(m.sizes, C.size_t(len(frames[0])))
+	return frames[0]
+}
+
+// receive returns a whole message without waiting. Its small frames share an
+// array. A limit of 0 means none.
+func (m *messages) receive(limit int64) (frames [][]byte, err error) {
+	if m.socket == nil {
+		return nil, zmq.ErrorSocketClosed
+	}
+	for size := int64(0); ; {
+		rc := C.zsock_receive(m.socket, m.in)
+		n := int(m.in.frames)
+		for _, s := range m.in.size[:n] {
+			size += int64(s) + frameOverhead
+		}
+		switch {
+		case rc != 0 && len(frames) > 0:
+			rc |= C.ZSOCK_TORN
+			fallthrough
+		case rc != 0:
+			C.zsock_drop(m.in)
+			return nil, failure(rc)
+		case limit > 0 && size > limit:
+			C.zsock_drop(m.in)
+			return nil, ErrTooLarge
+		}
+		frames = m.take(frames, n)
+		if !m.in.more {
+			return frames, nil
+		}
+	}
+}
+
+// take copies the n frames of the inbox and frees it. To append to nothing is to
+// allocate without clearing.
+func (m *messages) take(frames [][]byte, n int) [][]byte {
+	if frames == nil {
+		frames = make([][]byte, 0, n)
+	}
+	small := append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(&m.in.small)), m.in.used)...)
+	for i := range n {
+		size := m.in.size[i]
+		if large := m.in.large[i]; large != nil {
+			frames = append(frames, append([]byte(nil), unsafe.Slice((*byte)(large), size)...))
+			continue
+		}
+		frames = append(frames, small[:size:size])
+		small = small[size:]
+	}
+	if m.in.larges > 0 {
+		C.zsock_drop(m.in)
+	}
+	return frames
+}
+
+// events says whether a message can be received or sent. Alone among all calls it
+// always processes what libzmq's thread has told the socket.
+func (m *messages) events() (in, out bool, err error) {
+	state := C.zsock_events(m.socket)
+	if state < 0 {
+		return false, false, failure(-state)
+	}
+	return state&C.ZMQ_POLLIN != 0, state&C.ZMQ_POLLOUT != 0, nil
+}
+
+// failure is the error of what a call into C returned.
+func failure(rc C.int) error {
+	err := translate(zmq.Errno(rc &^ C.ZSOCK_TORN))
+	if rc&C.ZSOCK_TORN != 0 {
+		return fmt.Errorf("%w: %w", ErrTorn, err)
+	}
+	return err
+}

@@ -1,0 +1,45 @@
+/* Whole messages in one call: from Go, a call into C costs as much as an
+ * allocation, and libzmq's own interface takes six for each frame. None of these
+ * functions waits. */
+#ifndef ZSOCK_MESSAGE_H
+#define ZSOCK_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <zmq.h>
+
+enum {
+	ZSOCK_FRAMES = 8,    /* received by one call */
+	ZSOCK_SMALL = 512,   /* bytes of them that are copied at once */
+	ZSOCK_TORN = 1 << 30 /* beside an errno: it was not the message's first frame */
+};
+
+/* An inbox holds the next frames of a message. Small ones are copied into it, one
+ * after the other. Those that do not fit stay where libzmq has them, until
+ * zsock_drop. */
+typedef struct {
+	int frames;
+	bool more; /* the message goes on */
+	size_t size[ZSOCK_FRAMES];
+	void *large[ZSOCK_FRAMES]; /* the frame's bytes, or NULL: the next ones in small */
+	size_t used;               /* bytes of small */
+	char small[ZSOCK_SMALL];
+	int larges;
+	zmq_msg_t kept[ZSOCK_FRAMES]; /* the large frames */
+} zsock_inbox;
+
+/* zsock_send sends n frames, whose bytes stand one after the other. more says that
+ * their message goes on. It returns 0 or an errno. */
+int zsock_send(void *socket, const void *bytes, const size_t *sizes, int n, bool more);
+
+/* zsock_receive receives up to ZSOCK_FRAMES frames of one message. It returns 0 or
+ * an errno. */
+int zsock_receive(void *socket, zsock_inbox *in);
+
+/* zsock_drop gives the large frames back to libzmq. */
+void zsock_drop(zsock_inbox *in);
+
+/* zsock_events returns what ZMQ_EVENTS says, or an errno less than 0. */
+int zsock_events(void *socket);
+
+#endif

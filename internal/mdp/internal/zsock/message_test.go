@@ -1,0 +1,97 @@
+package zsock_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+// TestFramesOfEverySizeComeBackAsTheyWere mixes frames about the sizes at which
+// they are sent and received in another way, and more of them than one call takes.
+func TestFramesOfEverySizeComeBackAsTheyWere(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	done := echo(r)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	text := rand.NewChaCha8([32]byte{})
+	sizes := []int{0, 0, 1, 6, 500, 511, 512, 513, 1023, 1024, 1025, 70_000}
+	for range 200 {
+		want := make([][]byte, 1+random.IntN(20))
+		for i := range want {
+			want[i] = make([]byte, sizes[random.IntN(len(sizes))])
+			_, _ = text.Read(want[i])
+		}
+		if err := d.Send(want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := d.Receive()
+		if err != nil || !equal(got, want) {
+			t.Fatalf("got %d frames of %v, %v, want %d of %v", len(got), lengths(got), err, len(want), lengths(want))
+		}
+	}
+	r.Interrupt()
+	<-done
+}
+
+func lengths(frames [][]byte) (n []int) {
+	for _, frame := range frames {
+		n = append(n, len(frame))
+	}
+	return n
+}
+
+func TestToAppendToAReceivedFrameLeavesTheNextOne(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	done := echo(r)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Send(frames("first", "second")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = append(got[0], "XXXXXX"...)
+	if string(got[1]) != "second" {
+		t.Errorf("the second frame is %q, want %q", got[1], "second")
+	}
+	r.Interrupt()
+	<-done
+}
+
+// A round trip of small frames takes two allocations at each end: the list of
+// frames, and their bytes.
+func TestAllocationsOfARoundTrip(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	done := echo(r)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	request := frames("", "MDPC01", "echo", "hello")
+	n := testing.AllocsPerRun(500, func() {
+		if err := d.Send(request); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Receive(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n > 4 {
+		t.Errorf("%v allocations, want 4", n)
+	}
+	r.Interrupt()
+	<-done
+}
