@@ -203,34 +203,6 @@ func TestTheRequestOfALostWorkerGoesToAnother(t *testing.T) {
 	}
 }
 
-func TestAClientThatNeverReadsHarmsNobody(t *testing.T) {
-	b := mdptest.Broker(t)
-	endpoint := mdptest.Endpoint(b)
-	big := []byte(strings.Repeat("x", 10_000))
-	mdptest.WorkerWith(t, worker.Config{Endpoint: endpoint, Concurrency: 2, Services: map[string]worker.Handler{
-		"big": func(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) { return [][]byte{big}, nil },
-	}})
-	mdptest.Worker(t, endpoint, "echo", echo)
-	deaf, other := mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)
-	sent := uint64(0)
-	for b.Stats().Dropped["client_slow"] == 0 {
-		for range 100 {
-			request(t, deaf, mdp.V01, "big", "more")
-		}
-		sent += 100
-		eventually(t, b, "all requests taken", func(st broker.Stats) bool {
-			return st.Replies+st.Dropped["client_slow"] >= sent+uint64(sent/100)-1
-		})
-		request(t, other, mdp.V01, "echo", "hi")
-		if got, _ := reply(t, other, mdp.V01, "echo"); got != "hi" {
-			t.Fatalf("the other client got %q", got)
-		}
-		if sent > 20_000 {
-			t.Fatalf("%d replies of %d bytes were kept for a client that does not read", sent, len(big))
-		}
-	}
-}
-
 func TestTenThousandNamesLeaveNoMoreThanTheQueueHolds(t *testing.T) {
 	b := mdptest.BrokerWith(t, broker.Config{QueueMax: 100, Expiry: time.Second})
 	endpoint := mdptest.Endpoint(b)

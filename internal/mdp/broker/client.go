@@ -26,7 +26,7 @@ type request struct {
 
 	body     [][]byte  // nil once the request cannot be given to a worker again
 	given    int       // how many workers got it
-	answered bool      // a PARTIAL went to the client
+	answered bool      // a message of the reply went to the client, or waits for it
 	torn     bool      // a message of the reply was lost, so the rest is held back
 	queued   time.Time // since when it waits for a worker
 
@@ -48,7 +48,7 @@ func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]b
 		return
 	}
 	if mdp.IsMMI(name) {
-		s.answerMMI(d, id, name, body)
+		s.answerMMI(now, d, id, name, body)
 		return
 	}
 	s.count.requests++
@@ -86,23 +86,25 @@ func parseFault(err error) dropReason {
 }
 
 // forward sends one message of a reply to its client. A client whose dialect has
-// no PARTIAL gets the FINAL alone. A client that does not read loses this message
-// and the rest of the reply, since one with a hole would look whole.
-func (s *state) forward(r *request, body [][]byte, final bool) {
+// no PARTIAL gets the FINAL alone. A client that is gone, or does not read and has
+// all that may wait for it waiting, loses this message and the rest of the reply,
+// since one with a hole would look whole.
+func (s *state) forward(now time.Time, r *request, body [][]byte, final bool) {
 	if r.torn || !final && !r.dialect.HasPartials() {
 		return
 	}
-	err := s.toClient(r.dialect, r.client, r.service.frame, body, final)
-	switch {
-	case err == nil && final:
-		s.count.replies++
-	case err == nil:
-		r.answered = true
-	case errors.Is(err, zsock.ErrUnreachable):
+	if err := s.toClient(now, r.dialect, r.client, r.service.frame, r, body, final); err != nil {
 		r.torn = true
-		s.drop(dropClientGone)
-	default:
-		r.torn = true
-		s.drop(dropClientSlow)
+		s.drop(clientFault(err))
+		return
 	}
+	r.answered = true
+}
+
+// clientFault tells a client that does not read from one that is gone.
+func clientFault(err error) dropReason {
+	if err == zsock.ErrAgain {
+		return dropClientSlow
+	}
+	return dropClientGone
 }

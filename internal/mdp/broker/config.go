@@ -35,6 +35,12 @@ type Config struct {
 	QueueMax, ServiceQueueMax int
 	QueueBytes                int64
 
+	// OutboxBytes bounds what waits because its client does not read, beside what
+	// ZeroMQ holds, 1,000 messages of a connection: a quarter of it for one client,
+	// which loses what comes beyond, and all of it for all, of whom the one that
+	// read nothing for the longest time loses what waits for it. Default 256 MiB.
+	OutboxBytes int64
+
 	// Expiry is how long a request may wait for a worker. Default 5m.
 	Expiry time.Duration
 
@@ -57,6 +63,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.QueueMax, 10_000)
 	setDefault(&c.ServiceQueueMax, 1_000)
 	setDefault(&c.QueueBytes, 512<<20)
+	setDefault(&c.OutboxBytes, 256<<20)
 	setDefault(&c.Expiry, 5*time.Minute)
 	if c.Log == nil {
 		c.Log = zap.NewNop()
@@ -80,6 +87,7 @@ func (c Config) validate() error {
 		{"queue-max", int64(c.QueueMax), 1},
 		{"service-queue-max", int64(c.ServiceQueueMax), 1},
 		{"queue-bytes", c.QueueBytes, 1},
+		{"outbox-bytes", c.OutboxBytes, 1},
 		{"redispatch", int64(c.Redispatch), 0},
 	} {
 		if bound.got < bound.want {

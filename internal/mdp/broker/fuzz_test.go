@@ -62,6 +62,9 @@ func (s *script) step() {
 	case 5, 6, 7:
 		message(d.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Final, Client: s.numbers, Body: [][]byte{s.frame()}}))
 	case 8:
+		for range s.next() % 4 {
+			message(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: s.numbers}))
+		}
 		message(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: s.numbers}))
 	case 9:
 		message(d.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Heartbeat}))
@@ -96,7 +99,7 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, story []byte) {
 		for redispatch := range 2 {
 			s := &script{bytes: story, now: time.Unix(0, 0)}
-			cfg := Config{QueueMax: 6, ServiceQueueMax: 4, QueueBytes: 1000, Expiry: 20 * time.Second, Redispatch: redispatch}
+			cfg := Config{QueueMax: 6, ServiceQueueMax: 4, QueueBytes: 1000, OutboxBytes: 3000, Expiry: 20 * time.Second, Redispatch: redispatch}
 			s.state = newState(cfg.withDefaults(), s.now, 0, s.send)
 			for len(s.bytes) > 0 {
 				s.step()
@@ -106,13 +109,14 @@ func FuzzState(f *testing.F) {
 				}
 			}
 			s.state.close()
-			// Once everybody is silent, nothing is left.
+			// Once everybody is silent and reads, nothing is left.
+			clear(s.broken[:])
 			for range 1000 {
 				s.now = s.state.next()
 				s.state.tick(s.now)
 			}
-			if n := len(s.state.workers) + len(s.state.services) + s.state.aging.len; n > 0 {
-				t.Fatalf("%d workers, services and requests are left", n)
+			if n := len(s.state.workers) + len(s.state.services) + len(s.state.outboxes) + s.state.aging.len; n > 0 {
+				t.Fatalf("%d workers, services, outboxes and requests are left", n)
 			}
 		}
 	})

@@ -33,6 +33,7 @@ func checkState(t *testing.T, s *state) {
 		t.Fatalf("%d workers, %d in services, %d alive, %d patient", len(s.workers), workers, s.alive.len, s.patient.len)
 	}
 	checkWorkers(t, s)
+	checkOutboxes(t, s)
 	if all.requests > s.cfg.QueueMax+len(s.workers)+s.cfg.Redispatch*int(s.count.redispatched) {
 		t.Fatalf("%d requests are queued, want at most %d", all.requests, s.cfg.QueueMax)
 	}
@@ -76,5 +77,31 @@ func checkWorkers(t *testing.T, s *state) {
 				t.Fatalf("worker %q has request %v, idle %v", w.id, w.request, w.rest.list != nil)
 			}
 		}
+	}
+}
+
+func checkOutboxes(t *testing.T, s *state) {
+	t.Helper()
+	all, retried := int64(0), 0
+	for level := range s.retries {
+		var last *outbox
+		for box := range s.retries[level].all {
+			if last != nil && box.retry.Before(last.retry) || box.level != level || s.outboxes[string(box.client)] != box {
+				t.Fatalf("client %q is tried again out of turn, or at level %d instead of %d", box.client, level, box.level)
+			}
+			last = box
+			bytes := int64(0)
+			for m := range box.messages.all {
+				bytes += m.size
+			}
+			if bytes == 0 || bytes != box.bytes || box.messages.len > 1 && bytes > s.cfg.OutboxBytes/clientShare {
+				t.Fatalf("client %q has %d messages of %d bytes waiting, counted as %d", box.client, box.messages.len, bytes, box.bytes)
+			}
+			all += bytes
+			retried++
+		}
+	}
+	if all != s.outgoing || all > s.cfg.OutboxBytes || retried != len(s.outboxes) || retried != s.stalled.len {
+		t.Fatalf("%d bytes wait for %d clients, counted as %d for %d and %d", all, retried, s.outgoing, len(s.outboxes), s.stalled.len)
 	}
 }

@@ -1,10 +1,14 @@
 package broker
 
-import "mdpgateway/internal/mdp"
+import (
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
 
 // answerMMI answers a request to the broker itself (RFC 8/MMI): mmi.service says
 // whether a worker is registered for a service, busy or not.
-func (s *state) answerMMI(d mdp.Dialect, id, name []byte, body [][]byte) {
+func (s *state) answerMMI(now time.Time, d mdp.Dialect, id, name []byte, body [][]byte) {
 	status := mdp.StatusNotImplemented
 	if string(name) == mdp.MMIService {
 		status = mdp.StatusNotFound
@@ -12,7 +16,7 @@ func (s *state) answerMMI(d mdp.Dialect, id, name []byte, body [][]byte) {
 			status = mdp.StatusFound
 		}
 	}
-	if s.toClient(d, id, name, [][]byte{[]byte(status)}, true) != nil {
-		s.drop(dropClientGone)
+	if err := s.toClient(now, d, id, name, nil, [][]byte{[]byte(status)}, true); err != nil {
+		s.drop(clientFault(err))
 	}
 }

@@ -31,6 +31,14 @@ type state struct {
 	queued   load          // of all services
 	unserved load          // of the services without workers
 
+	// Outboxes by the client's routing id; those to be tried again after the same
+	// time, in that order; and all by when they last lost a message to their
+	// client, longest ago first.
+	outboxes map[string]*outbox
+	retries  [retryLevels]list[outbox]
+	stalled  list[outbox]
+	outgoing int64 // bytes in all of them
+
 	beat    time.Time // when the next heartbeats are due
 	number  uint64    // of the last request
 	scratch [][]byte  // the frames of the message being sent
@@ -46,6 +54,7 @@ func newState(cfg Config, now time.Time, number uint64, send func(frames [][]byt
 		send:     send,
 		workers:  make(map[string]*worker),
 		services: make(map[string]*service),
+		outboxes: make(map[string]*outbox),
 		beat:     now.Add(cfg.Heartbeat),
 		number:   number,
 		count:    newCounters(),
@@ -87,12 +96,23 @@ func (s *state) next() time.Time {
 	if r := s.aging.front(); r != nil {
 		earlier(r.queued.Add(s.cfg.Expiry))
 	}
+	for i := range s.retries {
+		if box := s.retries[i].front(); box != nil {
+			earlier(box.retry)
+		}
+	}
 	return next
 }
 
 // tick does what is due: requests that waited too long are dropped, workers that
-// were silent too long are lost, the others get their heartbeats.
+// were silent too long are lost, the others get their heartbeats, and clients
+// that did not read are tried again.
 func (s *state) tick(now time.Time) {
+	for i := range s.retries {
+		for box := s.retries[i].front(); box != nil && !now.Before(box.retry); box = s.retries[i].front() {
+			s.flush(now, box)
+		}
+	}
 	for r := s.aging.front(); r != nil && !now.Before(r.queued.Add(s.cfg.Expiry)); r = s.aging.front() {
 		s.unqueue(r)
 		s.forget(r.service)
@@ -125,11 +145,6 @@ func (s *state) close() {
 // toWorker sends one message to a worker.
 func (s *state) toWorker(d mdp.Dialect, id []byte, m mdp.WorkerMessage) error {
 	return s.post(d.AppendWorker(append(s.scratch[:0], id), m))
-}
-
-// toClient sends one message of a reply to a client.
-func (s *state) toClient(d mdp.Dialect, id, service []byte, body [][]byte, final bool) error {
-	return s.post(d.AppendReply(append(s.scratch[:0], id), service, body, final))
 }
 
 // maxScratch is the length up to which the slice of a message is used again.

@@ -51,6 +51,8 @@ type Stats struct {
 	Services     []ServiceStats    // by name
 	Queued       int               // requests that wait for a worker now
 	QueuedBytes  int64             // of their bodies
+	Unread       int               // messages that wait for a client to read
+	UnreadBytes  int64             // of them
 	Requests     uint64            // well-formed requests, but mmi.*
 	Replies      uint64            // FINALs that went to a client
 	Redispatched uint64            // requests given to another worker after theirs was lost
@@ -69,11 +71,15 @@ func (s *state) snapshot() Stats {
 	st := Stats{
 		Queued:       s.queued.requests,
 		QueuedBytes:  s.queued.bytes,
+		UnreadBytes:  s.outgoing,
 		Requests:     s.count.requests,
 		Replies:      s.count.replies,
 		Redispatched: s.count.redispatched,
 		Dropped:      maps.Clone(s.count.dropped),
 		Services:     make([]ServiceStats, 0, len(s.services)),
+	}
+	for box := range s.stalled.all {
+		st.Unread += box.messages.len
 	}
 	for _, svc := range s.services {
 		st.Services = append(st.Services, ServiceStats{

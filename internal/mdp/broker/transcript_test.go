@@ -18,7 +18,7 @@ import (
 // A transcript is a conversation with a state on virtual time. Its lines:
 //
 //	# comment
-//	config queue=2 service-queue=1 bytes=100 redispatch=1   before all others
+//	config queue=2 service-queue=1 bytes=100 outbox=100 redispatch=1   before all others
 //	peer w1 mdp/0.2                a peer's dialect, if it is not mdp/0.1
 //	> w1 READY service=echo        a message to the broker
 //	> c1 REQUEST service=echo body=a|b
@@ -29,7 +29,7 @@ import (
 //	< w1 RAW ''|MDPW01|\x04        the same, frame by frame
 //	+ 13s                          time passes
 //	! c1 gone                      sending to a peer fails: gone, slow; back
-//	= queued=1                     what the broker's statistics say
+//	= queued=1 unread=0            what the broker's statistics say
 //	= service=echo workers=1 busy=0 queued=0
 //	= dropped=expired count=1
 //	close                          the broker goes
@@ -137,7 +137,7 @@ func (tr *transcript) config(a map[string]string) Config {
 	}
 	return Config{
 		QueueMax: number("queue"), ServiceQueueMax: number("service-queue"),
-		QueueBytes: int64(number("bytes")), Redispatch: number("redispatch"),
+		QueueBytes: int64(number("bytes")), OutboxBytes: int64(number("outbox")), Redispatch: number("redispatch"),
 	}
 }
 
@@ -314,6 +314,7 @@ func (tr *transcript) compare(want map[string]string) {
 	got := map[string]string{
 		"queued": fmt.Sprint(st.Queued), "bytes": fmt.Sprint(st.QueuedBytes), "services": fmt.Sprint(len(st.Services)),
 		"requests": fmt.Sprint(st.Requests), "replies": fmt.Sprint(st.Replies), "redispatched": fmt.Sprint(st.Redispatched),
+		"unread": fmt.Sprint(st.Unread), "unread-bytes": fmt.Sprint(st.UnreadBytes),
 	}
 	if reason, ok := want["dropped"]; ok {
 		got["dropped"], got["count"] = reason, fmt.Sprint(st.Dropped[reason])

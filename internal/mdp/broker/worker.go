@@ -67,7 +67,7 @@ func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
 		s.drop(dropLateReply)
 		return
 	}
-	s.forward(r, m.Body, m.Command == mdp.Final)
+	s.forward(now, r, m.Body, m.Command == mdp.Final)
 	if m.Command == mdp.Final {
 		w.request = nil
 		s.hear(now, w)
@@ -131,7 +131,7 @@ func (s *state) give(now time.Time, w *worker, r *request) bool {
 }
 
 // lose removes a worker. The request that it had is given to another one if that
-// is allowed and the client has seen nothing of a reply.
+// is allowed and no reply to it has begun.
 func (s *state) lose(now time.Time, w *worker, why string) {
 	svc, r := w.service, w.request
 	delete(s.workers, string(w.id))
@@ -145,7 +145,7 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 	s.cfg.Log.Debug("worker lost", zap.String("service", svc.name), zap.Binary("peer", w.id), zap.String("reason", why))
 	switch {
 	case r == nil:
-	case r.body == nil || r.answered:
+	case r.body == nil || r.answered || r.torn:
 		s.drop(dropWorkerLost)
 	default:
 		s.count.redispatched++
