@@ -51,4 +51,6 @@ include deploy/deploy.mk
 
 include examples/examples.mk
 
+include tools/web/web.mk
+
 include chaos/chaos.mk

@@ -1,10 +1,7 @@
-# The examples that need more than the gateway itself; `make test` runs the others.
+# The example that needs more than the gateway itself; `make test` runs the others,
+# and make test-web those for the browser.
 
-.PHONY: test-web test-gnuradio
-
-test-web: build ## run examples/browser in Chromium (installs it, Node.js and npm packages)
-	@bash examples/browser/test/setup.sh
-	cd examples/browser/test && BINARY=$(CURDIR)/bin/gateway node --test browser.test.mjs
+.PHONY: test-gnuradio
 
 test-gnuradio: setup ## run examples/gnuradio, a real flowgraph behind the gateway (installs GNU Radio)
 	@bash examples/gnuradio/setup.sh

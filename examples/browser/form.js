@@ -1,4 +1,4 @@
-import { answered } from "./problem.js";
+import { post } from "./gateway.js";
 
 // callForm sends each Blob (a File is one) as a frame, with flowgraph vars, and
 // returns the frames of the reply as Blobs. Nothing is turned into text on the
@@ -10,8 +10,6 @@ export async function callForm(gateway, service, blobs, vars = {}) {
   const form = new FormData();
   for (const blob of blobs) form.append("frame", blob);
   form.append("vars", JSON.stringify(vars));
-
-  const url = new URL(`/services/${encodeURIComponent(service)}`, gateway);
-  const response = await answered(await fetch(url, { method: "POST", body: form }));
+  const response = await post(gateway, service, { body: form });
   return (await response.formData()).getAll("frame");
 }

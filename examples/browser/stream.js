@@ -1,4 +1,4 @@
-import { answered, Problem } from "./problem.js";
+import { post, Problem } from "./gateway.js";
 
 // callStream yields the events of a reply in parts as they come: {event: "partial"
 // or "final", seq, frames}. Leaving the loop early gives the call up.
@@ -6,14 +6,10 @@ import { answered, Problem } from "./problem.js";
 // It reads lines of JSON through fetch. EventSource could not: it only makes GET
 // requests, and hides the problem of one that is refused.
 export async function* callStream(gateway, service, body, vars = {}) {
-  const url = new URL(`/services/${encodeURIComponent(service)}`, gateway);
-  const response = await answered(
-    await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Accept: "application/x-ndjson" },
-      body: JSON.stringify({ body, vars }),
-    }),
-  );
+  const response = await post(gateway, service, {
+    headers: { "Content-Type": "application/json", Accept: "application/x-ndjson" },
+    body: JSON.stringify({ body, vars }),
+  });
   for await (const line of lines(response.body)) {
     const event = JSON.parse(line);
     if (event.event === "ping") continue; // only to keep the connection open

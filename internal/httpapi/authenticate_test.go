@@ -47,21 +47,27 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// open reports whether a route needs no key: the probes, and the page that asks
+// for one.
+func open(path string) bool {
+	return path == "/livez" || path == "/readyz" || path == "/docs" || strings.HasPrefix(path, "/docs/")
+}
+
 // Every route, and what is none, with every sort of key. The routes are walked,
 // so that a new one can't be forgotten.
-func TestEveryRouteNeedsAKeyButTheProbes(t *testing.T) {
+func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
 	g := serve(t, Config{Keys: keys(t), Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") })})
 	type route struct{ method, path string }
-	routes := []route{{"GET", "/nothing"}, {"POST", "/livez"}, {"GET", "/services/echo"}, {"OPTIONS", "/services/echo"}, {"BREW", "/livez"}, {"GET", "/services/echo/x"}}
+	routes := []route{{"GET", "/nothing"}, {"POST", "/livez"}, {"GET", "/services/echo"}, {"OPTIONS", "/services/echo"}, {"BREW", "/livez"}, {"POST", "/docs"}, {"GET", "/services/echo/x"}, {"GET", "/docs/a/b"}}
 	err := chi.Walk(g.mux, func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
-		routes = append(routes, route{method, strings.ReplaceAll(pattern, "{name}", "echo")})
+		routes = append(routes, route{method, strings.NewReplacer("{name}", "echo", "{file}", "docs.js").Replace(pattern)})
 		return nil
 	})
 	if err != nil || len(routes) < 15 {
 		t.Fatalf("%d routes, %v", len(routes), err)
 	}
 	for _, r := range routes {
-		open := (r.path == "/livez" || r.path == "/readyz") && (r.method == "GET" || r.method == "HEAD")
+		open := open(r.path) && (r.method == "GET" || r.method == "HEAD") && r.path != "/docs/a/b"
 		call := r.method == "POST" && r.path == "/services/echo"
 		ofService := call || r.path == "/services/echo" && (r.method == "GET" || r.method == "HEAD")
 		for _, c := range []struct {
@@ -115,7 +121,7 @@ func TestEveryRouteNeedsAKeyButTheProbes(t *testing.T) {
 func TestTheContractSaysWhichRoutesNeedAKey(t *testing.T) {
 	for path, item := range readContract(t).Paths {
 		for method, op := range item.Operations {
-			open := path == "/livez" || path == "/readyz"
+			open := open(path)
 			_, refuses := op.Responses["401"]
 			if free := op.Security != nil && len(*op.Security) == 0; free != open || refuses == open {
 				t.Errorf("%s %s needs no key: %v, answers 401: %v, want %v and %v", method, path, free, refuses, open, !open)

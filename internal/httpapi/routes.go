@@ -29,6 +29,8 @@ func (a *API) routes() chi.Router {
 	)
 	get(open, "/livez", a.handle(a.livez))
 	get(open, "/readyz", a.handle(a.readyz))
+	get(open, "/docs", a.handle(docsPage))
+	get(open, "/docs/{file}", a.handle(docsFile))
 
 	mux.Group(func(r chi.Router) {
 		r.Use(open.Middlewares()...)

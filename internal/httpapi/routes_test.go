@@ -36,7 +36,7 @@ func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
 
 func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	g := serve(t, Config{Metrics: http.NotFoundHandler()})
-	for _, path := range []string{"/livez", "/readyz", "/version", "/services", "/services/echo", "/openapi.yaml", "/openapi.json", "/problems", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz", "/version", "/services", "/services/echo", "/openapi.yaml", "/openapi.json", "/docs", "/docs/styles.min.css", "/problems", "/metrics"} {
 		get, head := g.get(path), g.do(g.http, "HEAD", path, nil)
 		if len(get.body) == 0 || len(head.body) != 0 || head.StatusCode != get.StatusCode ||
 			head.ContentLength != int64(len(get.body)) || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {

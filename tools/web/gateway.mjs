@@ -1,10 +1,10 @@
 // The processes that the test needs: the gateway as built, a worker that counts,
 // and static servers, whose ports make them different origins.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { extname } from "node:path";
+import { extname, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -28,7 +28,7 @@ class Process {
 
   // line waits for a line that find makes something of, and returns that.
   line(what, find) {
-    return new Promise((resolve, reject) => {
+    return new Promise((found, reject) => {
       const end = (settle, value) => {
         clearTimeout(timer);
         this.waiting.delete(look);
@@ -36,8 +36,8 @@ class Process {
       };
       const look = () => {
         for (const line of this.lines) {
-          const found = find(line);
-          if (found !== undefined) return end(resolve, found);
+          const value = find(line);
+          if (value !== undefined) return end(found, value);
         }
       };
       const fail = (why) => end(reject, new Error(`${what}: ${why}; it said:\n${this.lines.join("\n")}`));
@@ -56,11 +56,11 @@ class Process {
   }
 }
 
-// startGateway starts it on free ports with its embedded broker and demo worker,
-// trusting the pages of one origin.
-export async function startGateway(binary, origin) {
-  const args = ["serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", "--cors-origin", origin];
-  const gateway = new Process(binary, args, { lines: "stderr" });
+// startGateway starts the built one on free ports with its embedded broker and
+// demo worker.
+export async function startGateway(...flags) {
+  const args = ["serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", ...flags];
+  const gateway = new Process(resolve(process.env.BINARY), args, { lines: "stderr" });
   const logged = (msg, key, value) =>
     gateway.line(msg, (line) => {
       const entry = line.startsWith("{") ? JSON.parse(line) : {};
@@ -73,6 +73,12 @@ export async function startGateway(binary, origin) {
   return gateway;
 }
 
+// newKey makes a key for services, and returns it and its entry for a keys file.
+export function newKey(id, services) {
+  const [key, entry] = execFileSync(resolve(process.env.BINARY), ["key", "new", id], { encoding: "utf8" }).split("\n");
+  return { key, entry: entry.replace("['*']", JSON.stringify(services)) };
+}
+
 // startCounter starts a worker at the gateway's broker that prints what it is sent.
 export async function startCounter(gateway, service) {
   const counter = new Process("/usr/bin/python3", ["counter.py", "--broker", gateway.broker, "--service", service], { lines: "stdout" });
@@ -82,7 +88,7 @@ export async function startCounter(gateway, service) {
 
 const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8" };
 
-const folders = [new URL("../", here), here];
+const folders = [new URL("../../examples/browser/", here), here];
 
 // startSite serves the example's files and the test's at a free port. All sites
 // have the same pages: only their origin differs.
@@ -98,6 +104,6 @@ export async function startSite() {
   await once(server, "listening");
   return {
     url: `http://localhost:${server.address().port}`,
-    stop: () => new Promise((resolve) => server.close(resolve).closeAllConnections()),
+    stop: () => new Promise((stopped) => server.close(stopped).closeAllConnections()),
   };
 }

@@ -14,12 +14,17 @@ export class Problem extends Error {
   }
 }
 
-// answered returns the response if it is a reply, and throws its Problem if not.
+// post calls a service of the gateway {url, key}, and returns the response if it is
+// a reply; else it throws its Problem. The key is for a gateway that has keys.
 //
 // fetch itself rejects with a TypeError when there is no answer that this page may
 // read: no connection, or a gateway that does not trust its origin. The browser
 // tells nobody which, but its console.
-export async function answered(response) {
+export async function post({ url, key }, service, { query, headers, ...rest }) {
+  const target = new URL(`/services/${encodeURIComponent(service)}`, url);
+  target.search = new URLSearchParams(query);
+  const authorization = key ? { Authorization: `Bearer ${key}` } : {};
+  const response = await fetch(target, { method: "POST", headers: { ...headers, ...authorization }, ...rest });
   if (response.ok) return response;
   if (!response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
     throw new Error(`${response.status} that is not the gateway's: a proxy on the way?`);

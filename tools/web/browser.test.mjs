@@ -1,61 +1,32 @@
-// Runs the page of the folder above in Chromium, against a real gateway that is
+// Runs the page of examples/browser in Chromium, against a real gateway that is
 // another origin; and a foreign page, which must not reach a worker.
 //
-//   BINARY=../../../bin/gateway node --test browser.test.mjs
+//   BINARY=../../bin/gateway node --test browser.test.mjs
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
-import { chromium } from "playwright-core";
 
+import { launch } from "./chromium.mjs";
+import { submit } from "./example.mjs";
 import { startCounter, startGateway, startSite } from "./gateway.mjs";
 
-const flags = [
-  "--no-sandbox", // Chromium's own needs what containers and root do not have
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking", // nothing but the test's own pages is asked for
-  "--disable-component-update",
-  "--disable-sync",
-];
-
-let site, foreign, gateway, counter, profile, browser;
+let site, foreign, gateway, counter, browser;
 
 before(async () => {
   [site, foreign] = await Promise.all([startSite(), startSite()]);
-  gateway = await startGateway(resolve(process.env.BINARY), site.url);
+  gateway = await startGateway("--cors-origin", site.url);
   counter = await startCounter(gateway, "count");
-  profile = await mkdtemp(join(tmpdir(), "chromium-"));
-  browser = await chromium.launchPersistentContext(profile, { executablePath: "/usr/bin/chromium", headless: true, args: flags });
-  browser.setDefaultTimeout(20_000);
+  browser = await launch();
 });
 
 after(async () => {
-  await browser?.close();
-  if (profile) await rm(profile, { recursive: true, force: true });
+  await browser?.end();
   const ends = [await counter?.stop(), await gateway?.stop()];
   await Promise.all([site?.stop(), foreign?.stop()]);
   assert.deepEqual(ends, [0, 0], "the worker and the gateway end well");
 });
 
-// submit fills a form of the page in, sends it, and returns what the page shows.
-async function submit(origin, id, values) {
-  const page = await browser.newPage();
-  try {
-    await page.goto(`${origin}/index.html?gateway=${encodeURIComponent(gateway.url)}`);
-    for (const [name, value] of Object.entries(values)) await page.fill(`#${id} [name=${name}]`, value);
-    await page.click(`#${id} button`);
-    const output = page.locator(`#${id} output:is(.done, .problem)`);
-    return { text: await output.textContent(), kind: await output.getAttribute("class") };
-  } finally {
-    await page.close();
-  }
-}
-
 test("a page of a trusted origin calls with JSON", async () => {
-  assert.deepEqual(await submit(site.url, "json", { body: "grüße 😀" }), {
+  assert.deepEqual(await submit(browser, site.url, gateway, "json", { body: "grüße 😀" }), {
     kind: "done",
     text: "text: grüße 😀\ntext: {'sf': 7, 'has_crc': False}",
   });
@@ -64,21 +35,21 @@ test("a page of a trusted origin calls with JSON", async () => {
 test("a Blob in a form comes back through formData() byte for byte", async () => {
   const all = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, "0")).join(" ");
   for (const hex of ["00 ff 80 41", "0d 0a 2d 2d 0d 0a", all]) {
-    assert.deepEqual(await submit(site.url, "form", { hex }), { kind: "done", text: `${hex}\n{'sf': 7}` });
+    assert.deepEqual(await submit(browser, site.url, gateway, "form", { hex }), { kind: "done", text: `${hex}\n{'sf': 7}` });
   }
 });
 
 test("a reply in parts is read through fetch", async () => {
-  assert.deepEqual(await submit(site.url, "stream", { parts: "3" }), {
+  assert.deepEqual(await submit(browser, site.url, gateway, "stream", { parts: "3" }), {
     kind: "done",
     text: "partial 1\npartial 2\npartial 3\nfinal 3\n",
   });
-  const { text } = await submit(site.url, "stream", { parts: "500" });
+  const { text } = await submit(browser, site.url, gateway, "stream", { parts: "500" });
   assert.equal(text.split("\n").length, 502, "all of 500 parts and the last");
 });
 
 test("a problem's fields can be read", async () => {
-  const { text, kind } = await submit(site.url, "problem", { timeout: "150ms" });
+  const { text, kind } = await submit(browser, site.url, gateway, "problem", { timeout: "150ms" });
   assert.equal(kind, "problem");
   const { code, status, executed, retryable, limit_ms, limit_by, service } = JSON.parse(text);
   assert.deepEqual(
@@ -105,7 +76,7 @@ test("the headers that a page needs can be read, and a key may be sent", async (
 });
 
 test("a page of another origin can neither call nor read", async () => {
-  const shown = await submit(foreign.url, "json", { body: "hello" });
+  const shown = await submit(browser, foreign.url, gateway, "json", { body: "hello" });
   assert.deepEqual(shown, { kind: "problem", text: "TypeError: Failed to fetch" });
 
   const page = await browser.newPage();

@@ -6,7 +6,7 @@ So the test knows what reached a worker, whatever the gateway says about it.
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "python"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "examples" / "python"))
 import worker  # noqa: E402
 
 

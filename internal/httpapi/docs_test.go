@@ -1,0 +1,72 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+)
+
+func TestTheFilesOfOthersAreAsTheirSumsSay(t *testing.T) {
+	sums, err := os.ReadFile("docs/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := serve(t, Config{})
+	for line := range strings.Lines(string(sums)) {
+		want, file, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		a := g.get("/docs/" + file)
+		if sum := sha256.Sum256(a.body); a.StatusCode != 200 || hex.EncodeToString(sum[:]) != want {
+			t.Errorf("/docs/%s is %d, %d bytes with the sum %x, want %s: run make docs-assets", file, a.StatusCode, len(a.body), sum, want)
+		}
+	}
+	if n := strings.Count(string(sums), "\n"); n != 4 {
+		t.Errorf("%d files have a sum, want the two of Elements and their two licenses", n)
+	}
+}
+
+// What the page does in a browser is tested in Chromium (make test-web).
+func TestThePageHasNothingWithinItAndLoadsItsOwnFilesOnly(t *testing.T) {
+	g := serve(t, Config{})
+	a := g.get("/docs")
+	a.wantHeader(t, "Content-Type", "text/html; charset=utf-8")
+	a.wantHeader(t, "X-Content-Type-Options", "nosniff")
+	a.wantHeader(t, "Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; style-src-attr 'none'; "+
+		"img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	page := string(a.body)
+	for _, within := range []string{`<script(\s[^>]*)?>\s*[^<\s]`, `<style`, `\sstyle=`, `\son[a-z]+=`, `javascript:`, `//`} {
+		if found := regexp.MustCompile(within).FindString(page); found != "" {
+			t.Errorf("the page has %q", found)
+		}
+	}
+	files := regexp.MustCompile(`(?:src|href)="([^"]*)"`).FindAllStringSubmatch(page, -1)
+	if len(files) != 5 {
+		t.Errorf("the page loads %q, want two styles, two scripts and an icon", files)
+	}
+	for _, file := range files {
+		if file[1] == "data:," {
+			continue // the icon: none, so that the browser does not ask for one
+		}
+		a := g.get("/" + file[1])
+		want := "text/javascript; charset=utf-8"
+		if strings.HasSuffix(file[1], ".css") {
+			want = "text/css; charset=utf-8"
+		}
+		a.wantHeader(t, "Content-Type", want)
+		a.wantHeader(t, "Content-Security-Policy", "sandbox; default-src 'none'")
+		if a.StatusCode != 200 || len(a.body) == 0 {
+			t.Errorf("%s is %d with %d bytes", file[1], a.StatusCode, len(a.body))
+		}
+	}
+}
+
+func TestWhatIsNoFileOfThePageIsNotFound(t *testing.T) {
+	g := serve(t, Config{})
+	for _, path := range []string{"/docs/", "/docs/index.html", "/docs/SHA256SUMS", "/docs/nothing.js", "/docs/..%2Fdocs.go", "/docs/%2E%2E/docs.go", "/docs/docs.js/"} {
+		g.get(path).wantProblem(t, mdp.NotFound)
+	}
+}

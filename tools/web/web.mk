@@ -1,0 +1,16 @@
+# What needs npm: the page of GET /docs, and what judges the gateway from a browser
+# and the contract. `make build` and `make test` need none of it. Included by the
+# Makefile.
+
+ELEMENTS = 9.0.25 # Stoplight Elements
+
+.PHONY: docs-assets web-setup test-web
+
+docs-assets: ## take the files of GET /docs that are not ours from npm
+	@bash scripts/docs-assets.sh $(ELEMENTS)
+
+web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
+	@bash scripts/web-setup.sh tools/web
+
+test-web: build web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
+	BINARY=bin/gateway node --test --test-reporter=spec tools/web/*.test.mjs
