@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"mdpgateway/internal/demo"
+	"mdpgateway/internal/httpapi"
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/worker"
+)
+
+// provocations are what makes the program give each answer that the document
+// shows. It is set once.
+var provocations = map[string]func(t *testing.T) exchange{
+	"POST /services/{name} 200 application/json reply": onEcho(jsonBody, `{"frames":["hello",{"data":"AP+A","encoding":"base64"}]}`),
+	"POST /services/{name} 200 application/json partials": func(t *testing.T) exchange {
+		return startLora(t).call(t, "stream", jsonBody, `{"body":"2"}`)
+	},
+	"POST /services/{name} 200 application/json dry_run": func(t *testing.T) exchange {
+		return startLora(t).call(t, "echo?dry_run=true", rawBody, "\x00\xff\x80")
+	},
+	"POST /services/{name} 200 application/octet-stream": onEcho(rawBody, "samples"),
+	"POST /services/{name} 200 text/plain":               onEcho(rawBody, "hello", "Accept", "text/plain"),
+	"POST /services/{name} 200 text/event-stream": func(t *testing.T) exchange {
+		return startLora(t).call(t, "stream", rawBody, "1", "Accept", "text/event-stream")
+	},
+	"POST /services/{name} 200 application/x-ndjson": func(t *testing.T) exchange {
+		return startLora(t).call(t, "stream", rawBody, "1", "Accept", "application/x-ndjson")
+	},
+	"GET /services/{name} 200 application/json": onGet("/services/lora_decode"),
+	"GET /services 200 application/json": func(t *testing.T) exchange {
+		g := withKey(t, "", "--config", write(t, t.TempDir(), "gateway.yaml", lora))
+		return g.ask(t, http.MethodGet, "/services", g.key("lora_decode"))
+	},
+	"GET /livez 200 application/json":           onGet("/livez"),
+	"GET /readyz 200 application/json ready":    onGet("/readyz"),
+	"GET /readyz 200 application/json degraded": degraded,
+	"GET /version 200 application/json":         onGet("/version"),
+	"GET /metrics 200 text/plain":               onGet("/metrics"),
+
+	"bad_request":  onEcho(jsonBody, `{"body":"AAE","encoding":"base64"}`),
+	"unauthorized": func(t *testing.T) exchange { return withKey(t, "").call(t, "echo", jsonBody, `{}`) },
+	"forbidden": func(t *testing.T) exchange {
+		g := withKey(t, "")
+		return g.call(t, "echo", jsonBody, `{}`, g.key("other")...)
+	},
+	"rate_limited":           rateLimited,
+	"origin_refused":         onEcho(jsonBody, `{}`, "Origin", "https://foreign.example", "Sec-Fetch-Site", "cross-site"),
+	"service_not_found":      func(t *testing.T) exchange { return startLora(t).call(t, "nobody", jsonBody, `{}`) },
+	"not_found":              onGet("/nothing"),
+	"method_not_allowed":     func(t *testing.T) exchange { return startLora(t).ask(t, http.MethodPut, "/services/echo", nil) },
+	"not_acceptable":         onEcho(rawBody, "x", "Accept", "text/html"),
+	"not_acceptable_reply":   onEcho(jsonBody, `{"frames":["first",{"data":"AP+A","encoding":"base64"}]}`, "Accept", "application/octet-stream"),
+	"unsupported_media_type": onEcho("application/x-www-form-urlencoded", "a=b"),
+	"invalid_vars": func(t *testing.T) exchange {
+		return startLora(t).call(t, "lora_decode", jsonBody, `{"vars":{"sf":13}}`)
+	},
+	"body_timeout":       bodyTimeout,
+	"body_too_large":     bodyTooLarge,
+	"headers_too_large":  onEcho(rawBody, "x", "X-Filler", strings.Repeat("x", 66_000)),
+	"internal":           internalError,
+	"worker_error":       workerError,
+	"worker_status":      workerStatus,
+	"bad_reply":          badReply,
+	"reply_too_large":    replyTooLarge,
+	"broker_lost":        brokerLost,
+	"interrupted":        interrupted,
+	"busy":               busy,
+	"broker_unavailable": brokerUnavailable,
+	"no_workers":         noWorkers,
+	"draining":           draining,
+	"timeout":            timedOut,
+}
+
+const (
+	jsonBody = "application/json"
+	rawBody  = "application/octet-stream"
+)
+
+// ask sends a request without body.
+func (g *running) ask(t *testing.T, method, path string, header []string) exchange {
+	t.Helper()
+	return exchanged(t, newClient(t), g.request(t, method, path, nil, header))
+}
+
+func (g *running) request(t *testing.T, method, path string, body io.Reader, header []string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequest(method, g.url+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+// call posts a body to a service.
+func (g *running) call(t *testing.T, service, contentType, body string, header ...string) exchange {
+	t.Helper()
+	return exchanged(t, newClient(t), g.request(t, http.MethodPost, "/services/"+service, strings.NewReader(body), append([]string{"Content-Type", contentType}, header...)))
+}
+
+// connected waits until the broker can be reached.
+func (g *running) connected() {
+	g.t.Helper()
+	eventually(g.t, "the broker can be reached", func() bool { return g.get("/readyz").status == http.StatusOK })
+}
+
+// busyConnections waits until so many calls are with the broker.
+func (g *running) busyConnections(n string) {
+	g.t.Helper()
+	eventually(g.t, n+" calls are in flight", func() bool {
+		return strings.Contains(string(g.get("/metrics").body), `mdp_gateway_pool_connections{state="busy"} `+n+"\n")
+	})
+}
+
+func onGet(path string) func(t *testing.T) exchange {
+	return func(t *testing.T) exchange { return startLora(t).ask(t, http.MethodGet, path, nil) }
+}
+
+func onEcho(contentType, body string, header ...string) func(t *testing.T) exchange {
+	return func(t *testing.T) exchange { return startLora(t).call(t, "echo", contentType, body, header...) }
+}
+
+func degraded(t *testing.T) exchange {
+	broker := mdptest.NewRouter(t, nil)
+	path := write(t, t.TempDir(), "gateway.yaml", "brokers: [{name: hall1, endpoint: '"+broker.Endpoint()+"'}]")
+	g := start(t, "--config", path)
+	g.connected()
+	broker.Close()
+	var x exchange
+	eventually(t, "the broker is missed", func() bool {
+		x = g.ask(t, http.MethodGet, "/readyz", nil)
+		return x.answer.json("degraded") != nil
+	})
+	return x
+}
+
+// A keyed gateway has keys, by their ids.
+type keyed struct {
+	*running
+	secrets map[string]string
+}
+
+// key returns the header with a key.
+func (k keyed) key(id string) []string { return []string{"Authorization", "Bearer " + k.secrets[id]} }
+
+// withKey starts a gateway with keys for one service each, whose names they have,
+// and more in the entry of echo's.
+func withKey(t *testing.T, more string, args ...string) keyed {
+	t.Helper()
+	k := keyed{secrets: map[string]string{}}
+	var file string
+	for _, id := range []string{"echo", "other", "lora_decode"} {
+		secret, entry := newKey(t, id)
+		k.secrets[id] = secret
+		file += strings.Replace(entry, "'*'", id, 1)
+		if id == "echo" && more != "" {
+			file = strings.Replace(file, "}", ", "+more+"}", 1)
+		}
+	}
+	k.running = start(t, append([]string{"--keys-file", write(t, t.TempDir(), "keys.yaml", file)}, args...)...)
+	return k
+}
+
+func rateLimited(t *testing.T) exchange {
+	g := withKey(t, "rate: 1/h")
+	var x exchange
+	eventually(t, "the rate is used up", func() bool {
+		x = g.call(t, "echo", jsonBody, `{}`, g.key("echo")...)
+		return x.answer.status == http.StatusTooManyRequests
+	})
+	return x
+}
+
+func bodyTimeout(t *testing.T) exchange {
+	g := startLora(t, "--body-idle-timeout", "100ms")
+	body, more := io.Pipe()
+	defer more.Close()
+	go func() { _, _ = io.WriteString(more, "only the beginning") }()
+	return exchanged(t, newClient(t), g.request(t, http.MethodPost, "/services/echo", body, []string{"Content-Type", rawBody}))
+}
+
+// A caller that says how much it is about to send, and waits, is told without
+// having sent any of it.
+func bodyTooLarge(t *testing.T) exchange {
+	g := startLora(t)
+	r := g.request(t, http.MethodPost, "/services/echo", strings.NewReader(""), []string{"Content-Type", rawBody, "Expect", "100-continue"})
+	r.Body, r.GetBody, r.ContentLength = io.NopCloser(unsent{}), nil, 64<<20+1
+	client := newClient(t)
+	client.Transport.(*http.Transport).ExpectContinueTimeout = patience
+	return exchanged(t, client, r)
+}
+
+// unsent is a body that must not be read.
+type unsent struct{}
+
+func (unsent) Read([]byte) (int, error) { return 0, errors.New("the body was asked for") }
+
+// There is no bug that could be asked for, so one is put in: what calls services
+// panics. All that is before it is the real thing.
+func internalError(t *testing.T) exchange {
+	api, err := httpapi.New(httpapi.Config{Caller: broken{}, Health: broken{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	return (&running{t: t, url: server.URL}).call(t, "echo", jsonBody, `{}`)
+}
+
+// broken is a Caller with a bug.
+type broken struct{ httpapi.Caller }
+
+func (broken) Form(string) (string, string)                              { return "", "" }
+func (broken) Call(context.Context, mdp.Call) (reply mdp.Reply, _ error) { panic("a bug") }
+func (broken) Ready() (bool, []string)                                   { return true, nil }
+
+func workerError(t *testing.T) exchange {
+	broker := mdptest.Broker(t)
+	w, err := demo.Start(demo.Config{Endpoint: mdptest.Endpoint(broker), Dialect: mdp.Loudify})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	mdptest.WaitForService(t, mdptest.Endpoint(broker), "fail")
+	g := start(t, "--broker", mdptest.Endpoint(broker), "--dialect", "loudify")
+	g.connected()
+	return g.call(t, "fail", jsonBody, `{}`)
+}
+
+func workerStatus(t *testing.T) exchange {
+	g := startLora(t)
+	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Services: map[string]worker.Handler{
+		"lora_decode": func(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) {
+			return [][]byte{[]byte("decode_error")}, nil
+		},
+	}})
+	return g.call(t, "lora_decode", jsonBody, `{"vars":{"sf":7}}`, "Prefer", "wait=20")
+}
+
+// scripted starts a gateway whose broker answers requests as a script says, and
+// MMI well.
+func scripted(t *testing.T, script func(broker *mdptest.Router) [][][]byte) *running {
+	t.Helper()
+	brokers := make(chan *mdptest.Router, 1)
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		if string(m[2]) == mdp.MMIService {
+			return [][][]byte{{nil, []byte("MDPC01"), []byte(mdp.MMIService), []byte("200")}}
+		}
+		b := <-brokers
+		brokers <- b
+		return script(b)
+	})
+	brokers <- broker
+	g := start(t, "--broker", broker.Endpoint())
+	g.connected()
+	return g
+}
+
+func badReply(t *testing.T) exchange {
+	return scripted(t, func(*mdptest.Router) [][][]byte {
+		return [][][]byte{{nil, []byte("MDPC01"), []byte("other"), []byte("hello")}}
+	}).call(t, "echo", jsonBody, `{}`)
+}
+
+func brokerLost(t *testing.T) exchange {
+	return scripted(t, func(broker *mdptest.Router) [][][]byte {
+		go broker.Close()
+		return nil
+	}).call(t, "echo", jsonBody, `{}`)
+}
+
+func replyTooLarge(t *testing.T) exchange {
+	return startLora(t, "--max-reply", "1KiB").call(t, "echo", rawBody, strings.Repeat("x", 2000))
+}
+
+func interrupted(t *testing.T) exchange {
+	g := startLora(t, "--drain", "100ms")
+	open := make(chan exchange, 1)
+	go func() { open <- g.call(t, "sleep", jsonBody, `{"body":"1m"}`) }()
+	g.busyConnections("1")
+	g.end()
+	return <-open
+}
+
+func busy(t *testing.T) exchange {
+	g := startLora(t, "--pool-max", "1", "--queue-timeout", "50ms")
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		r := g.request(t, http.MethodPost, "/services/sleep", strings.NewReader(`{"body":"1m"}`), []string{"Content-Type", jsonBody})
+		_, _ = do(newClient(t), r.WithContext(ctx))
+	}()
+	g.busyConnections("1")
+	x := g.call(t, "sleep", jsonBody, `{"body":"1ms"}`)
+	leave()
+	<-left
+	return x
+}
+
+func brokerUnavailable(t *testing.T) exchange {
+	gone := mdptest.NewRouter(t, nil)
+	gone.Close()
+	return start(t, "--broker", gone.Endpoint()).call(t, "echo", jsonBody, `{}`)
+}
+
+func noWorkers(t *testing.T) exchange {
+	return startLora(t, "--no-workers-wait", "10ms").call(t, "lora_decode", jsonBody, `{"vars":{"sf":7}}`)
+}
+
+func draining(t *testing.T) exchange {
+	g := startLora(t, "--drain-delay", "2s")
+	ended := make(chan int, 1)
+	g.stop()
+	var x exchange
+	eventually(t, "it is not ready", func() bool {
+		x = g.ask(t, http.MethodGet, "/readyz", nil)
+		return x.answer.status != http.StatusOK
+	})
+	go func() { ended <- g.end() }()
+	<-ended
+	return x
+}
+
+func timedOut(t *testing.T) exchange {
+	g := startLora(t)
+	if x := g.call(t, "sleep", jsonBody, `{"body":"1ms"}`); x.answer.status != http.StatusOK {
+		t.Fatalf("got %d %s", x.answer.status, x.answer.body)
+	}
+	return g.call(t, "sleep?timeout=200ms", jsonBody, `{"body":"1m"}`)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/gorillamux"
+
+	"mdpgateway/api"
+)
+
+// A judge holds requests and answers against the contract.
+type judge struct {
+	doc    *openapi3.T
+	routes routers.Router
+}
+
+// newJudge holds against the contract, which must be a valid document whose
+// examples are of their schemas.
+func newJudge(t testing.TB) *judge {
+	t.Helper()
+	doc, err := contract()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return judgeBy(t, doc)
+}
+
+// contract is the document, read and checked once.
+var contract = sync.OnceValues(func() (*openapi3.T, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(api.OpenAPIJSON)
+	if err != nil {
+		return nil, err
+	}
+	return doc, doc.Validate(context.Background())
+})
+
+func judgeBy(t testing.TB, doc *openapi3.T) *judge {
+	t.Helper()
+	readTextBodies()
+	routes, err := gorillamux.NewRouter(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &judge{doc, routes}
+}
+
+// readTextBodies tells the validator of the types whose schema is a text.
+var readTextBodies = sync.OnceFunc(func() {
+	for _, mediaType := range []string{"text/event-stream", "application/x-ndjson", "text/html", "application/openmetrics-text", "audio/x-raw"} {
+		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.PlainBodyDecoder)
+	}
+})
+
+// An exchange is a request and its answer.
+type exchange struct {
+	request *http.Request // its body can be read again
+	answer  answered
+}
+
+// exchanged sends a request.
+func exchanged(t testing.TB, client *http.Client, r *http.Request) exchange {
+	t.Helper()
+	a, err := do(client, r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", r.Method, r.URL, err)
+	}
+	return exchange{r, a}
+}
+
+func (j *judge) input(r *http.Request) (*openapi3filter.RequestValidationInput, error) {
+	route, params, err := j.routes.FindRoute(r)
+	if err != nil {
+		return nil, err
+	}
+	again := r.Clone(r.Context())
+	if r.GetBody != nil {
+		if again.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return &openapi3filter.RequestValidationInput{
+		Request: again, PathParams: params, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
+	}, nil
+}
+
+// request says why a request is not one of the contract's.
+func (j *judge) request(r *http.Request) error {
+	in, err := j.input(r)
+	if err != nil {
+		return err
+	}
+	return openapi3filter.ValidateRequest(r.Context(), in)
+}
+
+// answer says why an answer is not one of the contract's.
+func (j *judge) answer(x exchange) error {
+	a := x.answer
+	in, err := j.input(x.request)
+	if err != nil { // no route of ours, or not with this method: only the problem's shape is promised
+		return j.problem(a)
+	}
+	err = openapi3filter.ValidateResponse(x.request.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: in, Status: a.status, Header: a.header,
+		Body: io.NopCloser(bytes.NewReader(a.body)), Options: in.Options,
+	})
+	switch mediaType, _, _ := strings.Cut(a.header.Get("Content-Type"), ";"); {
+	case err != nil:
+		return err
+	case a.status >= 400 && x.request.Method != http.MethodHead:
+		return j.problem(a)
+	case mediaType == "text/event-stream" || mediaType == "application/x-ndjson":
+		return j.events(a.body, mediaType == "text/event-stream")
+	}
+	return nil
+}
+
+// problem says why an answer is no problem, or another than its status says.
+func (j *judge) problem(a answered) error {
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		return fmt.Errorf("an answer of status %d is %s: %q", a.status, got, a.body)
+	}
+	if status, _ := a.json("status").(float64); int(status) != a.status {
+		return fmt.Errorf("the problem has the status %v, the answer %d", a.json("status"), a.status)
+	}
+	if kind, code := a.json("type"), a.json("code"); kind != fmt.Sprint("/problems#", code) {
+		return fmt.Errorf("the problem %v has the type %v", code, kind)
+	}
+	return j.is("Problem", a.body)
+}
+
+// is says why a JSON text is not of a schema.
+func (j *judge) is(schema string, text []byte) error {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return fmt.Errorf("%w: %q", err, text)
+	}
+	return j.doc.Components.Schemas[schema].Value.VisitJSON(v, openapi3.EnableJSONSchema2020())
+}
+
+// events says why a body is no stream of events, numbered from 0, of which the
+// last is final or a problem.
+func (j *judge) events(body []byte, sse bool) error {
+	number, last := 0, ""
+	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
+		line, name := lines.Text(), ""
+		if sse {
+			if line == ": ping" || line == "" {
+				continue
+			}
+			name, _ = strings.CutPrefix(line, "event: ")
+			lines.Scan()
+			line = strings.TrimPrefix(lines.Text(), "data: ")
+		}
+		if err := j.is("Event", []byte(line)); err != nil {
+			return fmt.Errorf("the event %q: %w", line, err)
+		}
+		var event struct {
+			Event string
+			Seq   int
+		}
+		_ = json.Unmarshal([]byte(line), &event)
+		if event.Event == "ping" {
+			continue
+		}
+		if event.Seq != number || sse && name != event.Event {
+			return fmt.Errorf("the event %q, named %q, is number %d", line, name, number)
+		}
+		number, last = number+1, event.Event
+	}
+	if last != "final" && last != "problem" {
+		return fmt.Errorf("the last event is %q", last)
+	}
+	return nil
+}
