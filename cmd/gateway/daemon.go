@@ -31,8 +31,9 @@ const embeddedName = "embedded"
 // made. They are taken down in the opposite order.
 type daemon struct {
 	settings *settings
-	log      *zap.Logger
-	level    zap.AtomicLevel // of log
+	log      *zap.Logger     // of all but requests
+	requests *zap.Logger     // see logs
+	level    zap.AtomicLevel // of both
 	manager  supervisor      // who is told when it is ready and when it stops
 	config   *process        // whose settings can be read again
 
@@ -58,9 +59,9 @@ type server struct {
 
 // newDaemon makes every part and opens the listeners, so that whatever can fail
 // has failed when it returns. It serves nothing yet.
-func newDaemon(s *settings, log *zap.Logger) (*daemon, error) {
+func newDaemon(s *settings, logs *logs) (*daemon, error) {
 	d := &daemon{
-		settings: s, log: log, brokerNames: s.brokerNames(),
+		settings: s, log: logs.main, requests: logs.requests, level: logs.level, brokerNames: s.brokerNames(),
 		catalogue: catalogue.NewStore(s.Catalogued), keys: access.NewStore(s.Keys),
 	}
 	for _, part := range []func() error{d.embed, d.trace, d.connect, d.listen} {
@@ -135,7 +136,7 @@ func (d *daemon) connect() (err error) {
 func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 	s := d.settings
 	cfg := httpapi.Config{
-		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.log.Named("http"),
+		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,

@@ -1,35 +1,107 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
+// flushEvery is the longest that the line of a request waits for others to be
+// written together with, and flushSize how much of them does.
+const (
+	flushEvery = 200 * time.Millisecond
+	flushSize  = 64 << 10
+)
+
 // newLogger writes to w at a level of zap's and in one of two formats: json for
 // machines, console for people.
 func newLogger(w io.Writer, level, format string) (*zap.Logger, error) {
-	log, _, err := newLeveledLogger(w, level, format)
-	return log, err
+	at, err := parseLevel(level)
+	if err != nil {
+		return nil, err
+	}
+	return zap.New(zapcore.NewCore(newEncoder(format), zapcore.Lock(unsynced(w)), at)), nil
 }
 
-// newLeveledLogger returns a logger as newLogger does, and its level, which may
-// be changed.
-func newLeveledLogger(w io.Writer, level, format string) (*zap.Logger, zap.AtomicLevel, error) {
+// Logs are the two logs of a gateway, which write the same lines to one place in
+// the order in which they come. A write for each request costs as much as the
+// rest of what HTTP does for it, so the lines of requests wait for each other.
+// Only a process that is killed, or crashes, loses those of the last flushEvery.
+type logs struct {
+	main     *zap.Logger // writes each line at once, after those that wait
+	requests *zap.Logger // lets lines wait that are below Warn
+	level    zap.AtomicLevel
+	buffer   *zapcore.BufferedWriteSyncer
+}
+
+func newLogs(w io.Writer, level, format string) (*logs, error) {
+	at, err := parseLevel(level)
+	if err != nil {
+		return nil, err
+	}
+	buffer := &zapcore.BufferedWriteSyncer{WS: unsynced(w), Size: flushSize, FlushInterval: flushEvery}
+	core := zapcore.NewCore(newEncoder(format), buffer, at)
+	return &logs{
+		main: zap.New(prompt{core, zapcore.DebugLevel}), requests: zap.New(prompt{core, zapcore.WarnLevel}),
+		level: at, buffer: buffer,
+	}, nil
+}
+
+// close writes what waits. What is logged to main afterwards is still written.
+func (l *logs) close() error { return l.buffer.Stop() }
+
+// A prompt writes what waits as soon as a line of some level comes.
+type prompt struct {
+	zapcore.Core
+	from zapcore.Level
+}
+
+// With is zapcore.Core.
+func (p prompt) With(fields []zapcore.Field) zapcore.Core {
+	return prompt{p.Core.With(fields), p.from}
+}
+
+// Check is zapcore.Core.
+func (p prompt) Check(entry zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if p.Enabled(entry.Level) {
+		return to.AddCore(entry, p)
+	}
+	return to
+}
+
+// Write is zapcore.Core.
+func (p prompt) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	err := p.Core.Write(entry, fields)
+	if entry.Level >= p.from {
+		err = errors.Join(err, p.Sync())
+	}
+	return err
+}
+
+// unsynced hides that a file could be made to reach its disk, which is not worth
+// the wait.
+func unsynced(w io.Writer) zapcore.WriteSyncer { return zapcore.AddSync(struct{ io.Writer }{w}) }
+
+func parseLevel(level string) (zap.AtomicLevel, error) {
 	at, err := zap.ParseAtomicLevel(level)
 	if err != nil {
-		return nil, at, fmt.Errorf("log-level is %q: %w", level, err)
+		return at, fmt.Errorf("log-level is %q: %w", level, err)
 	}
+	return at, nil
+}
+
+func newEncoder(format string) zapcore.Encoder {
 	cfg := zap.NewProductionEncoderConfig()
 	cfg.TimeKey, cfg.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	cfg.EncodeDuration = zapcore.SecondsDurationEncoder
-	encoder := zapcore.NewJSONEncoder(cfg)
 	if format == "console" {
 		cfg.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 		cfg.EncodeDuration = zapcore.StringDurationEncoder
-		encoder = zapcore.NewConsoleEncoder(cfg)
+		return zapcore.NewConsoleEncoder(cfg)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), at)), at, nil
+	return zapcore.NewJSONEncoder(cfg)
 }

@@ -23,20 +23,21 @@ const lastWords = 2 * time.Second
 // serve runs the gateway until the process shall stop, and then drains it. A
 // SIGHUP that comes while it starts must not end it, so it listens for them
 // first.
-func serve(p *process, s *settings) error {
+func serve(p *process, s *settings) (err error) {
 	hangups := make(chan os.Signal, 1) // one that waits stands for all
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	log, level, err := newLeveledLogger(p.stderr, s.LogLevel, s.LogFormat)
+	logs, err := newLogs(p.stderr, s.LogLevel, s.LogFormat)
 	if err != nil {
 		return err
 	}
-	d, err := newDaemon(s, log)
+	defer func() { err = errors.Join(err, logs.close()) }() // also if it panics
+	d, err := newDaemon(s, logs)
 	if err != nil {
 		return err
 	}
 	d.manager = supervisor(p.resolver.env["NOTIFY_SOCKET"])
-	d.level, d.config = level, p
+	d.config = p
 	return d.serve(p.ctx, hangups)
 }
 

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// writes keeps what is written to it, write by write.
+type writes struct {
+	mu  sync.Mutex
+	all []string // guarded by mu
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, string(p))
+	return len(p), nil
+}
+
+// messages returns the messages of all lines, with a bar between two writes.
+func (w *writes) messages() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	for _, write := range w.all {
+		var each []string
+		for line := range strings.Lines(write) {
+			_, rest, _ := strings.Cut(line, `"msg":"`)
+			message, _, _ := strings.Cut(rest, `"`)
+			each = append(each, message)
+		}
+		all = append(all, strings.Join(each, " "))
+	}
+	return strings.Join(all, " | ")
+}
+
+// A ticks is a clock that is flushEvery further whenever something is sent.
+type ticks chan time.Time
+
+func (ticks) Now() time.Time { return time.Time{} }
+
+func (c ticks) NewTicker(time.Duration) *time.Ticker { return &time.Ticker{C: c} }
+
+func newTestLogs(t *testing.T, w io.Writer) (*logs, ticks) {
+	l, err := newLogs(w, "info", "json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := make(ticks)
+	l.buffer.Clock = c
+	t.Cleanup(func() { _ = l.close() })
+	return l, c
+}
+
+func TestLinesOfRequestsAreWrittenTogether(t *testing.T) {
+	var w writes
+	l, clock := newTestLogs(t, &w)
+	l.requests.Named("http").Info("one")
+	l.requests.With(zap.Int("n", 2)).Info("two")
+	if got := w.messages(); got != "" {
+		t.Errorf("got the writes %q before their time, want none", got)
+	}
+	clock <- time.Time{}
+	eventually(t, "the lines are written", func() bool { return w.messages() == "one two" })
+}
+
+func TestWhatIsNotOfARequestOrIsAWarningIsWrittenAtOnceAndInOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		log  func(*logs)
+		want string
+	}{
+		"life":    {func(l *logs) { l.main.Info("life") }, "request life"},
+		"named":   {func(l *logs) { l.main.Named("x").With(zap.Int("n", 1)).Info("life") }, "request life"},
+		"warning": {func(l *logs) { l.requests.Warn("slow") }, "request slow"},
+		"error":   {func(l *logs) { l.requests.Error("bug") }, "request bug"},
+		"the end": {func(l *logs) { _ = l.close(); l.main.Info("last") }, "request | last"},
+	} {
+		var w writes
+		l, _ := newTestLogs(t, &w)
+		l.requests.Info("request")
+		c.log(l)
+		if got := w.messages(); got != c.want {
+			t.Errorf("%s: got the writes %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestLevelsHoldForBothLogsAndMayChange(t *testing.T) {
+	var w writes
+	l, _ := newTestLogs(t, &w)
+	l.main.Debug("silent")
+	l.requests.Debug("silent")
+	l.level.SetLevel(zap.DebugLevel)
+	l.requests.Debug("request")
+	l.main.Debug("life")
+	if got := w.messages(); got != "request life" {
+		t.Errorf("got the writes %q, want the lines after the change", got)
+	}
+}
+
+// BenchmarkRequestLine measures what a line of the size of a request's costs when it
+// goes to a file, each by itself or together with others.
+func BenchmarkRequestLine(b *testing.B) {
+	for name, log := range map[string]func(*logs) *zap.Logger{
+		"alone":    func(l *logs) *zap.Logger { return l.main },
+		"together": func(l *logs) *zap.Logger { return l.requests },
+	} {
+		b.Run("written="+name, func(b *testing.B) {
+			file, err := os.CreateTemp(b.TempDir(), "")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer file.Close()
+			l, err := newLogs(file, "info", "json")
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.close()
+			to := log(l)
+			b.ReportAllocs()
+			for b.Loop() {
+				to.Info("request", zap.String("route", "/services/{name}"), zap.String("request_id", "0123456789abcdef0123456789abcdef"),
+					zap.Int("status", 200), zap.Int("in", 64), zap.Int("out", 128), zap.String("peer", "127.0.0.1:12345"))
+			}
+		})
+	}
+}
