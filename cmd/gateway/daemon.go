@@ -113,6 +113,9 @@ func (d *daemon) connect() (err error) {
 	for _, b := range s.Brokers {
 		brokers = append(brokers, dispatch.Broker{Name: b.Name, Dialect: b.Dialect})
 	}
+	if d.broker != nil {
+		brokers[len(brokers)-1].Live = d.broker // embed put it last
+	}
 	build := buildOf()
 	d.metrics = metrics.New(metrics.Config{MaxServices: s.MetricsMaxServices, Build: metrics.Build(build)})
 	d.calls, err = dispatch.New(dispatch.Config{

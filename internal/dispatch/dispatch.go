@@ -45,6 +45,16 @@ type Observer interface {
 type Broker struct {
 	Name    string // as services name it in the catalogue
 	Dialect mdp.Dialect
+	Live    Registry // of a broker in this process; nil for any other
+}
+
+// A Registry says which services a broker has workers of, without being asked
+// over a socket.
+type Registry interface {
+	// Services returns those that have workers, or requests that wait for one.
+	Services() []mdp.LiveService
+	// Service returns one of them; without workers and requests if there is none.
+	Service(name string) mdp.LiveService
 }
 
 // Config configures a Dispatcher. The zero value of a field means its default.

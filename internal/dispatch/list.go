@@ -9,7 +9,8 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// Services lists the catalogue's services and those that a broker confirmed, by
+// Services lists the catalogue's services and, where others may be called, those
+// that a broker confirmed or that have workers at a broker in this process; by
 // name.
 func (d *Dispatcher) Services() []mdp.ServiceInfo {
 	names := map[string]bool{}
@@ -18,6 +19,13 @@ func (d *Dispatcher) Services() []mdp.ServiceInfo {
 	}
 	for _, name := range d.services.names() {
 		names[name] = true
+	}
+	for _, b := range d.cfg.Brokers {
+		if b.Live != nil {
+			for _, live := range b.Live.Services() {
+				names[live.Name] = true
+			}
+		}
 	}
 	var all []mdp.ServiceInfo
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -28,18 +36,20 @@ func (d *Dispatcher) Services() []mdp.ServiceInfo {
 	return all
 }
 
-// Service returns what is known of one service; false means nothing.
+// Service returns what is known of one service; false means nothing, or that it
+// may not be called.
 func (d *Dispatcher) Service(name string) (mdp.ServiceInfo, bool) {
 	spec, catalogued := d.cfg.Catalogue.Get(name)
 	svc := d.services.get(name)
-	if !catalogued && svc == nil {
+	live := d.live(name, spec)
+	if !catalogued && !d.discoverable(svc, live) {
 		return mdp.ServiceInfo{}, false
 	}
 	limit, _ := d.limit(&mdp.Call{Request: mdp.Request{Service: name}}, spec)
 	info := mdp.ServiceInfo{
 		Name: name, Catalogued: catalogued, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
 		Vars: d.cfg.Vars.String(), Reply: catalogue.Auto.String(), MaxFrames: maxFrames(spec, d.speaksLoudify(spec)),
-		Availability: d.availability(spec, svc, time.Now()),
+		Availability: d.availability(name, spec, svc, time.Now()), Live: live,
 	}
 	if catalogued {
 		describe(&info, spec)
@@ -48,6 +58,34 @@ func (d *Dispatcher) Service(name string) (mdp.ServiceInfo, bool) {
 		svc.count(&info, time.Now())
 	}
 	return info, true
+}
+
+// live returns what a broker in this process that the service may use has of it,
+// or nil.
+func (d *Dispatcher) live(name string, spec *catalogue.Service) *mdp.LiveService {
+	for _, b := range d.cfg.Brokers {
+		if b.Live == nil || !serves(spec, b) {
+			continue
+		}
+		if live := b.Live.Service(name); live.Workers+live.Queued > 0 {
+			return &live
+		}
+	}
+	return nil
+}
+
+// discoverable reports whether a service that is not in the catalogue is there
+// and may be called, although nobody may have done so yet.
+func (d *Dispatcher) discoverable(svc *service, live *mdp.LiveService) bool {
+	switch {
+	case d.cfg.Exclusive == Only:
+		return false
+	case svc != nil:
+		return true
+	case d.cfg.Exclusive == Auto && d.cfg.MMI == MMIOff:
+		return false // it would be unlisted
+	}
+	return live != nil && live.Workers > 0
 }
 
 // describe adds what the catalogue says.
@@ -63,8 +101,9 @@ func describe(info *mdp.ServiceInfo, spec *catalogue.Service) {
 	}
 }
 
-// availability is the best of what the brokers mean for the service.
-func (d *Dispatcher) availability(spec *catalogue.Service, svc *service, now time.Time) mdp.Availability {
+// availability is the best of what the brokers mean for the service. One in this
+// process knows; what others said may have changed.
+func (d *Dispatcher) availability(name string, spec *catalogue.Service, svc *service, now time.Time) mdp.Availability {
 	down := true
 	for i, b := range d.cfg.Brokers {
 		if !serves(spec, b) {
@@ -73,6 +112,10 @@ func (d *Dispatcher) availability(spec *catalogue.Service, svc *service, now tim
 		state, _ := d.cfg.Pool.State(i)
 		switch {
 		case state == mdp.Down:
+		case b.Live != nil:
+			if b.Live.Service(name).Workers > 0 {
+				return mdp.ServiceUp
+			}
 		case svc.known(i, now):
 			return mdp.ServiceUp
 		case svc.said(i) != mdp.StatusNotFound:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,78 @@ func TestAServiceThatLostItsWorkersIsDown(t *testing.T) {
 			t.Errorf("got %+v, want it down, with one failed call", got)
 		}
 	})
+}
+
+// A registry is a broker in this process, by the names of its services.
+type registry map[string]mdp.LiveService
+
+func (r registry) Services() (all []mdp.LiveService) {
+	for name, live := range r {
+		live.Name = name
+		all = append(all, live)
+	}
+	return all
+}
+
+func (r registry) Service(name string) mdp.LiveService { return r[name] }
+
+func TestLiveServicesAreListedWhereTheyMayBeCalled(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		cfg       dispatch.Config
+		catalogue string
+		want      string
+	}{
+		{"open to any", dispatch.Config{Exclusive: dispatch.Open}, "", "fresh up 2/1/0"},
+		{"while the broker answers MMI", dispatch.Config{Exclusive: dispatch.Auto}, "", "fresh up 2/1/0"},
+		{"without MMI", dispatch.Config{Exclusive: dispatch.Auto, MMI: dispatch.MMIOff}, "", ""},
+		{"open, without MMI", dispatch.Config{Exclusive: dispatch.Open, MMI: dispatch.MMIOff}, "", "fresh up 2/1/0"},
+		{"the catalogue alone", dispatch.Config{Exclusive: dispatch.Only}, "{other: {}}", "other unknown"},
+		{"catalogued", dispatch.Config{Exclusive: dispatch.Only}, "{fresh: {}, waiting: {}}", "fresh up 2/1/0, waiting unknown 0/0/3"},
+		{"catalogued for another broker", dispatch.Config{Exclusive: dispatch.Only}, "{fresh: {brokers: [b0]}}", "fresh unknown"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.cfg.Brokers = []dispatch.Broker{{Name: "embedded", Dialect: mdp.V02, Live: registry{
+				"fresh": {Workers: 2, Busy: 1}, "waiting": {Queued: 3},
+			}}}
+			d := newDispatcher(t, new(pool), c.cfg, c.catalogue)
+			var got []string
+			for _, info := range d.Services() {
+				text := fmt.Sprint(info.Name, " ", info.Availability)
+				if l := info.Live; l != nil {
+					text += fmt.Sprintf(" %d/%d/%d", l.Workers, l.Busy, l.Queued)
+				}
+				got = append(got, text)
+			}
+			if got := strings.Join(got, ", "); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if _, ok := d.Service("fresh"); ok != strings.Contains(c.want, "fresh") {
+				t.Errorf("fresh by its name: got %v", ok)
+			}
+		})
+	}
+}
+
+func TestABrokerInThisProcessKnowsThatAServiceLostItsWorkers(t *testing.T) {
+	live := registry{"svc": {Workers: 1}}
+	cfg := dispatch.Config{Brokers: []dispatch.Broker{{Name: "embedded", Dialect: mdp.V02, Live: live}}}
+	p := &pool{states: []mdp.EndpointState{mdp.Up, mdp.Down}}
+	d := newDispatcher(t, p, cfg, "")
+	if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []mdp.Availability{mdp.ServiceUp, mdp.ServiceDown} {
+		if got, ok := d.Service("svc"); !ok || got.Availability != want || got.Calls != 1 {
+			t.Errorf("got %+v, want it %s with one call", got, want)
+		}
+		delete(live, "svc")
+	}
+	p.states[0] = mdp.Down
+	live["svc"] = mdp.LiveService{Workers: 1}
+	if got, _ := d.Service("svc"); got.Availability != mdp.ServiceDown {
+		t.Errorf("got %s of a broker that cannot be reached, want down", got.Availability)
+	}
 }
 
 func TestAPlanIsWhatWouldBeSent(t *testing.T) {

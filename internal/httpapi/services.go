@@ -32,7 +32,7 @@ func (a *API) service(w *response, r *http.Request) error {
 	}
 	info, ok := a.cfg.Caller.Service(name)
 	if !ok {
-		return &mdp.Error{Kind: mdp.ServiceNotFound, Detail: "the service is neither in the catalogue nor has it answered"}
+		return &mdp.Error{Kind: mdp.ServiceNotFound, Detail: "the service is not in the catalogue, has not answered, and has no workers at the embedded broker"}
 	}
 	return sendJSON(w, info)
 }

@@ -15,7 +15,7 @@ type Plan struct {
 // Availability says whether a service can be called now, as far as is known.
 type Availability string
 
-// Up: a broker confirmed it a moment ago. Down: none can be reached, or the last
+// Up: a broker confirmed it a moment ago, or says now that it has workers. Down: none can be reached, or the last
 // word of all was that it has no workers. Unknown: nobody asked lately.
 const (
 	ServiceUp      Availability = "up"
@@ -44,4 +44,14 @@ type ServiceInfo struct {
 	MaxInFlight  int             `json:"max_in_flight,omitempty"`
 	Reply        string          `json:"reply"` // auto, text, json or base64
 	ContentType  string          `json:"content_type,omitempty"`
+	Live         *LiveService    `json:"live,omitempty"` // at the embedded broker
+}
+
+// A LiveService is a service that has workers, or requests that wait for one, at
+// a broker now.
+type LiveService struct {
+	Name    string `json:"-"`
+	Workers int    `json:"workers"` // registered
+	Busy    int    `json:"busy"`    // of them with a request
+	Queued  int    `json:"queued"`  // requests that wait for a worker
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -80,6 +81,23 @@ func (b *Broker) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.state.snapshot()
+}
+
+// Services returns the services that have workers or queued requests now, by name.
+func (b *Broker) Services() []mdp.LiveService {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state.live()
+}
+
+// Service returns one of them; without workers and requests if there is none.
+func (b *Broker) Service(name string) mdp.LiveService {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if svc := b.state.services[name]; svc != nil {
+		return svc.live()
+	}
+	return mdp.LiveService{Name: name}
 }
 
 // Done is closed when the broker has ended, by Close or because its socket

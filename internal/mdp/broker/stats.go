@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"mdpgateway/internal/mdp"
 )
 
 // A dropReason says why a message was dropped. It is a metric label.
@@ -48,7 +50,7 @@ func (s *state) drop(r dropReason) { s.count.dropped[string(r)]++ }
 
 // Stats is a snapshot of a broker. Counts since the start are monotonic.
 type Stats struct {
-	Services     []ServiceStats    // by name
+	Services     []mdp.LiveService // by name
 	Queued       int               // requests that wait for a worker now
 	QueuedBytes  int64             // of their bodies
 	Unread       int               // messages that wait for a client to read
@@ -57,14 +59,6 @@ type Stats struct {
 	Replies      uint64            // FINALs that went to a client
 	Redispatched uint64            // requests given to another worker after theirs was lost
 	Dropped      map[string]uint64 // messages dropped, by reason
-}
-
-// ServiceStats is a service that has workers or queued requests now.
-type ServiceStats struct {
-	Name    string
-	Workers int // registered
-	Busy    int // of them with a request
-	Queued  int // requests that wait for a worker
 }
 
 func (s *state) snapshot() Stats {
@@ -76,16 +70,24 @@ func (s *state) snapshot() Stats {
 		Replies:      s.count.replies,
 		Redispatched: s.count.redispatched,
 		Dropped:      maps.Clone(s.count.dropped),
-		Services:     make([]ServiceStats, 0, len(s.services)),
+		Services:     s.live(),
 	}
 	for box := range s.stalled.all {
 		st.Unread += box.messages.len
 	}
-	for _, svc := range s.services {
-		st.Services = append(st.Services, ServiceStats{
-			Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests,
-		})
-	}
-	slices.SortFunc(st.Services, func(a, b ServiceStats) int { return cmp.Compare(a.Name, b.Name) })
 	return st
+}
+
+// live returns the services that have workers or queued requests, by name.
+func (s *state) live() []mdp.LiveService {
+	all := make([]mdp.LiveService, 0, len(s.services))
+	for _, svc := range s.services {
+		all = append(all, svc.live())
+	}
+	slices.SortFunc(all, func(a, b mdp.LiveService) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+func (svc *service) live() mdp.LiveService {
+	return mdp.LiveService{Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests}
 }
