@@ -97,7 +97,8 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--no-embedded", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
 		{args: "--timeout 10m", want: `--max-timeout is "5m", want at least 10m, the value of --timeout`},
 		{env: "GATEWAY_MAX_TIMEOUT=1s", want: `GATEWAY_MAX_TIMEOUT is "1s", want at least 25s, the value of --timeout`},
-		{args: "--max-body 1GiB", want: `--max-buffered is "512MiB", want at least 1GiB, the value of --max-body`},
+		{args: "--max-body 1GiB", want: `--max-buffered is "512MiB", want at least 2GiB, twice the value of --max-body`},
+		{args: "--max-reply 257MiB", want: `--max-buffered is "512MiB", want at least 514MiB, twice the value of --max-reply`},
 		{args: "--admin-listen 127.0.0.1:8080", want: `--admin-listen is "127.0.0.1:8080", want another address than that of --listen`},
 		{args: "--broker tcp://a:1 --broker tcp://a:1", want: `two brokers are named "tcp://a:1", want another name for each`},
 

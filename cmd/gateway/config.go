@@ -177,9 +177,12 @@ func (s *settings) check(r *resolver) error {
 	case s.MaxTimeout < s.Timeout:
 		return &valueError{r.origin("max-timeout"), formatDuration(s.MaxTimeout),
 			"at least " + formatDuration(s.Timeout) + ", the value of " + r.origin("timeout")}
-	case s.MaxBuffered < s.MaxBody:
+	case s.MaxBuffered < 2*s.MaxBody: // libzmq holds a copy of each
 		return &valueError{r.origin("max-buffered"), formatBytes(s.MaxBuffered),
-			"at least " + formatBytes(s.MaxBody) + ", the value of " + r.origin("max-body")}
+			"at least " + formatBytes(2*s.MaxBody) + ", twice the value of " + r.origin("max-body")}
+	case s.MaxBuffered < 2*s.MaxReply:
+		return &valueError{r.origin("max-buffered"), formatBytes(s.MaxBuffered),
+			"at least " + formatBytes(2*s.MaxReply) + ", twice the value of " + r.origin("max-reply")}
 	case s.AdminListen != "" && s.AdminListen == s.Listen && port(s.Listen) != "0":
 		return &valueError{r.origin("admin-listen"), s.AdminListen, "another address than that of " + r.origin("listen")}
 	}

@@ -102,9 +102,10 @@ func (d *daemon) trace() (err error) {
 // connect makes the way of a call, from the pool up.
 func (d *daemon) connect() (err error) {
 	s := d.settings
+	held := budget.New(s.MaxBuffered)
 	d.pool, err = client.New(client.Config{
 		Endpoints: s.Brokers, Max: s.PoolMax, Reserve: s.PoolReserve, QueueMax: s.QueueMax, QueueTimeout: s.QueueTimeout,
-		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Log: d.log.Named("pool"),
+		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Budget: held, Log: d.log.Named("pool"),
 	})
 	if err != nil {
 		return err
@@ -126,7 +127,6 @@ func (d *daemon) connect() (err error) {
 	if err != nil {
 		return err
 	}
-	held := budget.New(s.MaxBuffered)
 	d.metrics.WatchPool(d.pool.Stats)
 	d.metrics.WatchBudget(held)
 	d.metrics.WatchOrphans(d.calls.Orphans)

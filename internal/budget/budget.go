@@ -1,17 +1,20 @@
 // Package budget bounds the bytes that a process holds at once for its callers:
-// the bodies of requests and the replies that wait to be written.
+// the bodies of requests, the replies that wait to be written, and what libzmq
+// holds of both.
 //
 // It counts and refuses; it allocates nothing and makes nobody wait. Who holds
 // bytes takes them before they are allocated, and gives them back with whatever
-// ends the work that they were for.
+// ends the work that they were for. What libzmq holds can't be taken and given
+// back, since nobody is told when it comes and goes: it is measured.
 package budget
 
 import "sync/atomic"
 
 // A Budget is a number of bytes that many goroutines share.
 type Budget struct {
-	max  int64
-	held atomic.Int64
+	max       int64
+	held      atomic.Int64 // taken and measured
+	elsewhere atomic.Int64 // of held, what is or will be measured
 }
 
 // New returns a budget of max bytes. Zero or less is a budget that nothing but
@@ -37,6 +40,27 @@ func (b *Budget) Take(n int64) bool {
 			return true
 		}
 	}
+}
+
+// TakeElsewhere takes n bytes that will be seen by a measurement. They need not,
+// and must not, be given back.
+func (b *Budget) TakeElsewhere(n int64) bool {
+	if !b.Take(n) {
+		return false
+	}
+	b.elsewhere.Add(n)
+	return true
+}
+
+// Measure puts what measure finds, which nobody took, in place of what it found
+// the last time, and returns that and how many bytes are left; they are fewer than
+// none if too many are held. What is taken elsewhere meanwhile still counts until
+// the next measurement. Only one goroutine may measure.
+func (b *Budget) Measure(measure func() int64) (found, left int64) {
+	before := b.elsewhere.Load()
+	found = measure()
+	b.elsewhere.Add(found - before)
+	return found, b.max - b.held.Add(found-before)
 }
 
 // Release gives back n bytes that were taken.

@@ -70,3 +70,37 @@ func TestManyLeasesAtOnceNeverHoldMoreThanTheBudget(t *testing.T) {
 		t.Errorf("%d bytes are held at the end, want 0", b.Bytes())
 	}
 }
+
+func TestWhatIsMeasuredCountsInPlaceOfWhatWasMeasuredOrTakenElsewhereBefore(t *testing.T) {
+	b := New(100)
+	if !b.Take(30) || !b.TakeElsewhere(50) || b.TakeElsewhere(21) || b.Bytes() != 80 {
+		t.Fatalf("%d bytes are held, want 30 and 50, and no 21 more", b.Bytes())
+	}
+	for _, c := range []struct{ found, left, held int64 }{{60, 10, 90}, {90, -20, 120}, {0, 70, 30}} {
+		found, left := b.Measure(func() int64 { return c.found })
+		if found != c.found || left != c.left || b.Bytes() != c.held {
+			t.Errorf("measured %d: got %d, %d left, %d held, want %d left, %d held", c.found, found, left, b.Bytes(), c.left, c.held)
+		}
+		if full := c.left < 1; b.Take(1) == full {
+			t.Errorf("with %d bytes left a byte was to be had: %v", c.left, !full)
+		} else if !full {
+			b.Release(1)
+		}
+	}
+}
+
+func TestWhatIsTakenElsewhereDuringAMeasurementStillCountsAfterIt(t *testing.T) {
+	b := New(100)
+	b.Measure(func() int64 { return 10 })
+	if _, left := b.Measure(func() int64 {
+		if !b.TakeElsewhere(40) {
+			t.Error("40 bytes do not fit beside 10")
+		}
+		return 20
+	}); left != 40 || b.Bytes() != 60 {
+		t.Errorf("%d left, %d held, want 20 measured and 40 taken", left, b.Bytes())
+	}
+	if b.Measure(func() int64 { return 60 }); b.Bytes() != 60 {
+		t.Errorf("%d held, want the 60 of the next measurement", b.Bytes())
+	}
+}

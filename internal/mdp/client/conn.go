@@ -26,6 +26,8 @@ type conn struct {
 	// abandoned says why others interrupted the call: the endpoint was lost, or
 	// the pool was closed.
 	abandoned atomic.Pointer[mdp.Kind]
+
+	taken atomic.Int64 // bytes of replies that were taken from libzmq
 }
 
 // abandon ends the call on c with an error of that kind. Any goroutine may call
@@ -43,6 +45,7 @@ type exchange struct {
 	sent   time.Time // zero until the request is sent
 	heard  bool      // a message of the reply came
 	size   int64     // of what was received
+	kept   int64     // of it, what PARTIALs hold of the budget
 	reason string    // why the connection can't be used again; empty if it can
 }
 
@@ -90,14 +93,16 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 			return err
 		}
 		x.heard = true
-		if err := x.fits(body, maxReply); err != nil {
+		size := sizeOf(body)
+		c.taken.Add(size)
+		if err := x.fits(size, maxReply); err != nil {
 			return err
 		}
 		if final {
 			x.reply.Frames = body
 			return nil
 		}
-		if err := x.partial(body); err != nil {
+		if err := c.partial(x, body, size); err != nil {
 			return err
 		}
 	}
@@ -110,7 +115,7 @@ func (c *conn) trace(out bool, frames [][]byte) {
 }
 
 // partial passes a PARTIAL on, or keeps it.
-func (x *exchange) partial(body [][]byte) error {
+func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 	if x.req.Partial != nil {
 		var told *mdp.Error
 		err := x.req.Partial(body)
@@ -120,22 +125,26 @@ func (x *exchange) partial(body [][]byte) error {
 		return err
 	}
 	x.reply.Partials = append(x.reply.Partials, body)
-	return nil
+	return c.endpoint.pool.keep(x, size)
 }
 
 // fits checks the size of one message or, if the parts of a reply are kept, of
 // all so far.
-func (x *exchange) fits(body [][]byte, maxReply int64) error {
+func (x *exchange) fits(size, maxReply int64) error {
 	if x.req.Partial != nil {
 		x.size = 0
 	}
-	for _, frame := range body {
-		x.size += int64(len(frame))
-	}
-	if x.size > maxReply {
+	if x.size += size; x.size > maxReply {
 		return zsock.ErrTooLarge
 	}
 	return nil
+}
+
+func sizeOf(frames [][]byte) (n int64) {
+	for _, frame := range frames {
+		n += int64(len(frame))
+	}
+	return n
 }
 
 // explain turns what ended an exchange into the caller's error, and says why the
@@ -145,7 +154,9 @@ func (c *conn) explain(ctx context.Context, x *exchange, err error) (reason stri
 	var e *mdp.Error
 	switch {
 	case zsock.IsInterrupted(err):
-		if kind := c.abandoned.Load(); kind != nil {
+		if kind := c.abandoned.Load(); kind != nil && *kind == mdp.ReplyTooLarge {
+			return closedMemory, noRoom()
+		} else if kind != nil {
 			return closedLost, &mdp.Error{Kind: *kind, Detail: details[*kind]}
 		}
 		err = ended(ctx, sent)

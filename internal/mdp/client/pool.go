@@ -10,13 +10,15 @@
 // socket, to send a request twice, and to wait in libzmq.
 //
 // pool.go has the way of a call, gate.go who may have a connection, lease.go
-// which one, conn.go a round trip, endpoint.go a broker's state, lookup.go MMI.
+// which one, conn.go a round trip, memory.go what libzmq may hold meanwhile,
+// endpoint.go a broker's state, lookup.go MMI.
 package client
 
 import (
 	"context"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mdpgateway/internal/mdp"
@@ -46,6 +48,7 @@ const (
 	closedStray    = "stray"     // a message waited in it that nobody had asked for
 	closedFresh    = "no_reuse"  // it was for one call
 	closedTooLarge = "too_large" // the rest of a reply over its limit is still in it
+	closedMemory   = "memory"    // there was no room for the reply that arrived
 	closedShutdown = "shutdown"
 )
 
@@ -57,8 +60,10 @@ type Pool struct {
 	endpoints []*endpoint
 	cancel    context.CancelFunc // ends the goroutines that New started
 	ended     chan struct{}      // closed when Close waits for calls no longer
+	calling   chan struct{}      // there are calls, whose memory is to be watched
 	running   sync.WaitGroup     // those goroutines
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
+	large     atomic.Bool        // there were large messages since the last sweep
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -88,6 +93,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{
 		cfg: cfg, zctx: zctx, cancel: cancel,
 		ended:   make(chan struct{}),
+		calling: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		closed:  map[string]uint64{},
 		stray:   map[string]uint64{},
@@ -103,6 +109,9 @@ func New(cfg Config) (*Pool, error) {
 		p.running.Go(func() { e.watch(ctx) })
 	}
 	p.running.Go(func() { p.sweep(ctx) })
+	if cfg.Budget != nil {
+		p.running.Go(func() { p.watchMemory(ctx) })
+	}
 	return p, nil
 }
 
@@ -143,6 +152,10 @@ func (p *Pool) call(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer p.exit(x.req.Service)
+	if err := p.admit(x.req); err != nil {
+		return err
+	}
+	defer p.forget(x)
 	for n := 1; ; n++ {
 		if again, err := p.attempt(ctx, x); !again || n == maxAttempts {
 			return err
@@ -218,7 +231,8 @@ func (p *Pool) announce() {
 	p.changed = make(chan struct{})
 }
 
-// sweep closes connections that nobody used for a while, until ctx ends.
+// sweep closes connections that nobody used for a while, and gives back the memory
+// of large messages, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
 	tick := time.NewTicker(max(p.cfg.Idle/4, time.Millisecond))
 	defer tick.Stop()
@@ -230,6 +244,9 @@ func (p *Pool) sweep(ctx context.Context) {
 		}
 		for _, c := range p.stale(time.Now().Add(-p.cfg.Idle)) {
 			c.close()
+		}
+		if p.large.Swap(false) {
+			zsock.TrimHeap()
 		}
 	}
 }

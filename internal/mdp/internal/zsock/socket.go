@@ -26,6 +26,7 @@ type Socket struct {
 	raw       syscall.RawConn
 	detect    bool  // a socket that cannot be written any more has lost its connection
 	limit     int64 // bytes of one received message; 0 means no limit
+	mark      int   // by which the kernel's socket is found; 0 means none
 	onReceive func(uintptr) bool
 	onWrite   func(uintptr) bool
 
@@ -171,5 +172,6 @@ func (s *Socket) Interrupt() { s.SetDeadline(time.Unix(1, 0)) }
 // descriptors a little later, at the latest when the context is closed.
 func (s *Socket) Close() error {
 	s.messages.free()
+	freeMark(s.mark)
 	return errors.Join(s.wake.Close(), s.soc.Close())
 }

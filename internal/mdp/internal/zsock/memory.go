@@ -1,0 +1,113 @@
+package zsock
+
+/*
+#include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
+static unsigned long long heap_in_use(void) {
+	struct mallinfo2 m = mallinfo2();
+	return m.uordblks + m.hblkhd;
+}
+#else
+static unsigned long long heap_in_use(void) { return 0; }
+#endif
+#ifdef __GLIBC__
+static void trim_heap(void) { malloc_trim(0); }
+#else
+static void trim_heap(void) {}
+#endif
+*/
+import "C"
+
+import (
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// HeapInUse returns how many bytes are allocated on the C library's heap, which
+// is to say by libzmq: connections, messages that wait to be sent or taken, and
+// the frames that are arriving, each in its declared length from its first byte
+// on. It is 0 where the C library does not tell (glibc before 2.33, musl).
+func HeapInUse() int64 { return int64(C.heap_in_use()) }
+
+// TrimHeap gives the C library's free memory back to the system. It keeps what
+// large messages took otherwise, in the hope of more of them; a lower
+// M_MMAP_THRESHOLD, which would give each back at once, halves the throughput of
+// bodies of 1 MiB.
+func TrimHeap() { C.trim_heap() }
+
+// firstMark is ZMQ_TCP_MAXRT, which the kernel calls TCP_USER_TIMEOUT, in
+// milliseconds: how long what was sent may stay unacknowledged. A Dealer adds its
+// number to it: by that its descriptor, which libzmq does not tell, is found.
+const firstMark = 4000
+
+// spareMarks is how many numbers rest before one is used again: libzmq closes a
+// descriptor a moment after its socket.
+const spareMarks = 64
+
+// marks numbers the Dealers of the process: a descriptor does not say whose
+// context it belongs to.
+var marks struct {
+	sync.Mutex
+	free []int // guarded by the mutex; those that rest longest first
+	last int   // guarded by the mutex
+}
+
+func takeMark() (mark int) {
+	marks.Lock()
+	defer marks.Unlock()
+	if len(marks.free) > spareMarks {
+		mark, marks.free = marks.free[0], marks.free[1:]
+		return mark
+	}
+	marks.last++
+	return marks.last
+}
+
+func freeMark(mark int) {
+	if mark == 0 {
+		return
+	}
+	marks.Lock()
+	defer marks.Unlock()
+	marks.free = append(marks.free, mark)
+}
+
+func userTimeout(mark int) time.Duration { return (firstMark + time.Duration(mark)) * time.Millisecond }
+
+// Mark is the number of a Dealer, 0 of other sockets. No other Dealer of the
+// process has it while this one is open.
+func (s *Socket) Mark() int { return s.mark }
+
+// Arrived returns, by Mark, how many bytes the kernel has received over each TCP
+// connection of a Dealer since it began, whether or not libzmq or anyone else has
+// read them. It looks at every open file of the process, a microsecond each.
+func Arrived() map[int]int64 {
+	arrived := map[int]int64{}
+	dir, err := os.Open("/proc/self/fd")
+	if err != nil {
+		return arrived
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // what could be read of them is of use, too
+	for _, name := range names {
+		fd, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		timeout, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+		if err != nil || timeout <= firstMark {
+			continue
+		}
+		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			arrived[timeout-firstMark] += int64(info.Bytes_received)
+		}
+	}
+	return arrived
+}
