@@ -114,6 +114,10 @@ func (c *conn) trace(out bool, frames [][]byte) {
 	}
 }
 
+// partOverhead is what a part of a reply that is kept counts beside its frames,
+// so that parts without any are bounded too.
+const partOverhead = 64
+
 // partial passes a PARTIAL on, or keeps it.
 func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 	if x.req.Partial != nil {
@@ -125,7 +129,8 @@ func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 		return err
 	}
 	x.reply.Partials = append(x.reply.Partials, body)
-	return c.endpoint.pool.keep(x, size)
+	x.size += partOverhead
+	return c.endpoint.pool.keep(x, size+partOverhead)
 }
 
 // fits checks the size of one message or, if the parts of a reply are kept, of

@@ -82,13 +82,21 @@ func TestPartialsAreKeptOrPassedOn(t *testing.T) {
 }
 
 func TestCollectedPartialsCountAgainstTheLimit(t *testing.T) {
-	part := strings.Repeat("x", 600)
-	stream := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
-		return [][][]byte{frames("MDPC02", "\x02", "echo", part), frames("MDPC02", "\x02", "echo", part)}
-	})
-	p := newPool(t, client.Config{MaxReply: 1000}, client.Endpoint{Address: stream.Endpoint(), Dialect: mdp.V02})
-	_, err := p.Call(context.Background(), echo("go"))
-	failure(t, err, mdp.ReplyTooLarge, "")
+	large, none := frames("MDPC02", "\x02", "echo", strings.Repeat("x", 600)), frames("MDPC02", "\x02", "echo")
+	for _, c := range []struct {
+		name  string
+		parts [][][]byte
+	}{
+		{"large", [][][]byte{large, large}},
+		{"without frames", slices.Repeat([][][]byte{none}, 20)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			stream := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return c.parts })
+			p := newPool(t, client.Config{MaxReply: 1000}, client.Endpoint{Address: stream.Endpoint(), Dialect: mdp.V02})
+			_, err := p.Call(context.Background(), echo("go"))
+			failure(t, err, mdp.ReplyTooLarge, "")
+		})
+	}
 }
 
 func TestAReplyOfExactlyTheLimitIsTaken(t *testing.T) {

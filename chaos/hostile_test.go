@@ -1,0 +1,185 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+// An attack is what a broker sends when it is asked for its name.
+type attack struct {
+	name   string
+	sends  [][][]byte
+	status int
+	code   string
+	closed string // why the connection is closed
+	stray  string // how the message is counted, if it is
+}
+
+func frames(s ...string) (f [][]byte) {
+	for _, x := range s {
+		f = append(f, []byte(x))
+	}
+	return f
+}
+
+// final is a right answer to the call of that text, and part a PARTIAL one.
+func final(text string) [][]byte { return frames("MDPC02", "\x03", "echo", text) }
+func part(text ...string) [][]byte {
+	return append(frames("MDPC02", "\x02", "echo"), frames(text...)...)
+}
+
+const maxReply = 100_000
+
+func attacks() []attack {
+	large := strings.Repeat("x", maxReply*6/10)
+	one := func(name, code, closed, stray string, messages ...[][]byte) attack {
+		return attack{name, messages, http.StatusBadGateway, code, closed, stray}
+	}
+	bad := func(name, stray string, messages ...[][]byte) attack {
+		return one(name, "bad_reply", "bad_reply", stray, messages...)
+	}
+	after := func(name string, more ...[][]byte) attack {
+		return attack{name, append([][][]byte{final(name)}, more...), http.StatusOK, "", "stray", "late"}
+	}
+	return []attack{
+		bad("header of another dialect", "wrong_header", frames("", "MDPC01", "echo", "x")),
+		bad("header unknown", "wrong_header", frames("MDPC99", "\x03", "echo", "x")),
+		bad("frame too many before it", "wrong_header", frames("", "MDPC02", "\x03", "echo", "x")),
+		bad("one empty frame", "wrong_header", frames("")),
+		bad("10,000 frames", "wrong_header", make([][]byte, 10_000)),
+		bad("header alone", "malformed", frames("MDPC02")),
+		bad("no service", "malformed", frames("MDPC02", "\x03")),
+		bad("command unknown", "malformed", frames("MDPC02", "\x07", "echo", "x")),
+		bad("command of two bytes", "malformed", frames("MDPC02", "\x03\x03", "echo", "x")),
+		bad("another service", "wrong_service", frames("MDPC02", "\x03", "other", "x")),
+		bad("a service that begins so", "wrong_service", frames("MDPC02", "\x03", "echo\x00", "x")),
+		bad("another service after a part", "wrong_service", part("1"), frames("MDPC02", "\x02", "other", "x")),
+		one("100,000 frames", "reply_too_large", "too_large", "", append(final("x"), make([][]byte, 100_000)...)),
+		one("frame over the limit", "reply_too_large", "too_large", "", final(strings.Repeat("x", maxReply+1))),
+		one("sum over the limit", "reply_too_large", "too_large", "", append(final(large), []byte(large))),
+		one("parts over the limit", "reply_too_large", "too_large", "", part(large), part(large), final("x")),
+		one("parts of nothing", "reply_too_large", "too_large", "", slices.Repeat([][][]byte{part()}, 5000)...),
+		one("frame far over the limit", "broker_lost", "lost", "", final(strings.Repeat("x", 2<<20))),
+		after("the FINAL twice", final("the FINAL twice")),
+		after("another FINAL", final("x")),
+		after("PARTIAL after the FINAL", part("x")),
+		after("rubbish after the FINAL", frames("x")),
+		after("100 frames after the FINAL", make([][]byte, 100)),
+	}
+}
+
+// A hostile is a broker that answers the names of the attacks with them, "never"
+// not at all, and everything else as it should.
+type hostile struct {
+	*mdptest.Router
+	last       atomic.Pointer[[]byte] // who asked last
+	unanswered chan []byte            // who asked "never"
+}
+
+func newHostile(t *testing.T) *hostile {
+	h := &hostile{unanswered: make(chan []byte, 1)}
+	all := attacks()
+	h.Router = mdptest.NewRouter(t, func(id []byte, m [][]byte) [][][]byte {
+		switch {
+		case len(m) != 4:
+			return nil
+		case string(m[2]) == mdp.MMIService:
+			return [][][]byte{frames("MDPC02", "\x03", mdp.MMIService, mdp.StatusFound)}
+		case string(m[3]) == "never":
+			h.unanswered <- id
+			return nil
+		}
+		h.last.Store(&id)
+		if i := slices.IndexFunc(all, func(a attack) bool { return a.name == string(m[3]) }); i >= 0 {
+			return all[i].sends
+		}
+		return [][][]byte{final(string(m[3]))}
+	})
+	return h
+}
+
+// counted makes calls, each of which must be answered right, until the reason of
+// a closed connection and that of a stray reply have been counted once more than
+// they were when it was called.
+func (g *gateway) counted(closed, stray string) (wait func(t *testing.T)) {
+	read := func() (float64, float64) {
+		return g.metric(fmt.Sprintf("mdp_gateway_pool_connections_closed_total{reason=%q}", closed)),
+			g.metric(fmt.Sprintf("mdp_gateway_stray_replies_total{reason=%q}", stray))
+	}
+	closedBefore, strayBefore := read()
+	if stray != "" {
+		strayBefore++
+	}
+	return func(t *testing.T) {
+		t.Helper()
+		<-time.After(20 * time.Millisecond) // what comes after the reply is late: give it the time to
+		n := 0
+		eventually(t, "it is counted", func() bool {
+			n++
+			text := fmt.Sprint(t.Name(), n)
+			if a := g.must("echo", text); a.status != http.StatusOK || a.data != text {
+				t.Fatalf("the next call: got %v, want %q", a, text)
+			}
+			closedNow, strayNow := read()
+			return closedNow == closedBefore+1 && strayNow == strayBefore
+		})
+	}
+}
+
+// Whatever a broker sends that is no reply to the call: it is no answer, closes
+// the connection, is counted, and the next call is answered right.
+func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
+	h := newHostile(t)
+	g := startGateway(t, "--broker", h.Endpoint(), "--dialect", "mdp/0.2", "--max-reply", fmt.Sprint(maxReply))
+	g.works("echo")
+	for _, c := range attacks() {
+		t.Run(c.name, func(t *testing.T) {
+			counted := g.counted(c.closed, c.stray)
+			a := g.must("echo", c.name)
+			if a.status != c.status || a.code != c.code || c.status == http.StatusOK && a.data != c.name {
+				t.Errorf("got %v, want %d %s", a, c.status, c.code)
+			}
+			if c.code != "" && a.executed != "maybe" {
+				t.Errorf("executed is %q, want maybe", a.executed)
+			}
+			counted(t)
+		})
+	}
+	t.Run("after a time-out", func(t *testing.T) {
+		counted := g.counted("timeout", "")
+		if a := g.must("echo?timeout=1s", "never"); a.code != "timeout" {
+			t.Errorf("got %v, want a time-out", a)
+		}
+		h.Send(<-h.unanswered, final("late"))
+		counted(t)
+	})
+	t.Run("after a cancellation", func(t *testing.T) {
+		counted := g.counted("canceled", "")
+		ctx, cancel := context.WithCancel(context.Background())
+		id := make(chan []byte, 1)
+		go func() {
+			id <- <-h.unanswered
+			cancel()
+		}()
+		if a, err := g.post(ctx, "echo", "never"); err == nil {
+			t.Errorf("got %v, want none", a)
+		}
+		h.Send(<-id, final("late"))
+		counted(t)
+	})
+	t.Run("to a call that was never made", func(t *testing.T) {
+		g.works("echo")
+		counted := g.counted("stray", "late")
+		h.Send(*h.last.Load(), final("unasked"))
+		counted(t)
+	})
+}
