@@ -93,7 +93,9 @@ func TestCollectedPartialsCountAgainstTheLimit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			stream := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return c.parts })
 			p := newPool(t, client.Config{MaxReply: 1000}, client.Endpoint{Address: stream.Endpoint(), Dialect: mdp.V02})
-			_, err := p.Call(context.Background(), echo("go"))
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_, err := p.Call(ctx, echo("go"))
 			failure(t, err, mdp.ReplyTooLarge, "")
 		})
 	}
