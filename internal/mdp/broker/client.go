@@ -16,7 +16,8 @@ type request struct {
 	client  []byte // routing id
 	dialect mdp.Dialect
 	service *service
-	size    int64 // of the body, in bytes
+	size    int64     // of the body, in bytes
+	arrived time.Time // it expires that long after it
 
 	// token is what the worker gets, and must return, as the client's address.
 	// It is the request's number rather than the client's routing id, so a late
@@ -24,11 +25,10 @@ type request struct {
 	// to its present one.
 	token [8]byte
 
-	body     [][]byte  // nil once the request cannot be given to a worker again
-	given    int       // how many workers got it
-	answered bool      // a message of the reply went to the client, or waits for it
-	torn     bool      // a message of the reply was lost, so the rest is held back
-	queued   time.Time // since when it waits for a worker
+	body     [][]byte // nil once the request cannot be given to a worker again
+	given    int      // how many workers got it
+	answered bool     // a message of the reply went to the client, or waits for it
+	torn     bool     // a message of the reply was lost, so the rest is held back
 
 	line *line         // of its client, while it is queued
 	turn node[request] // in line.requests
@@ -56,7 +56,7 @@ func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]b
 	if svc == nil {
 		svc = newService(name)
 	}
-	r := &request{client: id, dialect: d, service: svc, body: body, size: sizeOf(body)}
+	r := &request{client: id, dialect: d, service: svc, body: body, size: sizeOf(body), arrived: now}
 	s.number++
 	binary.BigEndian.PutUint64(r.token[:], s.number)
 	if s.place(now, r) {
@@ -66,7 +66,7 @@ func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]b
 		s.drop(dropQueueFull)
 		return
 	}
-	s.queue(now, r, false)
+	s.queue(r, false)
 }
 
 func sizeOf(body [][]byte) int64 {

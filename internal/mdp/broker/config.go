@@ -41,7 +41,8 @@ type Config struct {
 	// read nothing for the longest time loses what waits for it. Default 256 MiB.
 	OutboxBytes int64
 
-	// Expiry is how long a request may wait for a worker. Default 5m.
+	// Expiry is how long after its arrival a request may be given to a worker, be it
+	// the first that gets it or another. Default 5m.
 	Expiry time.Duration
 
 	// Redispatch is how often a request whose worker was lost is given to

@@ -32,6 +32,13 @@ func checkState(t *testing.T, s *state) {
 	if workers != len(s.workers) || s.alive.len+s.patient.len != workers {
 		t.Fatalf("%d workers, %d in services, %d alive, %d patient", len(s.workers), workers, s.alive.len, s.patient.len)
 	}
+	var before *request
+	for r := range s.aging.all {
+		if before != nil && r.arrived.Before(before.arrived) {
+			t.Fatal("queued requests are not in the order of their arrival")
+		}
+		before = r
+	}
 	checkWorkers(t, s)
 	checkOutboxes(t, s)
 	if all.requests > s.cfg.QueueMax+len(s.workers)+s.cfg.Redispatch*int(s.count.redispatched) {

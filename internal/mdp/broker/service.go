@@ -50,7 +50,7 @@ func (s *state) serve(now time.Time, svc *service) {
 		r := svc.lines.front().requests.front()
 		s.unqueue(r)
 		if !s.place(now, r) {
-			s.queue(now, r, true)
+			s.queue(r, true)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func (s *state) full(r *request) bool {
 
 // queue puts r behind its client's other requests, or before them and before all
 // other clients if it had its turn already.
-func (s *state) queue(now time.Time, r *request, first bool) {
+func (s *state) queue(r *request, first bool) {
 	svc := r.service
 	s.services[svc.name] = svc
 	l := svc.byClient[string(r.client)]
@@ -77,7 +77,7 @@ func (s *state) queue(now time.Time, r *request, first bool) {
 		svc.byClient[l.client] = l
 		svc.lines.pushBack(&l.place, l)
 	}
-	r.line, r.queued = l, now
+	r.line = l
 	if first {
 		l.place.remove()
 		svc.lines.pushFront(&l.place, l)
@@ -85,7 +85,7 @@ func (s *state) queue(now time.Time, r *request, first bool) {
 	} else {
 		l.requests.pushBack(&r.turn, r)
 	}
-	s.aging.pushBack(&r.age, r)
+	s.aging.pushSorted(&r.age, r, func(other *request) bool { return other.arrived.After(r.arrived) })
 	one := load{1, r.size}
 	svc.queued.add(one)
 	s.queued.add(one)

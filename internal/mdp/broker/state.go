@@ -27,7 +27,7 @@ type state struct {
 	// expected to send heartbeats, patient those that work without.
 	alive, patient list[worker]
 
-	aging    list[request] // the queued requests, oldest first
+	aging    list[request] // the queued requests, in the order of their arrival
 	queued   load          // of all services
 	unserved load          // of the services without workers
 
@@ -94,7 +94,7 @@ func (s *state) next() time.Time {
 		earlier(w.heard.Add(s.cfg.BusySilence))
 	}
 	if r := s.aging.front(); r != nil {
-		earlier(r.queued.Add(s.cfg.Expiry))
+		earlier(r.arrived.Add(s.cfg.Expiry))
 	}
 	for i := range s.retries {
 		if box := s.retries[i].front(); box != nil {
@@ -113,7 +113,7 @@ func (s *state) tick(now time.Time) {
 			s.flush(now, box)
 		}
 	}
-	for r := s.aging.front(); r != nil && !now.Before(r.queued.Add(s.cfg.Expiry)); r = s.aging.front() {
+	for r := s.aging.front(); r != nil && s.expired(now, r); r = s.aging.front() {
 		s.unqueue(r)
 		s.forget(r.service)
 		s.drop(dropExpired)
@@ -128,6 +128,10 @@ func (s *state) tick(now time.Time) {
 		s.heartbeat(now)
 		s.beat = now.Add(s.cfg.Heartbeat)
 	}
+}
+
+func (s *state) expired(now time.Time, r *request) bool {
+	return !now.Before(r.arrived.Add(s.cfg.Expiry))
 }
 
 // silence is how long a worker that sends heartbeats may be silent.

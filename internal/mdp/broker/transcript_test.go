@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ import (
 // A transcript is a conversation with a state on virtual time. Its lines:
 //
 //	# comment
-//	config queue=2 service-queue=1 bytes=100 outbox=100 redispatch=1   before all others
+//	config queue=2 service-queue=1 bytes=100 outbox=100 expiry=1m redispatch=1   before all others
 //	peer w1 mdp/0.2                a peer's dialect, if it is not mdp/0.1
 //	> w1 READY service=echo        a message to the broker
 //	> c1 REQUEST service=echo body=a|b
@@ -135,8 +136,12 @@ func (tr *transcript) config(a map[string]string) Config {
 		}
 		return n
 	}
+	expiry, err := time.ParseDuration(cmp.Or(a["expiry"], "0s"))
+	if err != nil {
+		tr.fatalf("%v", err)
+	}
 	return Config{
-		QueueMax: number("queue"), ServiceQueueMax: number("service-queue"),
+		Expiry: expiry, QueueMax: number("queue"), ServiceQueueMax: number("service-queue"),
 		QueueBytes: int64(number("bytes")), OutboxBytes: int64(number("outbox")), Redispatch: number("redispatch"),
 	}
 }

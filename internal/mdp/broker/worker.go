@@ -147,9 +147,11 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 	case r == nil:
 	case r.body == nil || r.answered || r.torn:
 		s.drop(dropWorkerLost)
+	case s.expired(now, r):
+		s.drop(dropExpired)
 	default:
 		s.count.redispatched++
-		s.queue(now, r, true)
+		s.queue(r, true)
 		s.serve(now, svc)
 	}
 	s.forget(svc)
