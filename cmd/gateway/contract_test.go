@@ -53,12 +53,16 @@ func (g *running) waitForDemo() {
 	eventually(g.t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 }
 
-// A call is a request of the document's, in the making.
+// An outgoing is a request in the making.
 type outgoing struct {
 	method, path string
 	query        url.Values
 	header       http.Header
 	body         []byte
+}
+
+func (o outgoing) String() string {
+	return fmt.Sprintf("%s %s?%s %v %q", o.method, o.path, o.query.Encode(), o.header, o.body)
 }
 
 func (o outgoing) to(t testing.TB, g *running) *http.Request {
@@ -150,9 +154,11 @@ func withBody(t testing.TB, o outgoing, mediaType string, value any) outgoing {
 	return o
 }
 
+// A fataler is a test, or a property of one.
+type fataler interface{ Fatal(args ...any) }
+
 // form makes a form of the parts frame and vars.
-func form(t testing.TB, parts map[string]any) (contentType string, body []byte) {
-	t.Helper()
+func form(t fataler, parts map[string]any) (contentType string, body []byte) {
 	var b bytes.Buffer
 	w := multipart.NewWriter(&b)
 	part := func(name, contentType string, content []byte) {
@@ -165,9 +171,12 @@ func form(t testing.TB, parts map[string]any) (contentType string, body []byte) 
 			t.Fatal(err)
 		}
 	}
-	frames, _ := parts["frame"].([]any)
+	frames, isList := parts["frame"].([]any)
+	if !isList && parts["frame"] != nil {
+		frames = []any{parts["frame"]}
+	}
 	for _, frame := range frames {
-		part("frame", "text/plain", []byte(frame.(string)))
+		part("frame", "text/plain", []byte(fmt.Sprint(frame)))
 	}
 	if vars := parts["vars"]; vars != nil {
 		encoded, err := json.Marshal(vars)

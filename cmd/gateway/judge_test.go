@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -83,6 +84,11 @@ func (j *judge) input(r *http.Request) (*openapi3filter.RequestValidationInput, 
 	route, params, err := j.routes.FindRoute(r)
 	if err != nil {
 		return nil, err
+	}
+	for name, encoded := range params { // the router leaves them so
+		if params[name], err = url.PathUnescape(encoded); err != nil {
+			return nil, err
+		}
 	}
 	again := r.Clone(r.Context())
 	if r.GetBody != nil {

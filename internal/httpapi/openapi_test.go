@@ -41,7 +41,7 @@ func parsed(t *testing.T, text string) (v any) {
 const sf = `{"type":"object","required":["sf"],"properties":{"sf":{"type":"integer"}}}`
 
 var described = []mdp.ServiceInfo{
-	{Name: "lora", Catalogued: true, Vars: "python", Description: "one LoRa frame", VarsSchema: []byte(sf), Example: []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`)},
+	{Name: "lora", Catalogued: true, Vars: "python", Description: "one LoRa frame", MaxFrames: 2, VarsSchema: []byte(sf), Example: []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`)},
 	{Name: "a/b {c}", Catalogued: true, Vars: "none"},
 	{Name: "a.b..c.", Catalogued: true, Vars: "json", VarsSchema: []byte(`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`)},
 	{Name: "answered", Vars: "python"},
@@ -65,6 +65,9 @@ func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
 	}
 	if got, want := dig(content, "schema", "properties")["vars"], parsed(t, sf); !reflect.DeepEqual(got, want) {
 		t.Errorf("the vars are %v, want %v", got, want)
+	}
+	if got := dig(content, "schema", "properties", "frames")["maxItems"]; got != 2.0 {
+		t.Errorf("the body may have %v frames, want 2", got)
 	}
 	if got := dig(content, "schema")["required"]; !reflect.DeepEqual(got, []any{"vars"}) {
 		t.Errorf("the body requires %v, want vars", got)
