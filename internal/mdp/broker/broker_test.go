@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"testing"
@@ -220,35 +219,6 @@ func TestTenThousandNamesLeaveNoMoreThanTheQueueHolds(t *testing.T) {
 			len(st.Services), st.Queued, st.Dropped["queue_full"])
 	}
 	eventually(t, b, "echo alone", func(st broker.Stats) bool { return len(st.Services) == 1 && st.Queued == 0 })
-}
-
-func TestRubbishIsSurvived(t *testing.T) {
-	b := mdptest.Broker(t)
-	endpoint := mdptest.Endpoint(b)
-	mdptest.Worker(t, endpoint, "echo", echo)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	words := []string{"", "MDPC01", "MDPW01", "MDPC02", "MDPW02", "C01", "W01", "echo", "mmi.service", "\x00", "\x01", "\x02", "\x03", "\x04", "\x05", "\x06", strings.Repeat("x", 300)}
-	peers := []*mdptest.Dealer{mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)}
-	for range 20_000 {
-		frames := make([][]byte, 1+random.IntN(7))
-		for i := range frames {
-			frames[i] = []byte(words[random.IntN(len(words))])
-		}
-		peers[random.IntN(len(peers))].Send(frames)
-	}
-	for _, d := range peers {
-		d.Close()
-	}
-	// Rubbish may have registered as echo workers and taken requests with it.
-	d := mdptest.NewDealer(t, endpoint)
-	eventually(t, b, "rubbish dropped", func(st broker.Stats) bool { return st.Dropped["wrong_header"] > 1000 })
-	mdptest.Worker(t, endpoint, "fresh", echo)
-	request(t, d, mdp.V01, "fresh", "hi")
-	if got, _ := reply(t, d, mdp.V01, "fresh"); got != "hi" {
-		t.Fatalf("got %q, want hi", got)
-	}
 }
 
 func TestCloseEndsTheBrokerAndItsConnections(t *testing.T) {

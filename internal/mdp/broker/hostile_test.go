@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
 	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/worker"
 )
 
 // A peer speaks ZMTP 3.0 (RFC 23) over a plain connection, so that it can do
@@ -188,5 +191,154 @@ func TestNoDescriptorIsLeft(t *testing.T) {
 	}
 	if after := descriptors(); after > before {
 		t.Errorf("%d descriptors after one broker, %d after ten", before, after)
+	}
+}
+
+func TestRubbishIsSurvivedAndHarmsNobody(t *testing.T) {
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
+	mdptest.Worker(t, endpoint, "steady", echo)
+	client := mdptest.NewDealer(t, endpoint)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	words := []string{
+		"", "MDPC01", "MDPW01", "MDPC02", "MDPW02", "C01", "W01", "rubbish", "mmi.service", "mmi.rubbish",
+		"\x00", "\x01", "\x02", "\x03", "\x04", "\x05", "\x06", strings.Repeat("x", 300),
+	}
+	peers := []*mdptest.Dealer{mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)}
+	for i := range 20_000 {
+		frames := make([][]byte, 1+random.IntN(7))
+		for i := range frames {
+			frames[i] = []byte(words[random.IntN(len(words))])
+		}
+		if random.IntN(1000) == 0 {
+			frames = append(frames, make([][]byte, 10_000)...)
+		}
+		peers[random.IntN(len(peers))].Send(frames)
+		if i%500 == 0 {
+			request(t, client, mdp.V01, "steady", "hi")
+			if got, _ := reply(t, client, mdp.V01, "steady"); got != "hi" {
+				t.Fatalf("amid the rubbish: got %q, want hi", got)
+			}
+		}
+	}
+	for _, d := range peers {
+		d.Close()
+	}
+	eventually(t, b, "rubbish dropped", func(st broker.Stats) bool {
+		return st.Dropped["wrong_header"] > 1000 && st.Dropped["malformed"] > 1000
+	})
+	// Some of it made up workers, others' requests for which are lost with them.
+	mdptest.Worker(t, endpoint, "fresh", echo)
+	request(t, client, mdp.V01, "fresh", "hi")
+	if got, _ := reply(t, client, mdp.V01, "fresh"); got != "hi" {
+		t.Fatalf("after the rubbish: got %q, want hi", got)
+	}
+}
+
+// work returns the next request that a worker gets.
+func work(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect) mdp.WorkerMessage {
+	t.Helper()
+	for {
+		m, err := dialect.ParseWorker(d.Receive())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Command != mdp.Heartbeat {
+			return m
+		}
+	}
+}
+
+func TestAWorkerThatRepliesToAClientThatHasGoneGetsTheNextRequest(t *testing.T) {
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
+	server := mdptest.NewDealer(t, endpoint)
+	server.Send(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("s")}))
+	mdptest.WaitForService(t, endpoint, "s")
+	gone, next := mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)
+	request(t, gone, mdp.V02, "s", "first")
+	m := work(t, server, mdp.V02)
+	gone.Close()
+	// A connection's end is noticed when something is sent there, and not at once.
+	part := mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: m.Client, Body: [][]byte{[]byte("part")}})
+	eventually(t, b, "a part dropped", func(st broker.Stats) bool {
+		server.Send(part)
+		return st.Dropped["client_gone"] == 1
+	})
+	server.Send(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Final, Client: m.Client, Body: [][]byte{[]byte("late")}}))
+	request(t, next, mdp.V02, "s", "second")
+	m = work(t, server, mdp.V02)
+	server.Send(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Final, Client: m.Client, Body: m.Body}))
+	if got, final := reply(t, next, mdp.V02, "s"); got != "second" || !final {
+		t.Errorf("the next client got %q, final %v, want second", got, final)
+	}
+	if st := b.Stats(); st.Dropped["client_gone"] != 1 || st.Replies != 1 {
+		t.Errorf("got %d dropped, %d replies, want one of each", st.Dropped["client_gone"], st.Replies)
+	}
+}
+
+func TestAWorkerThatSaysReadyTwiceOrAsTheBrokerMustRegisterAnew(t *testing.T) {
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
+	mdptest.Worker(t, endpoint, "steady", echo)
+	for _, c := range []struct {
+		services []string
+		dropped  string
+	}{
+		{[]string{"s", "s"}, "ready_twice"},
+		{[]string{"s", "steady"}, "ready_twice"},
+		{[]string{"mmi.service"}, "mmi_worker"},
+		{[]string{"no name"}, "service_name"},
+	} {
+		before := b.Stats().Dropped[c.dropped]
+		d := mdptest.NewDealer(t, endpoint)
+		for _, service := range c.services {
+			d.Send(mdp.V01.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte(service)}))
+		}
+		if m := work(t, d, mdp.V01); m.Command != mdp.Disconnect {
+			t.Errorf("READY of %q: got %s, want DISCONNECT", c.services, m.Command)
+		}
+		if st := b.Stats(); st.Dropped[c.dropped] != before+1 || len(st.Services) != 1 || st.Services[0].Workers != 1 {
+			t.Errorf("READY of %q: got %+v, want it counted as %s and the steady worker alone", c.services, st, c.dropped)
+		}
+	}
+	client := mdptest.NewDealer(t, endpoint)
+	request(t, client, mdp.V01, "steady", "hi")
+	if got, _ := reply(t, client, mdp.V01, "steady"); got != "hi" {
+		t.Errorf("steady: got %q, want hi", got)
+	}
+}
+
+func TestHeartbeatsLostInOneDirectionLoseThatWorkerAlone(t *testing.T) {
+	for name, way := range map[string]mdptest.Way{"to the broker": mdptest.ToBroker, "from the broker": mdptest.FromBroker} {
+		t.Run(name, func(t *testing.T) {
+			const beat = 50 * time.Millisecond
+			b := mdptest.BrokerWith(t, broker.Config{Heartbeat: beat, BusySilence: time.Hour})
+			endpoint := mdptest.Endpoint(b)
+			link := mdptest.NewProxy(t, endpoint)
+			mdptest.WorkerWith(t, worker.Config{
+				Endpoint: link.Endpoint(), Heartbeat: beat, Services: map[string]worker.Handler{"far": prefix("far")},
+			})
+			mdptest.WorkerWith(t, worker.Config{
+				Endpoint: endpoint, Heartbeat: beat, Liveness: 10_000, Services: map[string]worker.Handler{"near": echo},
+			})
+			client := mdptest.NewDealer(t, endpoint)
+			link.StallWay(way)
+			eventually(t, b, "the far worker lost", func(st broker.Stats) bool {
+				request(t, client, mdp.V01, "near", "hi")
+				if got, _ := reply(t, client, mdp.V01, "near"); got != "hi" {
+					t.Fatalf("near: got %q, want hi", got)
+				}
+				return !slices.ContainsFunc(st.Services, func(s mdp.LiveService) bool { return s.Name == "far" })
+			})
+			link.Resume()
+			mdptest.WaitForService(t, endpoint, "far")
+			request(t, client, mdp.V01, "far", "back")
+			if got, _ := reply(t, client, mdp.V01, "far"); got != "far|back" {
+				t.Errorf("far, when the link is whole again: got %q, want far|back", got)
+			}
+		})
 	}
 }

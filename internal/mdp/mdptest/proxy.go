@@ -20,12 +20,21 @@ type Proxy struct {
 	rate atomic.Int64 // bytes a second, each way of each connection; 0 means no limit
 
 	mu      sync.Mutex
-	stalled chan struct{}         // guarded by mu; closed when the link moves
+	stalled [2]chan struct{}      // guarded by mu; by Way, closed when the link moves
 	conns   map[net.Conn]struct{} // guarded by mu; both ends of each connection
 	refuse  bool                  // guarded by mu
 	closed  chan struct{}
 	close   func()
 }
+
+// A Way is a direction of a Proxy.
+type Way int
+
+// The ways.
+const (
+	ToBroker Way = iota
+	FromBroker
+)
 
 // NewProxy starts a proxy on a free port for connections to a tcp:// endpoint.
 func NewProxy(t testing.TB, endpoint string) *Proxy {
@@ -36,9 +45,12 @@ func NewProxy(t testing.TB, endpoint string) *Proxy {
 	}
 	p := &Proxy{
 		target: strings.TrimPrefix(endpoint, "tcp://"), listener: listener,
-		stalled: make(chan struct{}), conns: map[net.Conn]struct{}{}, closed: make(chan struct{}),
+		conns: map[net.Conn]struct{}{}, closed: make(chan struct{}),
 	}
-	close(p.stalled)
+	for way := range p.stalled {
+		p.stalled[way] = make(chan struct{})
+		close(p.stalled[way])
+	}
 	p.close = sync.OnceFunc(p.shutDown)
 	t.Cleanup(p.Close)
 	p.running.Go(p.accept)
@@ -51,11 +63,17 @@ func (p *Proxy) Endpoint() string { return "tcp://" + p.listener.Addr().String()
 // Stall lets nothing through any more, and says so to nobody: connections stay
 // open, new ones are taken and lead nowhere.
 func (p *Proxy) Stall() {
+	p.StallWay(ToBroker)
+	p.StallWay(FromBroker)
+}
+
+// StallWay stalls one direction alone.
+func (p *Proxy) StallWay(way Way) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
-	case <-p.stalled:
-		p.stalled = make(chan struct{})
+	case <-p.stalled[way]:
+		p.stalled[way] = make(chan struct{})
 	default:
 	}
 }
@@ -64,10 +82,12 @@ func (p *Proxy) Stall() {
 func (p *Proxy) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	select {
-	case <-p.stalled:
-	default:
-		close(p.stalled)
+	for _, stalled := range p.stalled {
+		select {
+		case <-stalled:
+		default:
+			close(stalled)
+		}
 	}
 }
 
@@ -129,8 +149,8 @@ func (p *Proxy) link(near net.Conn) {
 	}
 	defer p.leave(far)
 	var ways sync.WaitGroup
-	ways.Go(func() { p.carry(far, near) })
-	ways.Go(func() { p.carry(near, far) })
+	ways.Go(func() { p.carry(far, near, ToBroker) })
+	ways.Go(func() { p.carry(near, far, FromBroker) })
 	ways.Wait()
 }
 
@@ -156,13 +176,13 @@ func (p *Proxy) leave(c net.Conn) {
 }
 
 // carry copies one way. When it ends, so does the other way.
-func (p *Proxy) carry(to, from net.Conn) {
+func (p *Proxy) carry(to, from net.Conn, way Way) {
 	defer to.Close()
 	defer from.Close()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
-		p.wait(n)
+		p.wait(n, way)
 		if _, werr := to.Write(buffer[:n]); err != nil || werr != nil {
 			return
 		}
@@ -170,7 +190,7 @@ func (p *Proxy) carry(to, from net.Conn) {
 }
 
 // wait holds n bytes back for as long as the link's state wants.
-func (p *Proxy) wait(n int) {
+func (p *Proxy) wait(n int, way Way) {
 	if rate := p.rate.Load(); rate > 0 {
 		select {
 		case <-time.After(time.Duration(int64(n) * int64(time.Second) / rate)):
@@ -178,7 +198,7 @@ func (p *Proxy) wait(n int) {
 		}
 	}
 	p.mu.Lock()
-	stalled := p.stalled
+	stalled := p.stalled[way]
 	p.mu.Unlock()
 	<-stalled
 }
