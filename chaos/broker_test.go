@@ -2,11 +2,15 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"mdpgateway/internal/mdp/mdptest"
 )
 
 // inFlight starts calls that take long and waits until the gateway has sent
@@ -43,6 +47,17 @@ func wantLost(t *testing.T, answers []answer) {
 	}
 }
 
+// wantWithin fails the test where something took far longer than it should: what
+// it did take is printed.
+func wantWithin(t *testing.T, start time.Time, far time.Duration, what string) {
+	t.Helper()
+	took := time.Since(start)
+	t.Logf("%s after %v", what, took.Round(time.Millisecond))
+	if took > far {
+		t.Errorf("%s after %v, want far less than %v", what, took, far)
+	}
+}
+
 func wantUnavailable(t *testing.T, g *gateway) {
 	t.Helper()
 	a := g.must("echo", "new")
@@ -62,14 +77,14 @@ func TestABrokersDeathEndsItsCallsAndItsReturnLetsNewOnesIn(t *testing.T) {
 	start := time.Now()
 	b.kill()
 	all := answers()
-	t.Logf("kill -9: %d calls in flight had ended after %v", calls, time.Since(start).Round(time.Millisecond))
+	wantWithin(t, start, 4*time.Second, fmt.Sprintf("kill -9: %d calls in flight had ended", calls))
 	wantLost(t, all)
 	wantUnavailable(t, g)
 
 	start = time.Now()
 	startBroker(t, b.endpoint)
 	eventually(t, "the gateway is connected again", func() bool { return g.metric("mdp_gateway_broker_up{") == 1 })
-	t.Logf("connected again %v after the broker was started", time.Since(start).Round(time.Millisecond))
+	wantWithin(t, start, 15*time.Second, "the broker was started: connected again")
 	g.works("echo")
 	t.Logf("answered again after %v, with the worker's own return", time.Since(start).Round(time.Millisecond))
 	if n := g.metric("mdp_gateway_stray_replies_total"); n != 0 {
@@ -86,13 +101,34 @@ func TestAStoppedBrokerEndsItsCallsAndAResumedOneServesAgain(t *testing.T) {
 	start := time.Now()
 	b.signal(syscall.SIGSTOP)
 	all := answers()
-	t.Logf("SIGSTOP: 50 calls in flight had ended after %v", time.Since(start).Round(time.Millisecond))
+	wantWithin(t, start, 20*time.Second, "SIGSTOP: 50 calls in flight had ended")
 	wantLost(t, all)
 	wantUnavailable(t, g)
 	b.signal(syscall.SIGCONT)
 	start = time.Now()
 	g.works("echo")
-	t.Logf("answered again %v after SIGCONT", time.Since(start).Round(time.Millisecond))
+	wantWithin(t, start, 15*time.Second, "SIGCONT: answered again")
+}
+
+// What takes longer to arrive than any heartbeat is no reason to give a
+// connection up.
+func TestALargeBodyCrossesASlowLinkBothWays(t *testing.T) {
+	b := startBroker(t, "")
+	startDemo(t, b.endpoint)
+	link := mdptest.NewProxy(t, b.endpoint)
+	g := startGateway(t, "--broker", link.Endpoint(), "--dialect", "mdp/0.2", "--timeout", "5m")
+	g.works("echo")
+	link.Throttle(4 << 20)
+	body := strings.Repeat("24MiB...", 3<<20)
+	start := time.Now()
+	back, err := g.fetch("echo", "application/octet-stream", body)
+	if err != nil || back != body {
+		t.Errorf("got %d bytes, %v, want the %d back", len(back), err, len(body))
+	}
+	t.Logf("24 MiB both ways at 4 MiB/s took %v", time.Since(start).Round(time.Millisecond))
+	if n := g.metric("mdp_gateway_broker_reconnects_total{"); n != 0 {
+		t.Errorf("%v reconnects meanwhile, want none", n)
+	}
 }
 
 // With two brokers, the calls of one that is killed or stopped fail, and no

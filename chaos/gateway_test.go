@@ -91,6 +91,23 @@ func post(ctx context.Context, client *http.Client, url, service, body string) (
 	return a, nil
 }
 
+// fetch posts the body as it is and returns that of the answer.
+func (g *gateway) fetch(service, accept, body string) (string, error) {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, g.url+"/services/"+service, strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	r.Header.Set("Accept", accept)
+	response, err := g.client.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	back, err := io.ReadAll(response.Body)
+	return string(back), err
+}
+
 // must posts and fails the test if there is no answer at all.
 func (g *gateway) must(service, body string) answer {
 	g.t.Helper()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -96,33 +95,16 @@ func (s *soak) call(n int) {
 		a, err := s.gateway.post(ctx, "sleep", "300ms")
 		s.note(&s.left, errors.Is(err, context.DeadlineExceeded) || a.data == "300ms", a, err)
 	case 2:
-		events, err := s.fetch("stream", "text/event-stream", "20")
+		events, err := s.gateway.fetch("stream", "text/event-stream", "20")
 		s.note(&s.right, err == nil && strings.Count(events, "event: partial\n") == 20 && strings.Contains(events, "event: final\n"), events, err)
 	case 3:
 		body := strings.Repeat(unique, 64<<10/len(unique))
-		back, err := s.fetch("echo", "application/octet-stream", body)
+		back, err := s.gateway.fetch("echo", "application/octet-stream", body)
 		s.note(&s.right, err == nil && back == body, len(back), err)
 	default:
 		a, err := s.gateway.post(context.Background(), [...]string{"echo", "sleep"}[n%2], unique)
 		s.note(&s.right, err == nil && a.status == http.StatusOK && a.data == unique, a, err)
 	}
-}
-
-// fetch posts the body as it is and returns that of the answer.
-func (s *soak) fetch(service, accept, body string) (string, error) {
-	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.gateway.url+"/services/"+service, strings.NewReader(body))
-	if err != nil {
-		return "", err
-	}
-	r.Header.Set("Content-Type", "application/octet-stream")
-	r.Header.Set("Accept", accept)
-	response, err := s.gateway.client.Do(r)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	back, err := io.ReadAll(response.Body)
-	return string(back), err
 }
 
 func (s *soak) note(kind *atomic.Int64, expected bool, got any, err error) {
