@@ -2,13 +2,11 @@ package deploy_test
 
 import (
 	"archive/tar"
-	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,16 +127,7 @@ func TestTheImageRunsInABareChroot(t *testing.T) {
 		"--broker", "tcp://broker.test:"+port)
 	cmd.Env, cmd.Dir = []string{}, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
-	logs, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	address := listening(t, logs)
-	answers(t, "http://"+address+"/services/echo")
+	answers(t, launch(t, cmd).api(t)+"/services/echo")
 	select {
 	case <-reached:
 	case <-time.After(20 * time.Second):
@@ -169,45 +158,4 @@ func broker(t *testing.T) (port string, reached <-chan struct{}) {
 	}()
 	_, port, _ = net.SplitHostPort(listener.Addr().String())
 	return port, accepted
-}
-
-// listening waits until the gateway's log says where the API is.
-func listening(t *testing.T, logs io.Reader) (address string) {
-	t.Helper()
-	scanner := bufio.NewScanner(logs)
-	var seen []string
-	for scanner.Scan() {
-		var line struct{ Msg, Server, Address string }
-		_ = json.Unmarshal(scanner.Bytes(), &line)
-		seen = append(seen, scanner.Text())
-		if line.Msg == "listening" && line.Server == "api" {
-			address = line.Address
-		}
-		if line.Msg == "ready for calls" {
-			go func() { _, _ = io.Copy(io.Discard, logs) }() // it must not block on a full pipe
-			return address
-		}
-	}
-	t.Fatalf("the gateway ended: %s", strings.Join(seen, "\n"))
-	return ""
-}
-
-// answers waits until a service answers.
-func answers(t *testing.T, url string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		response, err := http.Post(url, "application/json", strings.NewReader(`{"body":"hello"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(response.Body)
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK && strings.Contains(string(body), "hello") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("POST %s: %d %s", url, response.StatusCode, body)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
 }

@@ -3,49 +3,10 @@ package deploy_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 )
-
-// run starts a gateway with its embedded broker, and returns its URL.
-func run(t *testing.T, args ...string) string {
-	t.Helper()
-	cmd := exec.Command(gateway(t), append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*"}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
-	logs, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	return "http://" + listening(t, logs)
-}
-
-func get(t *testing.T, address string) string {
-	t.Helper()
-	response, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(body)
-}
 
 // labelsOf returns the labels that every metric of an exposition has, by its name.
 func labelsOf(exposition string) map[string]map[string]bool {
@@ -145,88 +106,4 @@ func TestTheLinksOfTheDashboardLeadToTheRunbook(t *testing.T) {
 			t.Errorf("the runbook has no section %s", l[1])
 		}
 	}
-}
-
-// TestPrometheusScrapesTheGatewayAndItsAlertsSeeALostBroker runs a real Prometheus.
-func TestPrometheusScrapesTheGatewayAndItsAlertsSeeALostBroker(t *testing.T) {
-	base := run(t, "--broker", "tcp://127.0.0.1:1") // beside the embedded one; nothing listens there
-	answers(t, base+"/services/echo")
-	prom := prometheus(t, strings.TrimPrefix(base, "http://"))
-	want := map[string]string{
-		`up{job="mdp-gateway"}`: "1",
-		`mdp_gateway_broker_up{endpoint="tcp://127.0.0.1:1"} == 0`: "0",
-		`mdp_gateway_requests_total{service="echo",outcome="ok"}`:  "1",
-		`ALERTS{alertname="MdpGatewayBrokerDown"}`:                 "1",
-	}
-	for query, value := range want {
-		for deadline := time.Now().Add(30 * time.Second); ; {
-			got, ok := ask(t, prom, query)
-			if ok && got == value {
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Errorf("%s: got %q, want %q", query, got, value)
-				break
-			}
-			<-time.After(100 * time.Millisecond)
-		}
-	}
-	for _, quiet := range []string{"MdpGatewayDown", "MdpGatewayPoolSaturated", "MdpGatewayConfigReloadFailed", "MdpGatewayBufferFull", "MdpGatewayBrokerSilent"} {
-		if got, ok := ask(t, prom, `ALERTS{alertname="`+quiet+`"}`); ok {
-			t.Errorf("%s fires: %s", quiet, got)
-		}
-	}
-}
-
-// prometheus runs Prometheus with our rules, every second, and returns its URL.
-func prometheus(t *testing.T, target string) string {
-	t.Helper()
-	program, dir := tool(t, "prometheus"), t.TempDir()
-	config := strings.NewReplacer("gateway:8081", target, "15s", "1s").Replace(read(t, "prometheus/prometheus.yml"))
-	for name, text := range map[string]string{"prometheus.yml": config, "rules.yml": read(t, "prometheus/rules.yml")} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	// It does not tell which port it took, so a free one is chosen for it.
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
-	cmd := exec.Command(program, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+address, "--log.level=error")
-	cmd.Dir = dir
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for deadline := time.Now().Add(30 * time.Second); ; {
-		if response, err := http.Get("http://" + address + "/-/ready"); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return "http://" + address
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("Prometheus is not ready")
-		}
-		<-time.After(100 * time.Millisecond)
-	}
-}
-
-// ask returns the value of a query that has one.
-func ask(t *testing.T, prom, query string) (value string, ok bool) {
-	t.Helper()
-	var answer struct {
-		Data struct{ Result []struct{ Value []any } }
-	}
-	if err := json.Unmarshal([]byte(get(t, prom+"/api/v1/query?query="+url.QueryEscape(query))), &answer); err != nil {
-		t.Fatal(err)
-	}
-	if len(answer.Data.Result) == 0 {
-		return "", false
-	}
-	value, _ = answer.Data.Result[0].Value[1].(string)
-	return value, true
 }

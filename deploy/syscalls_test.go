@@ -53,15 +53,9 @@ func TestTheUnitAllowsTheSystemCallsOfTheGateway(t *testing.T) {
 	cmd := exec.Command(strace, "-f", "-qq", "-o", trace, gateway(t),
 		"serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*", "--broker", "tcp://localhost:1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	logs, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := launch(t, cmd)
 	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	answers(t, "http://"+listening(t, logs)+"/services/echo")
+	answers(t, p.api(t)+"/services/echo")
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,9 @@
 //
 //	kubeschema DIR
 //
+// The definitions of the custom resources themselves go to DIR/crds, for an API
+// server.
+//
 // They are made from the sources of Kubernetes, of the Gateway API and of the
 // Prometheus operator, which the Go module proxy has: the ready-made collections
 // lie on a web site, are gigabytes large and leave the last two out.
@@ -45,7 +48,7 @@ func main() {
 }
 
 func run(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "crds"), 0o755); err != nil {
 		return err
 	}
 	source, err := fetch(kubernetes)
@@ -60,7 +63,14 @@ func run(dir string) error {
 			return err
 		}
 		for _, file := range files {
-			if err := writeCustom(dir, filepath.Join(source, file)); err != nil {
+			data, err := os.ReadFile(filepath.Join(source, file))
+			if err != nil {
+				return err
+			}
+			if err := writeCustom(dir, file, data); err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(dir, "crds", filepath.Base(file)), data, 0o644); err != nil {
 				return err
 			}
 		}

@@ -58,11 +58,7 @@ func collect(name string, all map[string]object, needed object) {
 }
 
 // writeCustom writes the schemas of a CustomResourceDefinition's versions.
-func writeCustom(dir, file string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
+func writeCustom(dir, file string, data []byte) error {
 	var crd struct {
 		Spec struct {
 			Group    string

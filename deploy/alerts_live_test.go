@@ -1,0 +1,252 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// troubled is the configuration of a gateway small enough to be brought into every
+// trouble that an alert is for. "deaf" is a broker that is spoken to in a dialect
+// that it does not know.
+const troubled = `
+listen: 127.0.0.1:0
+admin-listen: 127.0.0.1:0
+embedded: true
+embedded-bind: tcp://127.0.0.1:*
+brokers:
+  - {name: lost, endpoint: "LOST", dialect: mdp/0.2}
+  - {name: deaf, endpoint: "DEAF", dialect: majortomo}
+keys-file: KEYS
+pool-max: 8
+pool-reserve: 0
+queue-timeout: 400ms
+no-workers-wait: 100ms
+max-body: 1MiB
+max-reply: 1MiB
+max-buffered: 1MiB
+services:
+  echo: {brokers: [embedded]}
+  sleep: {brokers: [embedded], max_frames: 2}
+  nobody: {brokers: [embedded]}
+  unheard: {brokers: [deaf], timeout: 200ms}
+`
+
+// A trouble is what makes an alert's expression true.
+type trouble struct {
+	alert string
+	label string // of what the expression returns: name=value
+	cause func(t *testing.T, w *watched)
+}
+
+// troubles are in an order in which none keeps the next from coming about.
+var troubles = []trouble{
+	{"MdpGatewayTimeouts", "service=sleep", func(t *testing.T, w *watched) { w.keep(t, "sleep?timeout=50ms", `{"body":"5m"}`) }},
+	{"MdpGatewayErrorBudgetBurnsFast", "job=mdp-gateway", nil}, // by the same
+	{"MdpGatewayErrorBudgetBurnsSlowly", "job=mdp-gateway", nil},
+	{"MdpGatewayOrphansRising", "service=sleep", nil},
+	{"MdpGatewayNoWorkers", "service=nobody", func(t *testing.T, w *watched) { w.keep(t, "nobody", `{}`) }},
+	{"MdpGatewayBrokerSilent", "endpoint=deaf", func(t *testing.T, w *watched) { w.keep(t, "unheard", `{}`) }},
+	{"MdpGatewayBrokerDown", "endpoint=lost", func(t *testing.T, w *watched) { _ = w.lost.Process.Kill() }},
+	{"MdpGatewayKeyExpiring", "key_id=lab", func(t *testing.T, w *watched) {
+		w.writeKeys(t, time.Now().Add(7*24*time.Hour).Format(time.RFC3339))
+		w.hangUp(t)
+	}},
+	{"MdpGatewayConfigReloadFailed", "job=mdp-gateway", func(t *testing.T, w *watched) {
+		w.writeKeys(t, "soon")
+		w.hangUp(t)
+	}},
+	{"MdpGatewayBufferFull", "job=mdp-gateway", func(t *testing.T, w *watched) {
+		w.keep(t, "sleep?timeout=5m", `{"frames":["5m","`+strings.Repeat("x", 1_020_000)+`"]}`)
+	}},
+	{"MdpGatewayPoolSaturated", "job=mdp-gateway", func(t *testing.T, w *watched) {
+		for range 16 {
+			w.keep(t, "sleep?timeout=5m", `{"body":"5m"}`)
+		}
+	}},
+	{"MdpGatewayQueueWait", "job=mdp-gateway", func(t *testing.T, w *watched) { w.keep(t, "echo", `{}`) }},
+	{"MdpGatewayDown", "job=mdp-gateway", func(t *testing.T, w *watched) { _ = w.gateway.Process.Kill() }},
+}
+
+// TestARealPrometheusSeesWhatTheLoadMadeTrue holds for every alert that its
+// expression, of the rules file as it is, returns nothing while all is well and the
+// culprit once there is one.
+func TestARealPrometheusSeesWhatTheLoadMadeTrue(t *testing.T) {
+	w := newWatched(t)
+	expressions := make(map[string]string)
+	for _, g := range parse[ruleFile](t, read(t, "prometheus/rules.yml")).Groups {
+		for _, r := range g.Rules {
+			if r.Alert != "" {
+				expressions[r.Alert] = r.Expr
+			}
+		}
+	}
+	w.beWell(t)
+	for alert, expr := range expressions {
+		if got := ask(t, w.prometheus, expr); len(got) > 0 {
+			t.Errorf("%s while all is well: got %v, want nothing", alert, got)
+		}
+	}
+	for _, c := range troubles {
+		if c.cause != nil {
+			c.cause(t, w)
+		}
+		name, value, _ := strings.Cut(c.label, "=")
+		eventually(t, c.alert+" with "+c.label, func() bool {
+			for _, s := range ask(t, w.prometheus, expressions[c.alert]) {
+				if s.Metric[name] == value {
+					t.Logf("%s: %v", c.alert, s)
+					return true
+				}
+			}
+			return false
+		})
+		eventually(t, "Prometheus itself takes up "+c.alert, func() bool {
+			return len(ask(t, w.prometheus, `ALERTS{alertname="`+c.alert+`"}`)) > 0
+		})
+		delete(expressions, c.alert)
+	}
+	for alert := range expressions {
+		t.Errorf("nothing here makes %s true", alert)
+	}
+}
+
+// A watched is a gateway with three brokers, and a Prometheus that watches it.
+type watched struct {
+	prometheus    string // URL
+	api, key      string // URL; what calls are authorized by
+	gateway, lost *process
+	keys          string // file
+	sum           string // of key
+	calls         context.Context
+}
+
+func newWatched(t *testing.T) *watched {
+	t.Helper()
+	w := &watched{keys: filepath.Join(t.TempDir(), "keys.yaml"), calls: t.Context()}
+	w.lost = start(t, "broker", "--bind", "tcp://127.0.0.1:*")
+	lost := w.lost.logged(t, "endpoint", "broker listens")
+	deaf := start(t, "broker", "--bind", "tcp://127.0.0.1:*").logged(t, "endpoint", "broker listens")
+	out, err := exec.Command(gateway(t), "key", "new", "lab").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, entry, _ := strings.Cut(string(out), "\n")
+	w.key, w.sum = key, parse[[]struct{ SHA256 string }](t, entry)[0].SHA256
+	w.writeKeys(t, time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys).Replace(troubled)))
+	w.gateway = start(t, "serve", "--config", config)
+	w.api = w.gateway.api(t)
+	w.prometheus = prometheus(t, w.gateway.logged(t, "address", `"listening"`, `"admin"`))
+	return w
+}
+
+// writeKeys writes the keys file with another date in it.
+func (w *watched) writeKeys(t *testing.T, expires string) {
+	t.Helper()
+	write(t, w.keys, fmt.Appendf(nil, "- {id: lab, sha256: %s, services: ['*'], expires: %s}\n", w.sum, expires))
+}
+
+// hangUp makes the gateway read its keys again.
+func (w *watched) hangUp(t *testing.T) {
+	t.Helper()
+	if err := w.gateway.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// beWell makes calls that are answered until Prometheus has seen them rise, so that
+// ratios are those of calls and not of nothing.
+func (w *watched) beWell(t *testing.T) {
+	t.Helper()
+	eventually(t, "Prometheus has seen calls that are answered", func() bool {
+		status, answer := post(t, w.api+"/services/echo", w.key, `{}`)
+		if status != http.StatusOK && status != http.StatusServiceUnavailable { // the demo worker may not be there yet
+			t.Fatalf("got %d %s", status, answer)
+		}
+		seen := ask(t, w.prometheus, `rate(mdp_gateway_requests_total{service="echo",outcome="ok"}[5m]) > 0`)
+		up := ask(t, w.prometheus, `sum(mdp_gateway_broker_up) == 3 and sum(up) == 1`)
+		return len(seen) > 0 && len(up) > 0
+	})
+}
+
+// keep makes a call again and again until the test ends.
+func (w *watched) keep(t *testing.T, service, body string) {
+	done := make(chan struct{})
+	t.Cleanup(func() { <-done })
+	go func() {
+		defer close(done)
+		for ; w.calls.Err() == nil; <-time.After(20 * time.Millisecond) {
+			r, err := http.NewRequestWithContext(w.calls, http.MethodPost, w.api+"/services/"+service, strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			r.Header.Set("Authorization", "Bearer "+w.key)
+			r.Header.Set("Content-Type", "application/json")
+			if answer, err := http.DefaultClient.Do(r); err == nil {
+				_ = answer.Body.Close()
+			}
+		}
+	}()
+}
+
+// prometheus runs Prometheus with our rules, every second, and returns its URL.
+func prometheus(t *testing.T, target string) string {
+	t.Helper()
+	program, dir := tool(t, "prometheus"), t.TempDir()
+	config := strings.NewReplacer("gateway:8081", target, "15s", "1s").Replace(read(t, "prometheus/prometheus.yml"))
+	for name, text := range map[string]string{"prometheus.yml": config, "rules.yml": read(t, "prometheus/rules.yml")} {
+		write(t, filepath.Join(dir, name), []byte(text))
+	}
+	address := freeAddress(t) // it does not tell which port it took
+	cmd := exec.Command(program, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+address, "--log.level=error")
+	cmd.Dir = dir
+	launch(t, cmd)
+	eventually(t, "Prometheus is ready", func() bool {
+		response, err := http.Get("http://" + address + "/-/ready")
+		if err != nil {
+			return false
+		}
+		response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	})
+	return "http://" + address
+}
+
+// A sample is one of what a query returns.
+type sample struct {
+	Metric map[string]string
+	Value  []any // time and value
+}
+
+// ask returns what a query returns at this moment.
+func ask(t *testing.T, prometheus, query string) []sample {
+	t.Helper()
+	var answer struct {
+		Error string
+		Data  struct{ Result []sample }
+	}
+	text := get(t, prometheus+"/api/v1/query?query="+url.QueryEscape(query))
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer.Error != "" {
+		t.Fatalf("%s: %v %s", query, err, answer.Error)
+	}
+	return answer.Data.Result
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
