@@ -9,26 +9,14 @@ prefix=${1:?want the directory to install to}
 version=4.3.4
 [[ -e $prefix/lib/libzmq.a ]] && exit 0
 
-missing=()
-need() { # need PACKAGE COMMAND…
-	local package=$1
-	shift
-	"$@" >/dev/null 2>&1 || missing+=("$package")
-}
+. "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 need cmake command -v cmake
 need g++ command -v g++
 need make command -v make
 need pkg-config command -v pkg-config
 need dpkg-dev command -v dpkg-source
 need libsodium-dev pkg-config --exists libsodium
-if ((${#missing[@]})); then
-	if ((EUID != 0)); then
-		echo "libzmq-static: missing ${missing[*]}; as root: apt-get install -y ${missing[*]}" >&2
-		exit 1
-	fi
-	apt-get update -qq </dev/null >&2
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >&2
-fi
+install_missing
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
