@@ -2,7 +2,10 @@ package codec
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -10,6 +13,27 @@ import (
 // piece is how much JSON is made before it is written. A multiple of 3, so that
 // base64 can be made of pieces.
 const piece = 48 << 10
+
+// outputs are those that nobody uses.
+var outputs = sync.Pool{New: func() any { return new(output) }}
+
+// newOutput returns an output with room for about size bytes, or for a piece and
+// what comes of it.
+func newOutput(size int) *output {
+	o := outputs.Get().(*output)
+	o.b = slices.Grow(o.b, min(size, 2*piece))
+	return o
+}
+
+// free leaves o to others, but for one that has grown too large with escapes. It
+// must not be called after a write that failed: over HTTP/2 such a write may still
+// go on when it has returned.
+func (o *output) free() {
+	if cap(o.b) <= 4*piece {
+		*o = output{b: o.b[:0]}
+		outputs.Put(o)
+	}
+}
 
 // An output is JSON in the making. With a writer it hands on what it has piece by
 // piece: JSON may be six times as long as the frames in it, and what a call may
@@ -124,26 +148,42 @@ func nextSpace(text []byte) int {
 
 // appendEscaped appends UTF-8, or a part of it, as it is written in a JSON string.
 func appendEscaped(dst, s []byte) []byte {
-	const hex = "0123456789abcdef"
 	kept := 0 // of s, what precedes it has been dealt with
-	for i, c := range s {
-		if c >= ' ' && c != '"' && c != '\\' {
+	for i := 0; i < len(s); {
+		if len(s)-i >= 8 && verbatim(binary.LittleEndian.Uint64(s[i:])) {
+			i += 8
 			continue
 		}
-		dst = append(dst, s[kept:i]...)
-		kept = i + 1
-		switch c {
-		case '"', '\\':
-			dst = append(dst, '\\', c)
-		case '\n':
-			dst = append(dst, `\n`...)
-		case '\r':
-			dst = append(dst, `\r`...)
-		case '\t':
-			dst = append(dst, `\t`...)
-		default:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		for end := min(i+8, len(s)); i < end; i++ {
+			if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+				dst = appendEscape(append(dst, s[kept:i]...), c)
+				kept = i + 1
+			}
 		}
 	}
 	return append(dst, s[kept:]...)
+}
+
+// verbatim reports whether none of eight bytes needs an escape. A borrow from one
+// byte to the next may make it say no for nothing, never yes.
+func verbatim(word uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quotes, slashes := word^'"'*ones, word^'\\'*ones
+	return ((word-' '*ones)&^word|(quotes-ones)&^quotes|(slashes-ones)&^slashes)&tops == 0
+}
+
+// appendEscape appends the escape of a byte that needs one.
+func appendEscape(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	switch c {
+	case '"', '\\':
+		return append(dst, '\\', c)
+	case '\n':
+		return append(dst, `\n`...)
+	case '\r':
+		return append(dst, `\r`...)
+	case '\t':
+		return append(dst, `\t`...)
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }

@@ -58,7 +58,7 @@ func (e *Exchange) writeRaw(w http.ResponseWriter, service string, reply mdp.Rep
 	h := w.Header()
 	if contentType != typeText {
 		// What is opened in a browser must be saved, not shown.
-		h.Set("Content-Disposition", "attachment")
+		h["Content-Disposition"] = attachment
 	} else if utf8.Valid(frame) {
 		contentType = "text/plain; charset=utf-8"
 	}
@@ -95,9 +95,9 @@ func partials(reply mdp.Reply) string {
 // Content-Length.
 func (e *Exchange) writeJSON(w http.ResponseWriter, service, requestID string, reply mdp.Reply) error {
 	size := 64 + len(service) + len(requestID) + sizeHint(reply)
-	out := output{b: make([]byte, 0, min(size, 2*piece))}
+	out := newOutput(size)
 	if size > piece {
-		w.Header().Set("Content-Type", typeJSON)
+		setType(w.Header(), typeJSON)
 		out.w = w
 	}
 	out.b = append(out.b, `{"service":`...)
@@ -118,11 +118,14 @@ func (e *Exchange) writeJSON(w http.ResponseWriter, service, requestID string, r
 	out.b = append(out.b, `,"request_id":`...)
 	out.string(requestID)
 	out.b = append(out.b, "}\n"...)
-	if out.w == nil {
-		return write(w, typeJSON, out.b)
+	if out.flush(); out.w == nil {
+		out.err = write(w, typeJSON, out.b)
 	}
-	out.flush()
-	return out.err
+	if out.err != nil {
+		return out.err
+	}
+	out.free()
+	return nil
 }
 
 // sizeHint returns about how long the frames of a reply are in JSON: base64 takes
@@ -146,8 +149,22 @@ func framesHint(frames [][]byte) int {
 // write answers 200 with a whole body.
 func write(w http.ResponseWriter, contentType string, body []byte) error {
 	h := w.Header()
-	h.Set("Content-Type", contentType)
+	setType(h, contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, err := w.Write(body)
 	return err
+}
+
+// The values of headers that most answers share. Nobody may write to them in place.
+var (
+	attachment = []string{"attachment"}
+	typeValues = map[string][]string{typeJSON: {typeJSON}, typeOctets: {typeOctets}}
+)
+
+func setType(h http.Header, contentType string) {
+	value, usual := typeValues[contentType]
+	if !usual {
+		value = []string{contentType}
+	}
+	h["Content-Type"] = value
 }
