@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"mdpgateway/internal/budget"
@@ -21,26 +22,27 @@ const (
 )
 
 // readBody reads the whole body of a request. It refuses what is too large, as
-// early as the length is known, and takes the bytes from lease before it
-// allocates them: the declared length at once, else as the body grows. The next
+// early as the length is known, and takes the bytes from the response's lease before
+// it allocates them: the declared length at once, else as the body grows. The next
 // bytes have to arrive within the configured time; net/http lifts that deadline
 // at the body's end. A caller who waits for 100 Continue never gets it for a body
-// that is refused here.
-func (a *API) readBody(w *response, r *http.Request, lease *budget.Lease) ([]byte, error) {
+// that is refused here. The bytes are those of w.body, for as long as the response is
+// made.
+func (a *API) readBody(w *response, r *http.Request) ([]byte, error) {
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
 	if r.ContentLength > a.cfg.MaxBody {
 		return nil, tooLarge(fmt.Sprintf("%d bytes", r.ContentLength), a.cfg.MaxBody)
 	}
-	in := body{from: r.Body, lease: lease, length: r.ContentLength, max: a.cfg.MaxBody}
+	in := body{from: r.Body, lease: &w.lease, length: r.ContentLength, max: a.cfg.MaxBody}
 	err := in.read(func() { _ = w.control.SetReadDeadline(time.Now().Add(a.cfg.BodyIdleTimeout)) })
-	w.in = int64(len(in.buf))
+	w.body, w.in = in.buffer, int64(len(in.buf))
 	if err != nil {
 		return nil, bodyError(r, err)
 	}
 	w.unread = false
-	return in.buf, nil
+	return slices.Clip(in.buf), nil // what is behind it in the buffer is nobody's business
 }
 
 func tooLarge(size string, limit int64) error {
@@ -53,7 +55,8 @@ type body struct {
 	lease  *budget.Lease
 	length int64 // -1 if unknown
 	max    int64
-	buf    []byte
+	buffer *buffer
+	buf    []byte // what has come, in buffer
 }
 
 // read fills buf with all there is; before each read it calls wait.
@@ -98,9 +101,10 @@ func (b *body) grow() error {
 	default:
 		size = b.length
 	}
-	buf := make([]byte, len(b.buf), size)
-	copy(buf, b.buf)
-	b.buf = buf
+	next := newBuffer(int(size))
+	b.buf = append(next.bytes[:0:size], b.buf...)
+	b.buffer.free()
+	b.buffer = next
 	return nil
 }
 

@@ -318,6 +318,7 @@ func BenchmarkReadBody(b *testing.B) {
 					if err := in.read(func() {}); err != nil {
 						b.Fatal(err)
 					}
+					in.buffer.free()
 				}
 			})
 		}

@@ -33,44 +33,44 @@ func (a *API) call(w *response, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	lease := a.cfg.Budget.Lease()
-	defer lease.Release()
-	call, err := a.decode(w, r, x, &lease)
-	if err != nil {
+	w.lease = a.cfg.Budget.Lease()
+	defer w.lease.Release()
+	call := &w.call
+	if err := a.decode(w, r, x, call); err != nil {
 		return err
 	}
 	if x.DryRun {
-		return a.dryRun(w, call)
+		return a.dryRun(w, *call)
 	}
 	if x.TimeoutBy == codec.ByPrefer {
-		w.Header().Set("Preference-Applied", "wait="+seconds(a.cfg.Caller.Limit(call)))
+		w.Header().Set("Preference-Applied", "wait="+seconds(a.cfg.Caller.Limit(*call)))
 	}
 	if x.Stream {
-		return a.stream(w, r, x, call, &lease)
+		return a.stream(w, r, x)
 	}
-	reply, err := a.cfg.Caller.Call(r.Context(), call)
+	reply, err := a.cfg.Caller.Call(r.Context(), *call)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
 		return cutShort(r.Context(), err)
 	}
-	return writeReply(w, x, reply, &lease)
+	return writeReply(w, x, reply)
 }
 
 // decode reads the body and makes a call of it.
-func (a *API) decode(w *response, r *http.Request, x *codec.Exchange, lease *budget.Lease) (mdp.Call, error) {
-	body, err := a.readBody(w, r, lease)
+func (a *API) decode(w *response, r *http.Request, x *codec.Exchange, call *mdp.Call) error {
+	body, err := a.readBody(w, r)
 	if err != nil {
-		return mdp.Call{}, err
+		return err
 	}
-	call := mdp.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy, RequestID: w.id, TraceID: w.trace.ID}
+	*call = mdp.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy, RequestID: w.id, TraceID: w.trace.ID}
 	call.Service = w.service
-	return call, x.Decode(body, &call)
+	return x.Decode(body, call)
 }
 
 // writeReply writes the reply. From here on its bytes are held, in place of the
 // body's.
-func writeReply(w *response, x *codec.Exchange, reply mdp.Reply, lease *budget.Lease) error {
-	if err := hold(lease, replySize(reply)); err != nil {
+func writeReply(w *response, x *codec.Exchange, reply mdp.Reply) error {
+	if err := hold(&w.lease, replySize(reply)); err != nil {
 		return err
 	}
 	err := x.WriteReply(w, w.service, w.id, reply)

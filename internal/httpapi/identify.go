@@ -17,7 +17,8 @@ func identify(next http.Handler) http.Handler {
 		if w.id = r.Header.Get("X-Request-Id"); !fitID(w.id) {
 			w.id = newID()
 		}
-		w.Header()["X-Request-Id"] = []string{w.id}
+		w.values[0] = w.id
+		w.Header()["X-Request-Id"] = w.values[0:1:1]
 		next.ServeHTTP(w, r)
 	})
 }

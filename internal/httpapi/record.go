@@ -29,6 +29,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		a.cfg.Observer.Done(route, method, w.code(), took)
 		a.logRequest(w, r, route, took)
 		a.tell(w, r, route, method, start, took)
+		w.body.free() // the answer is made, and a Caller keeps nothing of a call
 		if w.abort {
 			panic(http.ErrAbortHandler)
 		}
@@ -58,31 +59,50 @@ func methodLabel(method string) string {
 }
 
 func (a *API) logRequest(w *response, r *http.Request, route string, took time.Duration) {
-	entry := a.cfg.Log.Check(a.logLevel(w, route, took), "request")
-	if entry == nil {
-		return
+	if entry := a.cfg.Log.Check(a.logLevel(w, route, took), "request"); entry != nil {
+		entry.Write(zap.Inline(&logLine{w, r, route, took}))
 	}
-	fields := make([]zapcore.Field, 0, 16)
-	fields = append(fields,
-		zap.String("request_id", w.id), zap.String("route", route), zap.String("method", r.Method),
-		zap.Int("status", w.code()), zap.Duration("took", took), zap.Int64("in", w.in), zap.Int64("out", w.out),
-		zap.String("peer", r.RemoteAddr))
+}
+
+// A logLine is the fields of a request's line. It hands them to the encoder one by
+// one: a slice of them would be the largest object of a small request.
+type logLine struct {
+	w     *response
+	r     *http.Request
+	route string
+	took  time.Duration
+}
+
+// MarshalLogObject is zapcore.ObjectMarshaler.
+func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
+	w := l.w
+	to.AddString("request_id", w.id)
+	to.AddString("route", l.route)
+	to.AddString("method", l.r.Method)
+	to.AddInt64("status", int64(w.code()))
+	to.AddDuration("took", l.took)
+	to.AddInt64("in", w.in)
+	to.AddInt64("out", w.out)
+	to.AddString("peer", l.r.RemoteAddr)
 	if w.trace.ID != "" {
-		fields = append(fields, zap.String("trace_id", w.trace.ID))
+		to.AddString("trace_id", w.trace.ID)
 	}
 	if w.pass.ID != "" {
-		fields = append(fields, zap.String("key_id", w.pass.ID))
+		to.AddString("key_id", w.pass.ID)
 	}
 	if w.service != "" {
-		fields = append(fields, zap.String("service", w.service), zap.Duration("queue", w.timing.Queue), zap.Duration("broker", w.timing.Broker))
+		to.AddString("service", w.service)
+		to.AddDuration("queue", w.timing.Queue)
+		to.AddDuration("broker", w.timing.Broker)
 	}
 	if w.err != nil {
-		fields = append(fields, zap.String("code", string(w.err.Kind)), zap.NamedError("error", w.err))
+		to.AddString("code", string(w.err.Kind))
+		to.AddString("error", w.err.Error())
 		if p := (*panicked)(nil); errors.As(w.err, &p) {
-			fields = append(fields, zap.ByteString("stack", p.stack))
+			to.AddByteString("stack", p.stack)
 		}
 	}
-	entry.Write(fields...)
+	return nil
 }
 
 // logLevel says how much a request matters: bugs must be looked at, slow calls

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/access"
+	"mdpgateway/internal/budget"
 	"mdpgateway/internal/mdp"
 )
 
@@ -36,6 +37,12 @@ type response struct {
 	err     *mdp.Error
 	status  int   // 0 until the answer has begun
 	in, out int64 // bytes of the body, and of the answer's
+
+	// Of the call: here, since what every request has is cheaper in one piece.
+	lease  budget.Lease
+	call   mdp.Call
+	body   *buffer   // what the call's frames and vars are in; nil if nothing was read
+	values [2]string // of headers that are made for each answer
 
 	// Of the call, for a Tracer.
 	returned time.Time
@@ -74,7 +81,8 @@ func (w *response) WriteHeader(status int) {
 	}
 	w.retire()
 	if w.timing.Queue > 0 || w.timing.Broker > 0 {
-		h["Server-Timing"] = []string{serverTiming(w.timing)}
+		w.values[1] = serverTiming(w.timing)
+		h["Server-Timing"] = w.values[1:2:2]
 	}
 	w.rw.WriteHeader(status)
 }

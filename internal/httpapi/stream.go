@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"mdpgateway/internal/budget"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 )
@@ -16,14 +15,14 @@ const pingEvery = 15 * time.Second
 // stream answers with the reply as events, as its parts come. An error before the
 // first of them is an ordinary problem; later the status is gone, and the problem
 // is the last event.
-func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, call mdp.Call, lease *budget.Lease) error {
+func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	s := x.NewStream(w)
-	q := newStreamQueue(ctx, cancel, s, lease)
+	q := newStreamQueue(ctx, cancel, s, &w.lease)
 	defer q.stop(true) // also if the call panics
-	call.Partial = q.put
-	reply, err := a.cfg.Caller.Call(ctx, call)
+	w.call.Partial = q.put
+	reply, err := a.cfg.Caller.Call(ctx, w.call)
 	if err == nil {
 		err = q.expect(reply.Frames)
 	}
