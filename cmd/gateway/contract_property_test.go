@@ -134,9 +134,6 @@ func (d *draft) request() outgoing {
 	}
 	if accept := rapid.SampledFrom(accepts).Draw(d.T, "Accept"); accept != "" {
 		o.header.Set("Accept", accept)
-		if o.query.Has("frame") && strings.Contains(accept, "stream") && o.query.Get("reply") != "raw" {
-			d.wrong = "a frame of a stream"
-		}
 	}
 	switch {
 	case d.vars > 1:

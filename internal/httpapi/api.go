@@ -50,7 +50,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTT
 // cut a call that runs. Bodies and answers have rolling deadlines instead.
 //
 // Its limit for headers is above the configured one, so that what is between
-// the two gets the answer that all errors get; net/http's own is plain text.
+// the two is a request like any other, with an id and a log line of its own. It
+// should serve a Listener of this API, for the rest.
 func (a *API) Server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -63,7 +64,10 @@ func (a *API) Server() *http.Server {
 		MaxHeaderBytes:    2 * a.cfg.MaxHeader,
 		BaseContext:       func(net.Listener) context.Context { return a.base },
 		ConnContext:       a.connected,
+		ConnState:         connState,
 		ErrorLog:          serverLog(a.cfg.Log),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * is no route either
 	}
 }
 

@@ -121,13 +121,13 @@ func TestHeadersOverTheLimitAreAProblemLikeAnyOther(t *testing.T) {
 	g.do(g.http, "POST", "/services/echo?vars="+strings.Repeat("x", 2000), strings.NewReader("x")).wantProblem(t, mdp.HeadersTooLarge)
 }
 
-// Headers that no limit of ours would have to bear are refused by net/http, in
-// its own words.
+// Headers that no limit of ours would have to bear are not read to their end; a
+// caller that goes on sending may be cut off before it sees the answer.
 func TestHeadersFarOverTheLimitAreNotRead(t *testing.T) {
 	g := serve(t, Config{MaxHeader: 2000})
 	a, err := g.try(g.http, "POST", "/services/echo", strings.NewReader("x"), "A: "+strings.Repeat("x", 20_000))
-	if err == nil && (a.StatusCode != 431 || strings.Contains(a.Header.Get("Content-Type"), "json")) {
-		t.Errorf("the answer is %d %q, want net/http's own 431", a.StatusCode, a.body)
+	if err == nil {
+		a.wantProblem(t, mdp.HeadersTooLarge)
 	}
 	g.post("/services/echo", "x").wantBody(t, 200, "x")
 }

@@ -78,6 +78,15 @@ func (m *menu) add(element string) {
 	}
 }
 
+// dropStreams takes the streams off the menu.
+func (m *menu) dropStreams() {
+	for i := range m.offers {
+		if kind := m.offers[i].kind; kind == sseReply || kind == ndjsonReply {
+			m.offers[i] = offer{kind: kind}
+		}
+	}
+}
+
 func (l *liking) update(other liking) {
 	if other.specificity > l.specificity || other.specificity == l.specificity && other.quality > l.quality {
 		*l = other

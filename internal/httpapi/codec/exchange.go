@@ -70,9 +70,6 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 	if err := e.negotiate(r.Header["Accept"], q.reply, opt.ContentType); err != nil {
 		return nil, err
 	}
-	if e.Stream && e.frame >= 0 {
-		return nil, bad("the parameter frame picks one of a whole reply, and the reply that Accept asks for is a stream")
-	}
 	return e, nil
 }
 

@@ -80,10 +80,6 @@ func TestParametersThatAreMalformedAreRefused(t *testing.T) {
 		_, err := parse(t, Options{}, tt.query)
 		wantError(t, err, mdp.BadRequest, "", tt.detail)
 	}
-	for _, accept := range []string{"text/event-stream", "application/x-ndjson"} {
-		_, err := parse(t, Options{}, "frame=0", "Accept: "+accept)
-		wantError(t, err, mdp.BadRequest, "", "is a stream")
-	}
 	mustParse(t, Options{}, "theirs=true&theirs=x&other")
 	if !mustParse(t, Options{}, "dry_run=true").DryRun || mustParse(t, Options{}, "dry_run=false").DryRun {
 		t.Error("dry_run is not what was asked for")

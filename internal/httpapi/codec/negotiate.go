@@ -25,6 +25,9 @@ func (e *Exchange) negotiate(accept []string, reply, contentType string) error {
 	}
 	e.raw = contentType
 	m := newMenu(accept, contentType)
+	if e.frame >= 0 {
+		m.dropStreams() // they are answered before there is a whole reply to pick a frame of
+	}
 	switch reply {
 	case "":
 		return e.choose(&m)
@@ -51,7 +54,7 @@ func (e *Exchange) choose(m *menu) error {
 		return nil
 	}
 	mirror := [...]replyKind{rawBody: rawReply, jsonBody: jsonReply, formBody: formReply}[e.body]
-	if !m.given || m.any.quality > 0 && m.best(false, mirror) != nil {
+	if !m.given || m.any.quality > 0 && m.takes(mirror) {
 		e.reply, e.mirrored = mirror, true
 		return nil
 	}
@@ -60,6 +63,15 @@ func (e *Exchange) choose(m *menu) error {
 		return nil
 	}
 	return &mdp.Error{Kind: mdp.NotAcceptable, Detail: "Accept names no type that this service replies in: " + m.names()}
+}
+
+// takes reports whether the caller takes a reply that mirrors the request. A raw one
+// is then of the service's own type.
+func (m *menu) takes(mirror replyKind) bool {
+	if mirror == rawReply {
+		return m.offers[len(m.offers)-1].quality > 0
+	}
+	return m.best(false, mirror) != nil
 }
 
 func (e *Exchange) set(o *offer) {
@@ -84,6 +96,9 @@ func (m *menu) names() string {
 	for i, o := range m.offers {
 		if i == len(m.offers)-1 && (o.media == typeOctets || o.media == typeText) {
 			break // it is on the list already
+		}
+		if o.media == "" {
+			continue // dropped
 		}
 		if i > 0 {
 			b.WriteString(", ")

@@ -57,7 +57,9 @@ func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
 		{"text/*, text/event-stream;q=0", "", "", "raw text/plain"},
 		{"text/*;q=0.3, text/plain;q=0.2, text/event-stream;q=0.1", "", "", "raw text/plain"},
 		{"application/json;q=0, */*", isJSON, "", "form"},
-		{"application/octet-stream;q=0, */*", "", "", "raw application/octet-stream mirrored"},
+		{"application/octet-stream;q=0, */*", "", "", "json"},
+		{"audio/x-raw;q=0, */*", "", "audio/x-raw", "json"},
+		{"application/octet-stream;q=0, */*", "", "audio/x-raw", "raw audio/x-raw mirrored"},
 		{"application/octet-stream;q=0, text/plain;q=0, */*", "", "", "json"},
 		{"application/json ; Q=0.2 , text/plain ; q=0.1", "", "", "json"},
 		{"application/json;v=\"a,b;q=0\";q=0.5", "", "", "json"},
@@ -157,4 +159,19 @@ func FuzzAccept(f *testing.F) {
 			t.Errorf("Accept %q names no type and is accepted", accept)
 		}
 	})
+}
+
+// A stream is answered before there is a whole reply, of which a frame could be
+// picked.
+func TestWhoAsksForAFrameIsOfferedNoStream(t *testing.T) {
+	for _, accept := range []string{"text/event-stream", "application/x-ndjson;q=0.5"} {
+		_, err := parse(t, Options{}, "frame=0", "Accept: "+accept)
+		wantError(t, err, mdp.NotAcceptable, "", "application/json, multipart/form-data, application/octet-stream, text/plain")
+	}
+	if e := mustParse(t, Options{}, "frame=0", "Accept: text/*"); e.Stream || e.raw != typeText {
+		t.Errorf("text/* gives a stream (%v) or %s, want text/plain", e.Stream, e.raw)
+	}
+	if e := mustParse(t, Options{}, "frame=0", "Accept: text/event-stream, application/json;q=0.1"); e.Stream || e.reply != jsonReply {
+		t.Errorf("a stream, or else JSON, gives %+v, want JSON", e)
+	}
 }

@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+
+	"mdpgateway/internal/mdp"
+)
+
+// What never becomes a request is answered as everything else is, logged and
+// counted, on a new connection and on one that was used before.
+func TestWhatIsNoHTTPIsAProblemToo(t *testing.T) {
+	for _, c := range []struct {
+		request string
+		want    mdp.Kind
+		detail  string
+	}{
+		{"GET /livez HTTP/1.1\r\n\r\n", mdp.BadRequest, "missing required Host header"},
+		{"GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", mdp.BadRequest, "malformed Host header"},
+		{"GET /livez HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", mdp.BadRequest, "invalid header name"},
+		{"GET /livez HTTP/7.7\r\nHost: x\r\n\r\n", mdp.BadRequest, "unsupported protocol version"},
+		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", mdp.BadRequest, "not HTTP/1.1"},
+		{"hello\r\n\r\n", mdp.BadRequest, "not HTTP/1.1"},
+		{"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 50_000) + "\r\n\r\n", mdp.HeadersTooLarge, "larger than the gateway takes"},
+	} {
+		for _, before := range []string{"", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"} {
+			onVirtualTime(t, Config{MaxHeader: 1000}, func(t *testing.T, g *gateway, raw *rawConn) {
+				if before != "" {
+					raw.send(before)
+					raw.answer().wantBody(t, 200, "{\"live\":true}\n")
+				}
+				go func() { _, _ = raw.Write([]byte(c.request)) }() // its end may not be taken
+				a := raw.answer()
+				p := a.wantProblem(t, c.want)
+				if detail, _ := p["detail"].(string); !strings.Contains(detail, c.detail) || p["request_id"] != a.Header.Get("X-Request-Id") {
+					t.Errorf("%.40q: the problem is %v with the headers %v, want …%s…", c.request, p, a.Header, c.detail)
+				}
+				a.wantHeader(t, "Cache-Control", "no-store")
+				if !a.Close {
+					t.Errorf("%.40q: the connection is kept", c.request)
+				}
+				raw.wantClosed()
+				raw.Close()
+				g.stop()
+				lines := g.logs.FilterMessage("request").FilterField(zap.String("code", string(c.want))).Len()
+				if lines != 1 {
+					t.Errorf("%.40q: %d lines were logged, want one", c.request, lines)
+				}
+			})
+		}
+	}
+}
+
+func TestOptionsOfTheServerAreNoRoute(t *testing.T) {
+	onVirtualTime(t, Config{}, func(t *testing.T, _ *gateway, raw *rawConn) {
+		raw.send("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+		raw.answer().wantProblem(t, mdp.NotFound)
+	})
+}
+
+// A worker may reply with the very bytes of a refusal, in pieces of any size.
+func TestAReplyThatLooksLikeARefusalIsLeftAlone(t *testing.T) {
+	const text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
+	reply := strings.Repeat(text, 3000)
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		if call.Partial != nil {
+			for range 10 {
+				if err := call.Partial([][]byte{[]byte(text)}); err != nil {
+					return mdp.Reply{}, err
+				}
+			}
+		}
+		return mdp.Reply{Frames: [][]byte{[]byte(reply)}}, nil
+	})})
+	g.post("/services/echo", "x").wantBody(t, 200, reply)
+	a := g.post("/services/echo", "x", "Accept: application/x-ndjson")
+	if n := strings.Count(string(a.body), "HTTP/1.1 400"); n != 3010 || a.StatusCode != http.StatusOK {
+		t.Errorf("the stream is %d with %d times the text, want 3010", a.StatusCode, n)
+	}
+}
