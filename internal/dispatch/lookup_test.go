@@ -198,6 +198,23 @@ func TestModes(t *testing.T) {
 	}
 }
 
+func TestAServiceThatAnsweredIsSentToWhateverTheBrokerSaysIfItsWordIsAHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(pool)
+		d := newDispatcher(t, p, dispatch.Config{MMI: dispatch.MMIHint}, "")
+		for range 3 {
+			if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+				t.Fatal(err)
+			}
+			p.lookup = answers(mdp.StatusNotFound)
+			time.Sleep(10 * time.Second) // it is no longer known without asking
+		}
+		if p.lookups() != 1 || p.calls() != 3 {
+			t.Errorf("%d look-ups, %d calls, want the first one's and 3", p.lookups(), p.calls())
+		}
+	})
+}
+
 func TestOneQuestionServesAllWhoAskAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{lookup: func(int, string) (string, error) {
