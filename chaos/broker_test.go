@@ -93,6 +93,7 @@ func TestABrokersDeathEndsItsCallsAndItsReturnLetsNewOnesIn(t *testing.T) {
 }
 
 func TestAStoppedBrokerEndsItsCallsAndAResumedOneServesAgain(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	startDemo(t, b.endpoint)
 	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2")
@@ -113,6 +114,7 @@ func TestAStoppedBrokerEndsItsCallsAndAResumedOneServesAgain(t *testing.T) {
 // What takes longer to arrive than any heartbeat is no reason to give a
 // connection up.
 func TestALargeBodyCrossesASlowLinkBothWays(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	startDemo(t, b.endpoint)
 	link := mdptest.NewProxy(t, b.endpoint)

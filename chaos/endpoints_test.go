@@ -103,6 +103,7 @@ func (h *hall) spread() (answers func() (right, lost int)) {
 // the calls that it had fail, a third of all since the least busy one is given
 // the next, and no other. Its metrics tell, and the others' do not move.
 func TestOfSeveralBrokersOnlyTheCallsOfOneInTroubleFail(t *testing.T) {
+	t.Parallel()
 	h := newHall(t)
 	h.works("echo")
 	asked := time.Now()

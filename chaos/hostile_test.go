@@ -139,6 +139,7 @@ func (g *gateway) counted(closed, stray string) (wait func(t *testing.T)) {
 // Whatever a broker sends that is no reply to the call: it is no answer, closes
 // the connection, is counted, and the next call is answered right.
 func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
+	t.Parallel()
 	h := newHostile(t)
 	g := startGateway(t, "--broker", h.Endpoint(), "--dialect", "mdp/0.2", "--max-reply", fmt.Sprint(maxReply))
 	g.works("echo")

@@ -13,6 +13,7 @@ import (
 // The gateway is here, broker and worker are at the other end of a wire that
 // drops packets, all of them or some, delays them, or is unplugged.
 func TestPacketsThatAreDroppedOrDelayed(t *testing.T) {
+	t.Parallel()
 	w, err := newWire(t)
 	if err != nil {
 		t.Skipf("this machine lets us lay no wire: %v", err)

@@ -59,11 +59,13 @@ type process struct {
 	seen  map[string]map[string]any // guarded by mu; the first line of each message
 }
 
-// spawn starts a program; the test's end kills it.
+// spawn starts a program; the test's end kills it, and so does that of the whole
+// process, should it be killed itself.
 func spawn(t testing.TB, name string, env []string, command ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(command[0], command[1:]...), done: make(chan struct{}), seen: map[string]map[string]any{}}
 	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := p.cmd.StderrPipe()
 	if err == nil {
 		err = p.cmd.Start()
