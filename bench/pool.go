@@ -77,10 +77,9 @@ func callAll(ctx context.Context, pool *client.Pool, req mdp.Request, n int, d t
 			wrong := 0
 			for end := time.Now().Add(d); err == nil && time.Now().Before(end); {
 				start := time.Now()
-				call, cancel := context.WithTimeout(ctx, 25*time.Second)
+				req.Deadline = start.Add(25 * time.Second)
 				var reply mdp.Reply
-				reply, err = pool.Call(call, req)
-				cancel()
+				reply, err = pool.Call(ctx, req)
 				took = append(took, time.Since(start))
 				if err != nil || len(reply.Frames) != 1 || !bytes.Equal(reply.Frames[0], req.Frames[0]) {
 					wrong++

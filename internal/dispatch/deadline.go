@@ -41,14 +41,16 @@ func (d *Dispatcher) limit(call *mdp.Call, spec *catalogue.Service) (limit time.
 // A clock bounds the time of one call. That of a call whose parts are passed on
 // bounds the silence between them, and the whole by the largest time-out.
 type clock struct {
-	ctx     context.Context
-	stop    func()
-	start   time.Time
-	whole   time.Duration // limit of all of it
-	wholeBy string
-	silence time.Duration // limit between two parts, if streaming
-	by      string
-	parts   int // passed on so far; owned by the call's goroutine
+	ctx      context.Context // of the call; without deadline, if there is one
+	deadline time.Time       // which the request has then
+	timed    context.Context // ctx with deadline; nil until waiting
+	stop     func()
+	start    time.Time
+	whole    time.Duration // limit of all of it
+	wholeBy  string
+	silence  time.Duration // limit between two parts, if streaming
+	by       string
+	parts    int // passed on so far; owned by the call's goroutine
 }
 
 func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.Service) *clock {
@@ -56,7 +58,9 @@ func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.
 	limit, by := d.limit(call, spec)
 	if call.Partial == nil {
 		c.whole, c.wholeBy = limit, by
-		c.ctx, c.stop = context.WithTimeout(ctx, limit)
+		c.ctx, c.stop = ctx, func() {}
+		c.deadline = c.start.Add(limit)
+		call.Deadline = c.deadline
 		return c
 	}
 	c.silence, c.by = limit, by
@@ -74,6 +78,20 @@ func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.
 	}
 	return c
 }
+
+// waiting returns the context of a wait before the request is sent, which few
+// calls have.
+func (c *clock) waiting() context.Context {
+	switch {
+	case c.deadline.IsZero():
+		return c.ctx
+	case c.timed == nil:
+		c.timed, c.stop = context.WithDeadline(c.ctx, c.deadline)
+	}
+	return c.timed
+}
+
+func (c *clock) end() { c.stop() }
 
 // detail describes the limit that ended the call.
 func (c *clock) detail() *mdp.TimeoutDetail {

@@ -168,10 +168,10 @@ func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.S
 	}
 	defer leave()
 	clock := d.start(ctx, call, spec)
-	defer clock.stop()
+	defer clock.end()
 
 	start := time.Now()
-	svc, release, err := d.route(clock.ctx, call, spec)
+	svc, release, err := d.route(clock, call, spec)
 	routed := time.Since(start)
 	if err != nil {
 		none.Timing.Queue = routed

@@ -43,6 +43,11 @@ func (p *pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 	if p.call == nil {
 		return mdp.Reply{Frames: req.Frames, Timing: mdp.Timing{Broker: time.Millisecond}}, nil
 	}
+	if !req.Deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, req.Deadline)
+		defer cancel()
+	}
 	return p.call(ctx, req)
 }
 

@@ -30,7 +30,7 @@ type query struct {
 func (q *query) established() bool { return q.spec != nil || q.svc != nil }
 
 // consider returns one broker's verdict, asking it if need be.
-func (d *Dispatcher) consider(ctx context.Context, q *query, broker int) (verdict, error) {
+func (d *Dispatcher) consider(clock *clock, q *query, broker int) (verdict, error) {
 	now := time.Now()
 	if q.svc.known(broker, now) {
 		return allowed, nil
@@ -47,7 +47,7 @@ func (d *Dispatcher) consider(ctx context.Context, q *query, broker int) (verdic
 	if !q.again && d.absent.has(broker, q.name, now) {
 		return deniedByMMI, nil
 	}
-	return d.ask(ctx, q, broker)
+	return d.ask(clock.waiting(), q, broker)
 }
 
 // askable reports whether a broker answers look-ups, as far as is known.

@@ -80,7 +80,7 @@ const (
 
 // route chooses the brokers that a call may go to. svc is what is remembered of
 // the service, if anything; release must be called when the call has ended.
-func (d *Dispatcher) route(ctx context.Context, call *mdp.Call, spec *catalogue.Service) (svc *service, release func(), err error) {
+func (d *Dispatcher) route(clock *clock, call *mdp.Call, spec *catalogue.Service) (svc *service, release func(), err error) {
 	if spec == nil && d.cfg.Exclusive == Only {
 		return nil, nil, notFound("the service is not in the catalogue")
 	}
@@ -88,7 +88,7 @@ func (d *Dispatcher) route(ctx context.Context, call *mdp.Call, spec *catalogue.
 	for {
 		svc = d.services.get(call.Service)
 		q := query{name: call.Service, spec: spec, svc: svc, again: !giveUp.IsZero()}
-		best, err := d.survey(ctx, &q, call)
+		best, err := d.survey(clock, &q, call)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -103,7 +103,7 @@ func (d *Dispatcher) route(ctx context.Context, call *mdp.Call, spec *catalogue.
 		if giveUp.IsZero() {
 			giveUp = time.Now().Add(d.cfg.NoWorkersWait)
 		}
-		if err := pause(ctx, giveUp); err != nil {
+		if err := pause(clock.waiting(), giveUp); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -111,13 +111,13 @@ func (d *Dispatcher) route(ctx context.Context, call *mdp.Call, spec *catalogue.
 
 // survey asks for every broker's verdict, notes in call those that allow it, and
 // returns the one that counts.
-func (d *Dispatcher) survey(ctx context.Context, q *query, call *mdp.Call) (best verdict, err error) {
+func (d *Dispatcher) survey(clock *clock, q *query, call *mdp.Call) (best verdict, err error) {
 	call.Brokers = nil
 	all := true
 	for i, broker := range d.cfg.Brokers {
 		v := unreachable
 		if serves(q.spec, broker) {
-			if v, err = d.consider(ctx, q, i); err != nil {
+			if v, err = d.consider(clock, q, i); err != nil {
 				return 0, err
 			}
 		}

@@ -31,6 +31,10 @@ type Request struct {
 	// in Reply.Partials. It may keep the frames.
 	Partial func(frames [][]byte) error
 
+	// Deadline is when the call ends with Timeout; zero means that its context
+	// alone ends it. It costs less than the deadline of a context.
+	Deadline time.Time
+
 	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
 	Fresh   bool  // use a connection that no call had before, and none will have after
 }

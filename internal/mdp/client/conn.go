@@ -14,8 +14,9 @@ import (
 // belongs to the call that leased it, and to the pool while it is idle.
 type conn struct {
 	// Set once.
-	endpoint *endpoint
-	sock     *zsock.Socket
+	endpoint  *endpoint
+	sock      *zsock.Socket
+	interrupt func() // sock.Interrupt
 
 	// Owned by whoever owns the conn.
 	scratch [][]byte // frames of a request, reused
@@ -40,6 +41,9 @@ func (c *conn) abandon(kind mdp.Kind) {
 
 // An exchange is one call on one connection.
 type exchange struct {
+	ctx    context.Context // the caller's
+	wait   context.Context // the same with the request's deadline; nil until waiting
+	cancel func()          // of wait
 	req    mdp.Request
 	reply  mdp.Reply
 	sent   time.Time // zero until the request is sent
@@ -49,15 +53,41 @@ type exchange struct {
 	reason string    // why the connection can't be used again; empty if it can
 }
 
+// waiting returns the context of a wait for anything but the reply, which few
+// calls have. The socket itself keeps the deadline of the reply.
+func (x *exchange) waiting() context.Context {
+	if x.wait == nil {
+		x.wait, x.cancel = x.ctx, func() {}
+		if !x.req.Deadline.IsZero() {
+			x.wait, x.cancel = context.WithDeadline(x.ctx, x.req.Deadline)
+		}
+	}
+	return x.wait
+}
+
+func (x *exchange) done() {
+	if x.cancel != nil {
+		x.cancel()
+	}
+}
+
+func (x *exchange) late() bool {
+	return !x.req.Deadline.IsZero() && !time.Now().Before(x.req.Deadline)
+}
+
 // roundTrip sends the request and waits for its reply. Afterwards x.reason says
 // whether the connection may carry another call.
-func (c *conn) roundTrip(ctx context.Context, x *exchange, maxReply int64) error {
-	stop := context.AfterFunc(ctx, c.sock.Interrupt)
+func (c *conn) roundTrip(x *exchange, maxReply int64) error {
+	c.sock.SetDeadline(x.req.Deadline)
+	if c.abandoned.Load() != nil { // the interrupt may have come before the deadline
+		c.sock.Interrupt()
+	}
+	stop := context.AfterFunc(x.ctx, c.interrupt)
 	err := c.exchange(x, maxReply)
 	quiet := stop()
 	switch {
 	case err != nil:
-		x.reason, err = c.explain(ctx, x, err)
+		x.reason, err = c.explain(x, err)
 	case !quiet:
 		// The interrupt may still be on its way, and must not meet the next call.
 		x.reason = string(mdp.Canceled)
@@ -154,7 +184,7 @@ func sizeOf(frames [][]byte) (n int64) {
 
 // explain turns what ended an exchange into the caller's error, and says why the
 // connection is closed.
-func (c *conn) explain(ctx context.Context, x *exchange, err error) (reason string, told error) {
+func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 	sent := !x.sent.IsZero()
 	var e *mdp.Error
 	switch {
@@ -164,7 +194,11 @@ func (c *conn) explain(ctx context.Context, x *exchange, err error) (reason stri
 		} else if kind != nil {
 			return closedLost, &mdp.Error{Kind: *kind, Detail: details[*kind]}
 		}
-		err = ended(ctx, sent)
+		if x.ctx.Err() != nil {
+			err = ended(x.ctx, sent)
+		} else {
+			err = endedBy(context.DeadlineExceeded, sent)
+		}
 		return string(mdp.AsError(err).Kind), err
 	case errors.Is(err, zsock.ErrTooLarge):
 		return closedTooLarge, &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}
@@ -191,8 +225,9 @@ var details = map[mdp.Kind]string{
 
 // ended says what the end of a call's context means: the cause if that is an
 // *mdp.Error, a time-out if a deadline passed, else that the caller left.
-func ended(ctx context.Context, sent bool) error {
-	cause := context.Cause(ctx)
+func ended(ctx context.Context, sent bool) error { return endedBy(context.Cause(ctx), sent) }
+
+func endedBy(cause error, sent bool) error {
 	e := mdp.Error{Kind: mdp.Canceled, Sent: sent, Err: cause}
 	var told *mdp.Error
 	switch {

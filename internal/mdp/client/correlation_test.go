@@ -164,8 +164,9 @@ func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, uint64(1000+caller)))
 			for i := range calls / callers {
 				own := fmt.Sprintf("%d-%d", caller, i)
-				ctx, cancel := giveUp(random)
-				reply, err := p.Call(ctx, echo(own))
+				req := echo(own)
+				ctx, cancel := giveUp(random, &req)
+				reply, err := p.Call(ctx, req)
 				cancel()
 				switch {
 				case err == nil && text(reply) == own:
@@ -191,17 +192,21 @@ func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
 	}
 }
 
-// giveUp makes one call in five end by its deadline and one in five by its caller,
-// at a random time.
-func giveUp(random *rand.Rand) (context.Context, context.CancelFunc) {
+// giveUp makes one call in six end by its deadline, one by that of its context and
+// one by its caller, at a random time.
+func giveUp(random *rand.Rand, req *mdp.Request) (context.Context, context.CancelFunc) {
 	after := time.Duration(random.ExpFloat64() * float64(10*time.Millisecond))
-	switch random.IntN(5) {
+	switch random.IntN(6) {
 	case 0:
 		return context.WithTimeout(context.Background(), after)
 	case 1:
 		ctx, cancel := context.WithCancel(context.Background())
 		time.AfterFunc(after, cancel)
 		return ctx, cancel
+	case 2:
+		*req = within(after, *req)
+	default:
+		*req = within(patience, *req)
 	}
-	return context.WithTimeout(context.Background(), patience)
+	return context.Background(), func() {}
 }

@@ -230,7 +230,7 @@ func (e *endpoint) dial() (*conn, error) {
 	if err != nil {
 		return nil, noDescriptors(err)
 	}
-	c := &conn{endpoint: e, sock: sock}
+	c := &conn{endpoint: e, sock: sock, interrupt: sock.Interrupt}
 	sock.SetDeadline(time.Now().Add(e.pool.cfg.ConnectTimeout))
 	e.pool.mu.Lock()
 	state, address := e.state, e.address

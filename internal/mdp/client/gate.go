@@ -62,7 +62,8 @@ func (g *gate) forget(w *waiter) bool {
 
 // enter waits for a place for a call of service. Without an error the caller
 // has one, and gives it back with exit.
-func (p *Pool) enter(ctx context.Context, service string) error {
+func (p *Pool) enter(x *exchange) error {
+	service := x.req.Service
 	p.mu.Lock()
 	if p.gate.admits(service) {
 		p.gate.take(service)
@@ -76,7 +77,7 @@ func (p *Pool) enter(ctx context.Context, service string) error {
 	w := &waiter{service: service, granted: make(chan struct{})}
 	p.gate.waiting = append(p.gate.waiting, w)
 	p.mu.Unlock()
-	return p.await(ctx, w)
+	return p.await(x.waiting(), w)
 }
 
 func (p *Pool) await(ctx context.Context, w *waiter) error {

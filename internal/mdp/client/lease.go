@@ -12,16 +12,16 @@ import (
 
 // attempt makes a call on one connection. It may be made again if the connection
 // broke before anything was sent.
-func (p *Pool) attempt(ctx context.Context, x *exchange) (again bool, err error) {
-	if err := p.over(ctx); err != nil {
+func (p *Pool) attempt(x *exchange) (again bool, err error) {
+	if err := p.over(x); err != nil {
 		return false, err
 	}
-	c, err := p.lease(ctx, x.req)
+	c, err := p.lease(x)
 	if err != nil {
 		return false, err
 	}
 	x.reply.Broker, x.reason = c.endpoint.index, ""
-	err = c.roundTrip(ctx, x, p.cfg.MaxReply)
+	err = c.roundTrip(x, p.cfg.MaxReply)
 	p.release(c, x, err)
 	e, failed := err.(*mdp.Error)
 	if failed && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
@@ -32,25 +32,28 @@ func (p *Pool) attempt(ctx context.Context, x *exchange) (again bool, err error)
 
 // over says why a call that has not been sent must not be any more: its time may
 // have passed, or its caller left, while it waited for its place.
-func (p *Pool) over(ctx context.Context) error {
+func (p *Pool) over(x *exchange) error {
 	select {
 	case <-p.ended:
 		return draining()
-	case <-ctx.Done():
-		return ended(ctx, false)
+	case <-x.ctx.Done():
+		return ended(x.ctx, false)
 	default:
-		return nil
 	}
+	if x.late() {
+		return endedBy(context.DeadlineExceeded, false)
+	}
+	return nil
 }
 
 // lease gives a call a connection that is ready to send: an idle one or a fresh
 // one. If none can be opened to one broker, the others are tried: nothing has
 // been sent.
-func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
+func (p *Pool) lease(x *exchange) (*conn, error) {
 	var err error // why the last broker that was tried did not take a connection
 	var failed []*endpoint
 	for {
-		e, c, evicted := p.pick(req, failed)
+		e, c, evicted := p.pick(x.req, failed)
 		if evicted != nil {
 			evicted.close()
 		}
@@ -61,7 +64,7 @@ func (p *Pool) lease(ctx context.Context, req mdp.Request) (*conn, error) {
 			return nil, err
 		}
 		if c == nil {
-			if c, err = p.openFor(ctx, e); err == nil || mdp.AsError(err).Kind != mdp.BrokerUnavailable {
+			if c, err = p.openFor(x.waiting(), e); err == nil || mdp.AsError(err).Kind != mdp.BrokerUnavailable {
 				return c, err
 			}
 			failed = append(failed, e)

@@ -23,7 +23,7 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 		return "", err
 	}
 	defer p.calls.Done()
-	if err := p.awaitVerdict(ctx, []int{broker}); err != nil {
+	if err := p.awaitVerdict(&exchange{ctx: ctx, req: mdp.Request{Brokers: []int{broker}}}); err != nil {
 		return "", err
 	}
 	waiting, cancel := context.WithTimeout(ctx, lookupTimeout)

@@ -117,12 +117,13 @@ func New(cfg Config) (*Pool, error) {
 
 // Call sends one request and waits for its reply. The error is an *mdp.Error;
 // the reply's Timing and Broker are set with it too. The call ends with ctx: if
-// its cause is an *mdp.Error, with that; past a deadline with Timeout; else with
-// Canceled.
+// its cause is an *mdp.Error, with that; past a deadline, or the request's, with
+// Timeout; else with Canceled.
 func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 	start := time.Now()
-	x := exchange{req: req, reply: mdp.Reply{Broker: -1}}
-	err := p.call(ctx, &x)
+	x := exchange{ctx: ctx, req: req, reply: mdp.Reply{Broker: -1}}
+	defer x.done()
+	err := p.call(&x)
 	if x.sent.IsZero() {
 		x.reply.Timing.Queue = time.Since(start)
 	} else {
@@ -137,7 +138,7 @@ func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 	return x.reply, nil
 }
 
-func (p *Pool) call(ctx context.Context, x *exchange) error {
+func (p *Pool) call(x *exchange) error {
 	if err := mdp.CheckService(x.req.Service); err != nil {
 		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
 	}
@@ -145,10 +146,10 @@ func (p *Pool) call(ctx context.Context, x *exchange) error {
 		return err
 	}
 	defer p.calls.Done()
-	if err := p.awaitVerdict(ctx, x.req.Brokers); err != nil {
+	if err := p.awaitVerdict(x); err != nil {
 		return err
 	}
-	if err := p.enter(ctx, x.req.Service); err != nil {
+	if err := p.enter(x); err != nil {
 		return err
 	}
 	defer p.exit(x.req.Service)
@@ -157,7 +158,7 @@ func (p *Pool) call(ctx context.Context, x *exchange) error {
 	}
 	defer p.forget(x)
 	for n := 1; ; n++ {
-		if again, err := p.attempt(ctx, x); !again || n == maxAttempts {
+		if again, err := p.attempt(x); !again || n == maxAttempts {
 			return err
 		}
 	}
@@ -195,12 +196,12 @@ func (p *Pool) allowed(brokers []int) func(yield func(*endpoint) bool) {
 }
 
 // awaitVerdict waits until a broker is up or all are known to be down.
-func (p *Pool) awaitVerdict(ctx context.Context, brokers []int) error {
+func (p *Pool) awaitVerdict(x *exchange) error {
 	var timeout <-chan time.Time
 	for {
 		p.mu.Lock()
 		up, pending, changed := false, false, p.changed
-		for e := range p.allowed(brokers) {
+		for e := range p.allowed(x.req.Brokers) {
 			up = up || e.state == mdp.Up
 			pending = pending || e.state == mdp.Pending
 		}
@@ -219,8 +220,8 @@ func (p *Pool) awaitVerdict(ctx context.Context, brokers []int) error {
 		case <-changed:
 		case <-timeout:
 			return unavailable(nil)
-		case <-ctx.Done():
-			return ended(ctx, false)
+		case <-x.waiting().Done():
+			return ended(x.waiting(), false)
 		}
 	}
 }

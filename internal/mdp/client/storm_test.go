@@ -32,13 +32,13 @@ func TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind(t *testing.T) {
 		for caller := range callers {
 			running.Go(func() {
 				for i := range each {
-					ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+					ctx, cancel := context.WithCancel(context.Background())
+					req := within(20*time.Millisecond, echo("given up"))
 					if (caller+i)%2 == 0 {
-						cancel()
-						ctx, cancel = context.WithCancel(context.Background())
+						req.Deadline = time.Time{}
 						time.AfterFunc(20*time.Millisecond, cancel)
 					}
-					_, err := p.Call(ctx, echo("given up"))
+					_, err := p.Call(ctx, req)
 					cancel()
 					if kind := mdp.AsError(err).Kind; kind != mdp.Timeout && kind != mdp.Canceled && kind != mdp.Busy {
 						t.Errorf("got %v", err)

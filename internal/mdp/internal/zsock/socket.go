@@ -16,9 +16,9 @@ import (
 //
 // ZMQ_FD is edge-triggered and becomes readable for any change, also when the
 // socket can be written. The order below loses no wake-up: the poller is armed
-// first (RawConn.Read does that before it calls the step), then the step tries,
-// then it asks ZMQ_EVENTS, which alone always processes the socket's commands,
-// and only then does the goroutine wait.
+// first (RawConn.Read does that before it calls the step), then the step asks
+// ZMQ_EVENTS, which alone always processes the socket's commands, takes what is
+// there, and only if nothing is does the goroutine wait.
 type Socket struct {
 	// Set once.
 	soc       *zmq.Socket
