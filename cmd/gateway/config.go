@@ -94,7 +94,7 @@ func (s *settings) finish(r *resolver) (err error) {
 	if s.AllowedHosts == nil {
 		s.AllowedHosts = []string{"*"}
 		if loopback {
-			s.AllowedHosts = []string{"localhost", "127.0.0.1", "::1"}
+			s.AllowedHosts = loopbackHosts
 		}
 	}
 	if err := s.check(r); err != nil {
@@ -204,6 +204,10 @@ func (s *settings) hosts() []string {
 
 // isLoopback reports whether an address to listen on can be reached from this
 // machine alone.
+// loopbackHosts are the names that a listener on loopback is reached by. Nobody may
+// write to it.
+var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
+
 func isLoopback(address string) bool {
 	host, _, _ := net.SplitHostPort(address)
 	if host == "localhost" {

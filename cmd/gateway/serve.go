@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"mdpgateway/internal/httpapi"
 )
 
 // lastWords is how long, after the drain, the answers of interrupted calls may
@@ -65,7 +67,9 @@ func (d *daemon) open(name, address string, s *http.Server, wrap func(net.Listen
 	return nil
 }
 
-// adminServer serves what callers have no business with.
+// adminServer serves what callers have no business with. On loopback nothing but a
+// page in a browser of this machine could name another host (DNS rebinding), and it
+// would read profiles; elsewhere scrapers may know the address by any name.
 func (d *daemon) adminServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", d.metrics.Handler())
@@ -76,7 +80,17 @@ func (d *daemon) adminServer() *http.Server {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return &http.Server{Handler: mux, ReadHeaderTimeout: d.settings.HeaderTimeout, IdleTimeout: d.settings.IdleTimeout}
+	handler := http.Handler(mux)
+	if isLoopback(d.settings.AdminListen) {
+		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !httpapi.AnswersTo(r.Host, loopbackHosts) {
+				http.Error(w, "this listener does not answer to that Host", http.StatusForbidden)
+				return
+			}
+			mux.ServeHTTP(w, r)
+		})
+	}
+	return &http.Server{Handler: handler, ReadHeaderTimeout: d.settings.HeaderTimeout, IdleTimeout: d.settings.IdleTimeout}
 }
 
 // serve serves until ctx ends or a listener fails, and takes everything down. At

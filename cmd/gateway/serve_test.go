@@ -377,6 +377,13 @@ func TestMetricsAndProfilesCanHaveAListenerOfTheirOwn(t *testing.T) {
 			t.Errorf("admin %s: got %d, want 200", path, a.status)
 		}
 	}
+	for _, host := range []string{"foreign.example", "foreign.example:8081", "127.0.0.1.foreign.example"} {
+		r := g.request(t, http.MethodGet, "", nil, nil)
+		r.URL.Host, r.URL.Path, r.Host = strings.TrimPrefix(g.admin, "http://"), "/debug/pprof/", host
+		if a, err := do(client, r); err != nil || a.status != http.StatusForbidden {
+			t.Errorf("admin as %s: got %d %s, %v, want 403", host, a.status, a.body, err)
+		}
+	}
 	for _, path := range []string{"/metrics", "/debug/pprof/"} {
 		if a := g.get(path); a.status != 404 {
 			t.Errorf("api %s: got %d, want 404", path, a.status)

@@ -16,14 +16,17 @@ import (
 // page nothing.
 func (a *API) hostAllowed(r *http.Request) error {
 	probe := r.URL.Path == "/livez" || r.URL.Path == "/readyz"
-	if probe || len(a.cfg.AllowedHosts) == 0 || slices.Contains(a.cfg.AllowedHosts, "*") {
+	if probe || len(a.cfg.AllowedHosts) == 0 || AnswersTo(r.Host, a.cfg.AllowedHosts) {
 		return nil
 	}
-	host := hostname(r.Host)
-	if slices.ContainsFunc(a.cfg.AllowedHosts, func(allowed string) bool { return strings.EqualFold(hostname(allowed), host) }) {
-		return nil
-	}
-	return &mdp.Error{Kind: mdp.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", host)}
+	return &mdp.Error{Kind: mdp.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", hostname(r.Host))}
+}
+
+// AnswersTo reports whether the header Host names one of those hosts, of which "*"
+// is any.
+func AnswersTo(host string, hosts []string) bool {
+	host = hostname(host)
+	return slices.ContainsFunc(hosts, func(h string) bool { return h == "*" || strings.EqualFold(hostname(h), host) })
 }
 
 // hostname strips what does not make another host: port, brackets, final dot.
