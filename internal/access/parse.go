@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/yamlnode"
 )
 
 // What a keys file may have. Every key is compared with for every request, so
@@ -33,13 +34,13 @@ func Parse(file []byte) (*Keys, error) {
 		return nil, err
 	}
 	if root.Kind != yaml.SequenceNode {
-		return nil, wrong(root, "the file", "is %s, want a list of {id, sha256, services, expires, rate, max_in_flight}", show(root))
+		return nil, yamlnode.Wrong(root, "the file", "is %s, want a list of {id, sha256, services, expires, rate, max_in_flight}", show(root))
 	}
 	switch n := len(root.Content); {
 	case n == 0:
-		return nil, wrong(root, "the file", "has no keys, want at least one")
+		return nil, yamlnode.Wrong(root, "the file", "has no keys, want at least one")
 	case n > mostKeys:
-		return nil, wrong(root, "the file", "has %d keys, want at most %d", n, mostKeys)
+		return nil, yamlnode.Wrong(root, "the file", "has %d keys, want at most %d", n, mostKeys)
 	}
 	keys := new(Keys)
 	for i, item := range root.Content {
@@ -49,7 +50,7 @@ func Parse(file []byte) (*Keys, error) {
 			return nil, err
 		}
 		if err := keys.add(key); err != nil {
-			return nil, wrong(item, path, "%v", err)
+			return nil, yamlnode.Wrong(item, path, "%v", err)
 		}
 	}
 	return keys, nil
@@ -62,37 +63,37 @@ func document(file []byte) (*yaml.Node, error) {
 	err := dec.Decode(&doc)
 	switch {
 	case errors.Is(err, io.EOF):
-		return nil, &Error{1, "the file has no keys, want at least one"}
+		return nil, &Error{Line: 1, Text: "the file has no keys, want at least one"}
 	case err != nil:
-		return nil, &Error{1, oneLine(err.Error())}
+		return nil, &Error{Line: 1, Text: yamlnode.OneLine(err.Error())}
 	case !errors.Is(dec.Decode(new(yaml.Node)), io.EOF):
-		return nil, &Error{1, "the file has several documents, want one"}
+		return nil, &Error{Line: 1, Text: "the file has several documents, want one"}
 	}
-	return resolve(doc.Content[0]), nil
+	return yamlnode.Resolve(doc.Content[0]), nil
 }
 
 func parseKey(path string, n *yaml.Node) (*Key, error) {
 	k := new(Key)
 	required := map[string]string{"id": "a name for logs and metrics", "sha256": "the hash of the key", "services": "a list of names, or [\"*\"]"}
-	err := object(path, n, []field{
-		{"id", id(&k.ID)},
-		{"sha256", hash(k.SHA256[:])},
-		{"services", globs(&k.Services)},
-		{"expires", moment(&k.Expires)},
-		{"rate", frequency(&k.Rate)},
-		{"max_in_flight", count(&k.MaxInFlight)},
+	err := object(path, n, []yamlnode.Field{
+		{Key: "id", Read: id(&k.ID)},
+		{Key: "sha256", Read: hash(k.SHA256[:])},
+		{Key: "services", Read: globs(&k.Services)},
+		{Key: "expires", Read: moment(&k.Expires)},
+		{Key: "rate", Read: frequency(&k.Rate)},
+		{Key: "max_in_flight", Read: count(&k.MaxInFlight)},
 	}, required)
 	return k, err
 }
 
-func id(dst *string) reader {
+func id(dst *string) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		if n.Kind != yaml.ScalarNode {
-			return wrong(n, path, "is %s, want text", show(n))
+			return yamlnode.Wrong(n, path, "is %s, want text", show(n))
 		}
 		*dst = n.Value
 		if CheckID(n.Value) != nil {
-			return wrong(n, path, "is %s, want %s", show(n), idWanted)
+			return yamlnode.Wrong(n, path, "is %s, want %s", show(n), idWanted)
 		}
 		return nil
 	}
@@ -100,29 +101,29 @@ func id(dst *string) reader {
 
 // hash reads 64 hex digits. Its error does not show what is there instead: it may
 // be the key itself.
-func hash(dst []byte) reader {
+func hash(dst []byte) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		if n.Kind != yaml.ScalarNode {
-			return wrong(n, path, "is %s, want the 64 hex digits of the key's SHA-256", show(n))
+			return yamlnode.Wrong(n, path, "is %s, want the 64 hex digits of the key's SHA-256", show(n))
 		}
 		b, err := hex.DecodeString(n.Value)
 		if err != nil || len(b) != len(dst) {
-			return wrong(n, path, "is not what it should be, want the 64 hex digits of the key's SHA-256")
+			return yamlnode.Wrong(n, path, "is not what it should be, want the 64 hex digits of the key's SHA-256")
 		}
 		copy(dst, b)
 		return nil
 	}
 }
 
-func globs(dst *[]string) reader {
+func globs(dst *[]string) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 || len(n.Content) > mostGlobs {
-			return wrong(n, path, "is %s, want a list of 1 to %d names, in which * is any text", show(n), mostGlobs)
+			return yamlnode.Wrong(n, path, "is %s, want a list of 1 to %d names, in which * is any text", show(n), mostGlobs)
 		}
 		for _, item := range n.Content {
-			item = resolve(item)
+			item = yamlnode.Resolve(item)
 			if item.Kind != yaml.ScalarNode || mdp.CheckService(item.Value) != nil {
-				return wrong(item, path, "has %s, want a service's name, in which * is any text", show(item))
+				return yamlnode.Wrong(item, path, "has %s, want a service's name, in which * is any text", show(item))
 			}
 			*dst = append(*dst, item.Value)
 		}
@@ -131,7 +132,7 @@ func globs(dst *[]string) reader {
 }
 
 // moment reads a date, which means its beginning in UTC, or a date and time.
-func moment(dst *time.Time) reader {
+func moment(dst *time.Time) yamlnode.Reader {
 	return func(path string, n *yaml.Node) (err error) {
 		if n.Kind == yaml.ScalarNode {
 			for _, layout := range []string{time.DateOnly, time.RFC3339} {
@@ -140,29 +141,29 @@ func moment(dst *time.Time) reader {
 				}
 			}
 		}
-		return wrong(n, path, "is %s, want a date such as 2027-02-01 or 2027-02-01T12:00:00Z", show(n))
+		return yamlnode.Wrong(n, path, "is %s, want a date such as 2027-02-01 or 2027-02-01T12:00:00Z", show(n))
 	}
 }
 
 // units is what a rate may be per, and never changes.
 var units = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}
 
-func frequency(dst *Rate) reader {
+func frequency(dst *Rate) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		calls, unit, _ := strings.Cut(n.Value, "/")
 		number, err := strconv.Atoi(calls)
 		*dst = Rate{number, units[unit]}
 		if n.Kind != yaml.ScalarNode || err != nil || number < 1 || number > mostCalls || dst.Per == 0 {
-			return wrong(n, path, "is %s, want 1 to %d calls per s, m or h, such as 50/s", show(n), mostCalls)
+			return yamlnode.Wrong(n, path, "is %s, want 1 to %d calls per s, m or h, such as 50/s", show(n), mostCalls)
 		}
 		return nil
 	}
 }
 
-func count(dst *int) reader {
+func count(dst *int) yamlnode.Reader {
 	return func(path string, n *yaml.Node) (err error) {
 		if *dst, err = strconv.Atoi(n.Value); n.Kind != yaml.ScalarNode || err != nil || *dst < 1 || *dst > mostInFlight {
-			return wrong(n, path, "is %s, want a whole number from 1 to %d", show(n), mostInFlight)
+			return yamlnode.Wrong(n, path, "is %s, want a whole number from 1 to %d", show(n), mostInFlight)
 		}
 		return nil
 	}

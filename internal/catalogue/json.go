@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/yamlnode"
 )
 
 const (
@@ -25,9 +27,9 @@ type jsonWriter struct {
 }
 
 func (w *jsonWriter) value(path string, n *yaml.Node, depth int) error {
-	n = resolve(n)
+	n = yamlnode.Resolve(n)
 	if w.left--; w.left < 0 || depth > maxDepth {
-		return wrong(n, path, "is too large, want at most %d values in %d levels", maxValues, maxDepth)
+		return yamlnode.Wrong(n, path, "is too large, want at most %d values in %d levels", maxValues, maxDepth)
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -88,5 +90,5 @@ func (w *jsonWriter) scalar(path string, n *yaml.Node) error {
 			return nil
 		}
 	}
-	return wrong(n, path, "is %s, want what JSON can hold: text, a number as JSON writes it, true, false or null", show(n))
+	return yamlnode.Wrong(n, path, "is %s, want what JSON can hold: text, a number as JSON writes it, true, false or null", yamlnode.Show(n))
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/yamlnode"
 )
 
 // activeParts are in the names of types that a browser, or what it hands them
@@ -15,20 +17,20 @@ var activeParts = [...]string{
 
 // contentType reads the type of raw replies. Refused are types that are active,
 // that hold other types, or that a stream has, which a client would take apart.
-func contentType(dst *string) reader {
+func contentType(dst *string) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		mediaType, params, err := mime.ParseMediaType(n.Value)
 		kind, sub, ok := strings.Cut(mediaType, "/")
 		if err != nil || !ok || kind == "" || sub == "" || strings.Contains(mediaType, "*") {
-			return wrong(n, path, "is %s, want a media type such as audio/x-raw", show(n))
+			return yamlnode.Wrong(n, path, "is %s, want a media type such as audio/x-raw", yamlnode.Show(n))
 		}
 		for _, part := range activeParts {
 			if strings.Contains(sub, part) {
-				return wrong(n, path, "is %q, want a type that no browser runs, such as audio/x-raw", n.Value)
+				return yamlnode.Wrong(n, path, "is %q, want a type that no browser runs, such as audio/x-raw", n.Value)
 			}
 		}
 		if kind == "multipart" || kind == "message" || sub == "event-stream" || sub == "x-ndjson" {
-			return wrong(n, path, "is %q, want the type of one plain frame, such as audio/x-raw", n.Value)
+			return yamlnode.Wrong(n, path, "is %q, want the type of one plain frame, such as audio/x-raw", n.Value)
 		}
 		*dst = mime.FormatMediaType(mediaType, params)
 		return nil

@@ -7,6 +7,7 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/yamlnode"
 )
 
 // What a number in the file may be.
@@ -30,7 +31,7 @@ func Parse(services *yaml.Node, defaults Defaults) (*Catalogue, error) {
 	if services != nil {
 		err := members("services", services, func(path string, key, value *yaml.Node) error {
 			if err := checkName(key.Value); err != nil {
-				return wrong(key, path, "%v", err)
+				return yamlnode.Wrong(key, path, "%v", err)
 			}
 			s, err := parseService(path, key.Value, value, defaults)
 			all[key.Value] = s
@@ -57,26 +58,26 @@ func checkName(name string) error {
 func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service, error) {
 	s := &Service{Name: name, Vars: defaults.Vars, Reuse: true}
 	var example, schema *yaml.Node
-	err := object(path, n, []field{
-		{"description", text(&s.Description)},
-		{"brokers", list(&s.Brokers, defaults.Brokers)},
-		{"timeout", duration(&s.Timeout)},
-		{"max_timeout", duration(&s.MaxTimeout)},
-		{"vars", named(&s.Vars, flowgraph.ParseEncoding)},
-		{"vars_schema", keep(&schema)},
-		{"example", keep(&example)},
-		{"max_frames", integer(&s.MaxFrames, 1, mostFrames)},
-		{"reply", named(&s.Reply, ParseReply)},
-		{"content_type", contentType(&s.ContentType)},
-		{"max_in_flight", integer(&s.MaxInFlight, 1, mostInFlight)},
-		{"reuse", boolean(&s.Reuse)},
-		{"errors", rules(&s.Errors)},
+	err := object(path, n, []yamlnode.Field{
+		{Key: "description", Read: text(&s.Description)},
+		{Key: "brokers", Read: list(&s.Brokers, defaults.Brokers)},
+		{Key: "timeout", Read: duration(&s.Timeout)},
+		{Key: "max_timeout", Read: duration(&s.MaxTimeout)},
+		{Key: "vars", Read: named(&s.Vars, flowgraph.ParseEncoding)},
+		{Key: "vars_schema", Read: keep(&schema)},
+		{Key: "example", Read: keep(&example)},
+		{Key: "max_frames", Read: integer(&s.MaxFrames, 1, mostFrames)},
+		{Key: "reply", Read: named(&s.Reply, ParseReply)},
+		{Key: "content_type", Read: contentType(&s.ContentType)},
+		{Key: "max_in_flight", Read: integer(&s.MaxInFlight, 1, mostInFlight)},
+		{Key: "reuse", Read: boolean(&s.Reuse)},
+		{Key: "errors", Read: rules(&s.Errors)},
 	})
 	if err != nil {
 		return nil, err
 	}
 	if s.Timeout > s.MaxTimeout && s.MaxTimeout != 0 {
-		return nil, wrong(n, path+".timeout", "is %v, want at most max_timeout, which is %v", s.Timeout, s.MaxTimeout)
+		return nil, yamlnode.Wrong(n, path+".timeout", "is %v, want at most max_timeout, which is %v", s.Timeout, s.MaxTimeout)
 	}
 	if schema != nil {
 		if err := s.setSchema(path+".vars_schema", schema); err != nil {
@@ -91,14 +92,14 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 
 func (s *Service) setSchema(path string, n *yaml.Node) (err error) {
 	if s.Vars == flowgraph.None {
-		return wrong(n, path, "is given, but vars is none")
+		return yamlnode.Wrong(n, path, "is given, but vars is none")
 	}
 	text, err := toJSON(path, n)
 	if err != nil {
 		return err
 	}
 	if s.VarsSchema, err = compile(text); err != nil {
-		return wrong(n, path, "is no schema: %v", err)
+		return yamlnode.Wrong(n, path, "is no schema: %v", err)
 	}
 	return nil
 }
@@ -106,14 +107,14 @@ func (s *Service) setSchema(path string, n *yaml.Node) (err error) {
 // setExample reads an example and proves that its vars could be sent.
 func (s *Service) setExample(path string, n *yaml.Node) (err error) {
 	var body, frames, encoding, vars *yaml.Node
-	err = object(path, n, []field{
-		{"body", keep(&body)}, {"frames", keep(&frames)}, {"encoding", keep(&encoding)}, {"vars", keep(&vars)},
+	err = object(path, n, []yamlnode.Field{
+		{Key: "body", Read: keep(&body)}, {Key: "frames", Read: keep(&frames)}, {Key: "encoding", Read: keep(&encoding)}, {Key: "vars", Read: keep(&vars)},
 	})
 	if err != nil {
 		return err
 	}
 	if body != nil && frames != nil {
-		return wrong(n, path, "has body and frames, want one of them")
+		return yamlnode.Wrong(n, path, "has body and frames, want one of them")
 	}
 	if s.Example, err = toJSON(path, n); err != nil || vars == nil {
 		return err
@@ -123,10 +124,10 @@ func (s *Service) setExample(path string, n *yaml.Node) (err error) {
 		return err
 	}
 	if _, err := s.Vars.Append(nil, text); err != nil {
-		return wrong(vars, path+".vars", "can't be sent: %v", err)
+		return yamlnode.Wrong(vars, path+".vars", "can't be sent: %v", err)
 	}
 	if faults := s.CheckVars(text); len(faults) > 0 {
-		return wrong(vars, path+".vars", "does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)
+		return yamlnode.Wrong(vars, path+".vars", "does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)
 	}
 	return nil
 }

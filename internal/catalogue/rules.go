@@ -5,22 +5,24 @@ import (
 	"regexp"
 
 	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/yamlnode"
 )
 
 // reasonForm keeps reasons fit for labels of metrics and for programs.
 var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // rules reads the replies that mean failure.
-func rules(dst *[]Rule) reader {
+func rules(dst *[]Rule) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		if n.Kind != yaml.SequenceNode {
-			return wrong(n, path, "is %s, want a list of {frame, equals, reason, status, detail}", show(n))
+			return yamlnode.Wrong(n, path, "is %s, want a list of {frame, equals, reason, status, detail}", yamlnode.Show(n))
 		}
 		if len(n.Content) > mostRules {
-			return wrong(n, path, "has %d rules, want at most %d", len(n.Content), mostRules)
+			return yamlnode.Wrong(n, path, "has %d rules, want at most %d", len(n.Content), mostRules)
 		}
 		for i, item := range n.Content {
-			rule, err := parseRule(fmt.Sprintf("%s[%d]", path, i), resolve(item))
+			rule, err := parseRule(fmt.Sprintf("%s[%d]", path, i), yamlnode.Resolve(item))
 			if err != nil {
 				return err
 			}
@@ -33,20 +35,20 @@ func rules(dst *[]Rule) reader {
 func parseRule(path string, n *yaml.Node) (Rule, error) {
 	var r Rule
 	var equals *yaml.Node
-	err := object(path, n, []field{
-		{"frame", integer(&r.Frame, 0, mostFrames)},
-		{"equals", keep(&equals)},
-		{"reason", text(&r.Reason)},
-		{"status", integer(&r.Status, 400, 599)},
-		{"detail", text(&r.Detail)},
+	err := object(path, n, []yamlnode.Field{
+		{Key: "frame", Read: integer(&r.Frame, 0, mostFrames)},
+		{Key: "equals", Read: keep(&equals)},
+		{Key: "reason", Read: text(&r.Reason)},
+		{Key: "status", Read: integer(&r.Status, 400, 599)},
+		{Key: "detail", Read: text(&r.Detail)},
 	})
 	switch {
 	case err != nil:
 		return r, err
 	case equals == nil:
-		return r, wrong(n, path, "has no equals, want the bytes of the frame")
+		return r, yamlnode.Wrong(n, path, "has no equals, want the bytes of the frame")
 	case !reasonForm.MatchString(r.Reason):
-		return r, wrong(n, path+".reason", "is %q, want 1 to 64 of a-z, 0-9 and _, the first a letter", r.Reason)
+		return r, yamlnode.Wrong(n, path+".reason", "is %q, want 1 to 64 of a-z, 0-9 and _, the first a letter", r.Reason)
 	}
 	var bytes string
 	err = text(&bytes)(path+".equals", equals)

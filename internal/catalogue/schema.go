@@ -14,6 +14,7 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/yamlnode"
 )
 
 const (
@@ -164,7 +165,7 @@ func message(v *jsonschema.ValidationError) string {
 }
 
 func shorten(s string) string {
-	if s = oneLine(s); len(s) <= maxDetail {
+	if s = yamlnode.OneLine(s); len(s) <= maxDetail {
 		return s
 	}
 	end := maxDetail
