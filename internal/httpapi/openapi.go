@@ -15,8 +15,11 @@ import (
 // An object is a part of the OpenAPI document.
 type object = map[string]any
 
-// callPath is the path in the document that stands for all services.
-const callPath = "/services/{name}"
+const (
+	callPath    = "/services/{name}" // stands in the document for all services
+	callPrefix  = "call_"            // of the ids of single services' operations
+	schemasPath = "#/components/schemas/"
+)
 
 // openAPIJSON answers GET /openapi.json: the contract, and a path for each service
 // of the catalogue that the caller's key may call, with what its vars are.
@@ -33,11 +36,10 @@ func (a *API) openAPIJSON(w *response, _ *http.Request) error {
 		if !info.Catalogued || !w.pass.May(info.Name) {
 			continue
 		}
-		op, err := serviceOperation(call, schemas, info)
+		op, err := serviceOperation(call, schemas, info, operationID(info.Name, ids))
 		if err != nil {
 			return err
 		}
-		op["operationId"] = operationID(info.Name, ids)
 		paths["/services/"+url.PathEscape(info.Name)] = object{"post": op}
 	}
 	return sendJSON(w, doc)
@@ -52,19 +54,23 @@ func dig(o object, names ...string) object {
 }
 
 // serviceOperation returns the operation that calls one service: that of all
-// services with its example, and with its vars wherever a request may have them.
-func serviceOperation(call, schemas object, info mdp.ServiceInfo) (object, error) {
+// services with its id, its example, and its vars wherever a request may have them.
+// The schema of the vars is added to schemas.
+func serviceOperation(call, schemas object, info mdp.ServiceInfo, id string) (object, error) {
 	op, err := clone(call)
 	if err != nil {
 		return nil, err
 	}
+	op["operationId"] = id
 	op["summary"] = "Calls " + info.Name + "."
 	if info.Description != "" {
 		op["description"] = info.Description
 	}
-	vars, err := serviceVars(info)
-	if err != nil {
-		return nil, err
+	var vars varsOf
+	if info.VarsSchema != nil {
+		if vars, err = addVars(schemas, "vars_"+strings.TrimPrefix(id, callPrefix), info.VarsSchema); err != nil {
+			return nil, err
+		}
 	}
 	op["parameters"] = serviceParameters(op["parameters"], vars, info)
 	content := dig(op, "requestBody", "content")
@@ -82,35 +88,56 @@ func serviceOperation(call, schemas object, info mdp.ServiceInfo) (object, error
 	return op, nil
 }
 
-// serviceVars returns the schema of a service's vars, or nil if it has none of its
-// own.
-func serviceVars(info mdp.ServiceInfo) (schema any, err error) {
-	if info.VarsSchema == nil {
-		return nil, nil
+// varsOf says where the vars of a service are described, if they are.
+type varsOf struct {
+	schema   object // a reference, or nil
+	required bool   // there is one that it can't do without
+}
+
+// addVars adds the schema of a service's vars to those of the document. What it
+// refers to within itself is found there; one with an $id is found by that.
+func addVars(schemas object, name string, schema []byte) (varsOf, error) {
+	var v any
+	if err := json.Unmarshal(schema, &v); err != nil {
+		return varsOf{}, err
 	}
-	if err := json.Unmarshal(info.VarsSchema, &schema); err != nil {
-		return nil, err
-	}
-	if s, ok := schema.(object); ok {
-		if _, named := s["$id"]; !named && strings.Contains(string(info.VarsSchema), `"$ref"`) {
-			// Its references are to itself, not to the document around it.
-			s["$id"] = "urn:mdp-gateway:vars:" + url.PathEscape(info.Name)
+	moveRefs(v, schemasPath+name)
+	schemas[name] = v
+	o, _ := v.(object)
+	required, _ := o["required"].([]any)
+	return varsOf{object{"$ref": schemasPath + name}, len(required) > 0}, nil
+}
+
+func moveRefs(v any, to string) {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			moveRefs(item, to)
+		}
+	case object:
+		if _, named := v["$id"].(string); named {
+			return
+		}
+		if ref, _ := v["$ref"].(string); ref == "#" || strings.HasPrefix(ref, "#/") {
+			v["$ref"] = to + ref[1:]
+		}
+		for _, member := range v {
+			moveRefs(member, to)
 		}
 	}
-	return schema, nil
 }
 
 // serviceParameters returns the parameters of a call to one service: the vars of a
 // raw body are its own, if it has any.
-func serviceParameters(all, vars any, info mdp.ServiceInfo) []any {
+func serviceParameters(all any, vars varsOf, info mdp.ServiceInfo) []any {
 	parameters, _ := all.([]any)
 	return slices.DeleteFunc(parameters, func(p any) bool {
 		schema := dig(p.(object), "schema")
 		if schema["contentSchema"] == nil {
 			return false
 		}
-		if vars != nil {
-			schema["contentSchema"] = vars
+		if vars.schema != nil {
+			schema["contentSchema"] = vars.schema
 		}
 		return info.Vars == "none"
 	})
@@ -119,7 +146,7 @@ func serviceParameters(all, vars any, info mdp.ServiceInfo) []any {
 // describeBody makes the schema of a body that of a service's, with as many frames
 // as it takes. Vars that it can't do without are required: who gives none is taken
 // to give {}.
-func describeBody(body object, vars any, info mdp.ServiceInfo) {
+func describeBody(body object, vars varsOf, info mdp.ServiceInfo) {
 	properties := dig(body, "properties")
 	for _, frames := range []string{"frames", "frame"} {
 		if list := dig(properties, frames); list != nil && info.MaxFrames > 0 {
@@ -129,14 +156,11 @@ func describeBody(body object, vars any, info mdp.ServiceInfo) {
 	if info.Vars == "none" {
 		delete(properties, "vars")
 	}
-	if vars == nil {
-		return
+	if vars.schema != nil {
+		properties["vars"] = vars.schema
 	}
-	properties["vars"] = vars
-	if s, ok := vars.(object); ok {
-		if required, _ := s["required"].([]any); len(required) > 0 {
-			body["required"] = []string{"vars"}
-		}
+	if vars.required {
+		body["required"] = []string{"vars"}
 	}
 }
 
@@ -152,7 +176,7 @@ func clone(o object) (copied object, err error) {
 // operationID returns an id of a service's operation that is a word in the
 // languages which clients are generated in, and that no other has.
 func operationID(name string, taken map[string]bool) string {
-	word := "call_" + strings.Map(func(c rune) rune {
+	word := callPrefix + strings.Map(func(c rune) rune {
 		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
 			return c
 		}

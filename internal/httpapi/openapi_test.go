@@ -49,7 +49,8 @@ var described = []mdp.ServiceInfo{
 
 func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
 	g := serve(t, Config{Caller: catalogued{echo, described}})
-	paths := dig(g.document(), "paths")
+	doc := g.document()
+	paths := dig(doc, "paths")
 	lora := dig(paths, "/services/lora", "post")
 	if lora["operationId"] != "call_lora" || lora["description"] != "one LoRa frame" {
 		t.Errorf("the operation is %v", lora)
@@ -63,7 +64,11 @@ func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
 	if want := parsed(t, string(described[0].Example)); !reflect.DeepEqual(content["example"], want) {
 		t.Errorf("the example is %v, want %v", content["example"], want)
 	}
-	if got, want := dig(content, "schema", "properties")["vars"], parsed(t, sf); !reflect.DeepEqual(got, want) {
+	ref := "#/components/schemas/vars_lora"
+	if got := dig(content, "schema", "properties", "vars"); !reflect.DeepEqual(got, object{"$ref": ref}) {
+		t.Errorf("the vars are %v, want a reference to %s", got, ref)
+	}
+	if got, want := dig(doc, "components", "schemas")["vars_lora"], parsed(t, sf); !reflect.DeepEqual(got, want) {
 		t.Errorf("the vars are %v, want %v", got, want)
 	}
 	if got := dig(content, "schema", "properties", "frames")["maxItems"]; got != 2.0 {
@@ -90,11 +95,29 @@ func TestServicesOfOddNamesAndSchemasAreDescribedToo(t *testing.T) {
 	if vars := schema("/services/a%2Fb%20%7Bc%7D")["vars"]; vars != nil {
 		t.Errorf("a service without vars has %v", vars)
 	}
-	if id := dig(schema("/services/a.b..c."), "vars")["$id"]; id != "urn:mdp-gateway:vars:a.b..c." {
-		t.Errorf("a schema that refers to itself has the $id %v", id)
+	if vars := dig(schema("/services/a.b..c."), "vars")["$ref"]; vars != "#/components/schemas/vars_a_b__c__2" {
+		t.Errorf("the vars are those of %v", vars)
 	}
 	if dig(doc, "components", "schemas", "Envelope", "properties")["vars"] == nil {
 		t.Error("the schema of all bodies has lost its vars")
+	}
+}
+
+// What a schema of vars refers to within itself is not where it was.
+func TestReferencesWithinASchemaFollowIt(t *testing.T) {
+	const here = "#/components/schemas/vars_s"
+	for schema, want := range map[string]string{
+		`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`:              `{"$ref":"` + here + `/$defs/x","$defs":{"x":{"type":"object"}}}`,
+		`{"properties":{"inner":{"anyOf":[{"$ref":"#"},{"type":"null"}]}}}`: `{"properties":{"inner":{"anyOf":[{"$ref":"` + here + `"},{"type":"null"}]}}}`,
+		`{"$id":"urn:x","$ref":"#/$defs/x","$defs":{"x":{}}}`:               `{"$id":"urn:x","$ref":"#/$defs/x","$defs":{"x":{}}}`,
+		`{"properties":{"$id":{"$ref":"#/$defs/x"}},"$defs":{"x":{}}}`:      `{"properties":{"$id":{"$ref":"` + here + `/$defs/x"}},"$defs":{"x":{}}}`,
+		`{"$ref":"https://json-schema.org/draft/2020-12/schema"}`:           `{"$ref":"https://json-schema.org/draft/2020-12/schema"}`,
+		`true`: `true`,
+	} {
+		g := serve(t, Config{Caller: catalogued{echo, []mdp.ServiceInfo{{Name: "s", Catalogued: true, VarsSchema: []byte(schema)}}}})
+		if got := dig(g.document(), "components", "schemas")["vars_s"]; !reflect.DeepEqual(got, parsed(t, want)) {
+			t.Errorf("%s is in the document as %v, want %s", schema, got, want)
+		}
 	}
 }
 

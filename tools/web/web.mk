@@ -4,7 +4,7 @@
 
 ELEMENTS = 9.0.25 # Stoplight Elements
 
-.PHONY: docs-assets web-setup test-web
+.PHONY: docs-assets web-setup test-web api-lint
 
 docs-assets: ## take the files of GET /docs that are not ours from npm
 	@bash scripts/docs-assets.sh $(ELEMENTS)
@@ -14,3 +14,6 @@ web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
 
 test-web: build web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
 	BINARY=bin/gateway node --test --test-reporter=spec tools/web/*.test.mjs
+
+api-lint: build web-setup ## hold the contract, as written and as served, to Spectral's rules (half a minute)
+	BINARY=bin/gateway node --test --test-reporter=spec tools/web/lint.mjs
