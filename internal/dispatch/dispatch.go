@@ -139,6 +139,13 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 		svc.begin()
 	}
 	svc.end(err != nil)
+	return reply, d.ended(&call, &reply, known, svc, err)
+}
+
+// ended tells the Observer of a call, and returns its error as one of its service.
+// It is apart because what it needs should not lie on the stacks of calls that
+// wait.
+func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *service, err error) error {
 	outcome := mdp.Outcome{
 		Service: call.Service, Known: known || svc != nil, KnownBefore: known, Timing: reply.Timing,
 		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
@@ -154,7 +161,7 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 		err = e
 	}
 	d.cfg.Observer.Ended(outcome)
-	return reply, err
+	return err
 }
 
 func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.Service) (mdp.Reply, error) {

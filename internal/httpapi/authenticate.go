@@ -12,17 +12,26 @@ import (
 // before all that reads the request: the body, the name of a service, whether
 // there is such a route at all.
 func (a *API) authenticate(next http.Handler) http.Handler {
-	return a.handle(func(w *response, r *http.Request) (err error) {
-		w.pass, err = a.cfg.Keys.Authenticate(r.Header["Authorization"], time.Now())
-		if w.pass.ID != "" {
-			defer func() { a.cfg.Observer.Authenticated(w.pass.ID, authResult(w)) }()
+	return a.handle(func(w *response, r *http.Request) error {
+		err := w.authenticate(a.cfg.Keys, r)
+		defer a.tellKey(w)
+		if err == nil {
+			next.ServeHTTP(w, r)
 		}
-		if err != nil {
-			return err
-		}
-		next.ServeHTTP(w, r)
-		return nil
+		return err
 	})
+}
+
+func (w *response) authenticate(keys *access.Store, r *http.Request) (err error) {
+	w.pass, err = keys.Authenticate(r.Header["Authorization"], time.Now())
+	return err
+}
+
+// tellKey tells the Observer of a request's key, if it needed one.
+func (a *API) tellKey(w *response) {
+	if w.pass.ID != "" {
+		a.cfg.Observer.Authenticated(w.pass.ID, authResult(w))
+	}
 }
 
 // authResult is what came of the request's key: that of Authenticate or, for a

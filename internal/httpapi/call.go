@@ -13,67 +13,74 @@ import (
 )
 
 // call answers POST /services/{name}. All that can be refused without the body is
-// refused before it is read.
+// refused before it is read. What is not needed while the call waits is in functions
+// of its own: the stacks of all calls that wait are most of what they hold.
 func (a *API) call(w *response, r *http.Request) error {
-	if a.draining.Load() {
-		return &mdp.Error{Kind: mdp.Draining}
-	}
-	name, err := serviceName(r)
-	if err != nil {
-		return err
-	}
-	w.service = name
-	leave, err := w.enter()
+	leave, err := a.admit(w, r)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	contentType, encoding := a.cfg.Caller.Form(name)
-	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: codec.Encoding(encoding)})
-	if err != nil {
-		return err
-	}
 	w.lease = a.cfg.Budget.Lease()
 	defer w.lease.Release()
-	call := &w.call
-	if err := a.decode(w, r, x, call); err != nil {
+	x, err := a.decode(w, r)
+	switch {
+	case err != nil:
 		return err
-	}
-	if x.DryRun {
-		return a.dryRun(w, *call)
-	}
-	if x.TimeoutBy == codec.ByPrefer {
-		w.Header().Set("Preference-Applied", "wait="+seconds(a.cfg.Caller.Limit(*call)))
-	}
-	if x.Stream {
+	case x.DryRun:
+		return a.dryRun(w)
+	case x.Stream:
 		return a.stream(w, r, x)
 	}
-	reply, err := a.cfg.Caller.Call(r.Context(), *call)
+	reply, err := a.cfg.Caller.Call(r.Context(), w.call)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
 		return cutShort(r.Context(), err)
 	}
-	return writeReply(w, x, reply)
+	return writeReply(w, x, &reply)
 }
 
-// decode reads the body and makes a call of it.
-func (a *API) decode(w *response, r *http.Request, x *codec.Exchange, call *mdp.Call) error {
+// admit checks what a request says in its path, and that its key is for it.
+func (a *API) admit(w *response, r *http.Request) (leave func(), err error) {
+	if a.draining.Load() {
+		return nil, &mdp.Error{Kind: mdp.Draining}
+	}
+	if w.service, err = serviceName(r); err != nil {
+		return nil, err
+	}
+	return w.enter()
+}
+
+// decode reads the headers and the body and makes the response's call of them.
+func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
+	contentType, encoding := a.cfg.Caller.Form(w.service)
+	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: codec.Encoding(encoding)})
+	if err != nil {
+		return nil, err
+	}
 	body, err := a.readBody(w, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	*call = mdp.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy, RequestID: w.id, TraceID: w.trace.ID}
-	call.Service = w.service
-	return x.Decode(body, call)
+	call := &w.call
+	call.Service, call.RequestID, call.TraceID = w.service, w.id, w.trace.ID
+	call.Timeout, call.TimeoutBy = x.Timeout, x.TimeoutBy
+	if err := x.Decode(body, call); err != nil {
+		return nil, err
+	}
+	if !x.DryRun && x.TimeoutBy == codec.ByPrefer {
+		w.Header().Set("Preference-Applied", "wait="+seconds(a.cfg.Caller.Limit(*call)))
+	}
+	return x, nil
 }
 
 // writeReply writes the reply. From here on its bytes are held, in place of the
 // body's.
-func writeReply(w *response, x *codec.Exchange, reply mdp.Reply) error {
+func writeReply(w *response, x *codec.Exchange, reply *mdp.Reply) error {
 	if err := hold(&w.lease, replySize(reply)); err != nil {
 		return err
 	}
-	err := x.WriteReply(w, w.service, w.id, reply)
+	err := x.WriteReply(w, w.service, w.id, *reply)
 	if err != nil && w.status != 0 {
 		// Nobody takes the rest of the answer.
 		return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
@@ -90,7 +97,7 @@ func hold(lease *budget.Lease, n int64) error {
 	return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory, Detail: noMemory}
 }
 
-func replySize(reply mdp.Reply) int64 {
+func replySize(reply *mdp.Reply) int64 {
 	n := framesSize(reply.Frames)
 	for _, partial := range reply.Partials {
 		n += framesSize(partial)

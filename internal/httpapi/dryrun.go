@@ -3,8 +3,6 @@ package httpapi
 import (
 	"encoding/hex"
 	"unicode/utf8"
-
-	"mdpgateway/internal/mdp"
 )
 
 // A plannedFrame is one frame of a message that was not sent.
@@ -16,8 +14,8 @@ type plannedFrame struct {
 
 // dryRun answers ?dry_run=true with the message that would be sent, for whoever
 // writes a worker. No broker is asked anything.
-func (a *API) dryRun(w *response, call mdp.Call) error {
-	plan, err := a.cfg.Caller.Plan(call)
+func (a *API) dryRun(w *response) error {
+	plan, err := a.cfg.Caller.Plan(w.call)
 	if err != nil {
 		return err
 	}
@@ -26,7 +24,7 @@ func (a *API) dryRun(w *response, call mdp.Call) error {
 		Dialect string         `json:"dialect"`
 		Timeout int64          `json:"timeout_ms"`
 		Frames  []plannedFrame `json:"frames"`
-	}{call.Service, plan.Dialect.String(), plan.Timeout.Milliseconds(), nil}
+	}{w.service, plan.Dialect.String(), plan.Timeout.Milliseconds(), nil}
 	for _, frame := range plan.Frames {
 		f := plannedFrame{Hex: hex.EncodeToString(frame), Bytes: len(frame)}
 		if utf8.Valid(frame) {

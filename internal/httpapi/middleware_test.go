@@ -47,8 +47,10 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 			a.wantHeader(t, name, want)
 		}
 	}
-	if v := answerHeaders.Get("Vary"); len(answerHeaders) != 4 || v != "Accept, Prefer, Origin" {
-		t.Errorf("an answer has changed the headers that all share: %v", answerHeaders)
+	for _, h := range answerHeaders {
+		if h.name == "Vary" && (len(h.value) != 1 || h.value[0] != "Accept, Prefer, Origin") {
+			t.Errorf("an answer has changed the headers that all share: %v", h)
+		}
 	}
 }
 

@@ -24,12 +24,15 @@ func (a *API) handle(h handler) http.HandlerFunc {
 	}
 }
 
-// guard makes a middleware of a check: requests that fail it go no further.
-func (a *API) guard(check func(r *http.Request) error) func(http.Handler) http.Handler {
+// guard makes one middleware of checks: a request goes no further than the first
+// that it fails.
+func (a *API) guard(checks ...func(r *http.Request) error) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return a.handle(func(w *response, r *http.Request) error {
-			if err := check(r); err != nil {
-				return err
+			for _, check := range checks {
+				if err := check(r); err != nil {
+					return err
+				}
 			}
 			next.ServeHTTP(w, r)
 			return nil

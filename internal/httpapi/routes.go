@@ -16,16 +16,18 @@ import (
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
 	open := mux.With(
-		a.record,                 // the request's log line and metrics, whatever becomes of it
-		identify,                 // its id
-		a.trace,                  // and that of the trace it is in
-		a.allowOrigins,           // CORS: what foreign pages may send and read
-		secure,                   // the headers that every answer has
-		a.allowTiming,            // who may read its Server-Timing
-		a.recoverPanic,           // a panic is an error like any other
-		a.guard(a.headersFit),    // 431
-		a.guard(a.hostAllowed),   // 403: DNS rebinding
-		a.guard(a.originAllowed), // 403: a foreign page's POST
+		a.record,       // the request's log line and metrics, whatever becomes of it
+		identify,       // its id
+		a.trace,        // and that of the trace it is in
+		a.allowOrigins, // CORS: what foreign pages may send and read
+		secure,         // the headers that every answer has
+		a.allowTiming,  // who may read its Server-Timing
+		a.recoverPanic, // a panic is an error like any other
+		a.guard(
+			a.headersFit,    // 431
+			a.hostAllowed,   // 403: DNS rebinding
+			a.originAllowed, // 403: a foreign page's POST
+		),
 	)
 	get(open, "/livez", a.handle(a.livez))
 	get(open, "/readyz", a.handle(a.readyz))

@@ -1,25 +1,28 @@
 package httpapi
 
-import (
-	"maps"
-	"net/http"
-)
+import "net/http"
 
 // answerHeaders are the headers of every answer: it is what its type says, is
 // kept by nobody, and does nothing if a browser shows it as a page, whatever
 // bytes a worker sent. Answers share the values, so nobody may write to them in
 // place.
-var answerHeaders = http.Header{
-	"X-Content-Type-Options":  {"nosniff"},
-	"Cache-Control":           {"no-store"},
-	"Content-Security-Policy": {"sandbox; default-src 'none'"},
-	"Vary":                    {"Accept, Prefer, Origin"},
+var answerHeaders = [...]struct {
+	name  string
+	value []string
+}{
+	{"X-Content-Type-Options", []string{"nosniff"}},
+	{"Cache-Control", []string{"no-store"}},
+	{"Content-Security-Policy", []string{"sandbox; default-src 'none'"}},
+	{"Vary", []string{"Accept, Prefer, Origin"}},
 }
 
 // secure sets the headers that every answer has.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		maps.Copy(w.Header(), answerHeaders)
+		h := w.Header()
+		for i := range answerHeaders {
+			h[answerHeaders[i].name] = answerHeaders[i].value
+		}
 		next.ServeHTTP(w, r)
 	})
 }
