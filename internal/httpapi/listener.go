@@ -3,7 +3,6 @@ package httpapi
 import (
 	"bytes"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -99,7 +98,7 @@ func (a *API) refuse(e *mdp.Error, peer net.Addr) []byte {
 	w := &response{id: newID(), err: e, status: problems[e.Kind].status}
 	body := newProblem(e, w.id, "").encode()
 	header := http.Header{"Content-Type": {"application/problem+json"}, "X-Request-Id": {w.id}}
-	maps.Copy(header, answerHeaders)
+	setUsual(header)
 	answer := http.Response{
 		StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Header: header, Close: true,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),

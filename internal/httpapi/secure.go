@@ -16,13 +16,17 @@ var answerHeaders = [...]struct {
 	{"Vary", []string{"Accept, Prefer, Origin"}},
 }
 
-// secure sets the headers that every answer has.
+// secure gives every answer the usual headers.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		for i := range answerHeaders {
-			h[answerHeaders[i].name] = answerHeaders[i].value
-		}
+		setUsual(w.Header())
 		next.ServeHTTP(w, r)
 	})
+}
+
+// setUsual sets the headers that every answer has.
+func setUsual(h http.Header) {
+	for i := range answerHeaders {
+		h[answerHeaders[i].name] = answerHeaders[i].value
+	}
 }
