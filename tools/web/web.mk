@@ -4,16 +4,21 @@
 
 ELEMENTS = 9.0.25 # Stoplight Elements
 
-.PHONY: docs-assets web-setup test-web api-lint
+.PHONY: docs-assets web-setup test-web api-lint test-typescript web-check
 
 docs-assets: ## take the files of GET /docs that are not ours from npm
 	@bash scripts/docs-assets.sh $(ELEMENTS)
 
 web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
-	@bash scripts/web-setup.sh tools/web
+	@bash scripts/web-setup.sh tools/web examples/typescript
 
 test-web: build web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
 	BINARY=bin/gateway node --test --test-reporter=spec tools/web/*.test.mjs
 
 api-lint: build web-setup ## hold the contract, as written and as served, to Spectral's rules (half a minute)
 	BINARY=bin/gateway node --test --test-reporter=spec tools/web/lint.mjs
+
+test-typescript: build web-setup ## generate examples/typescript's types from a gateway at work, compile and run it
+	BINARY=bin/gateway node --test --test-reporter=spec tools/web/typescript.mjs
+
+web-check: test-web api-lint test-typescript ## all three of them (2 minutes)
