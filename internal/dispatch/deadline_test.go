@@ -13,19 +13,7 @@ import (
 // hangs waits for the end of a call's context, as the pool does.
 func hangs(ctx context.Context, _ mdp.Request) (mdp.Reply, error) {
 	<-ctx.Done()
-	return mdp.Reply{Timing: mdp.Timing{Broker: time.Second}}, ended(ctx)
-}
-
-// ended is what the pool says of a call that its context ended.
-func ended(ctx context.Context) error {
-	if e, ok := context.Cause(ctx).(*mdp.Error); ok {
-		told := *e
-		return &told
-	}
-	if context.Cause(ctx) == context.DeadlineExceeded {
-		return &mdp.Error{Kind: mdp.Timeout}
-	}
-	return &mdp.Error{Kind: mdp.Canceled, Sent: true}
+	return mdp.Reply{Timing: mdp.Timing{Broker: time.Second}}, mdp.Ended(context.Cause(ctx), true)
 }
 
 func TestATimeOutSaysWhichLimitFired(t *testing.T) {
@@ -140,4 +128,32 @@ func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
 			t.Errorf("with another broker: got %v, want none", got)
 		}
 	})
+}
+
+// An orphan is work that was sent and whose end nobody knows.
+func TestAnOrphanIsWorkThatWasSentAndWhoseEndIsUnknown(t *testing.T) {
+	for _, c := range []struct {
+		err  mdp.Error
+		want int
+	}{
+		{mdp.Error{Kind: mdp.Timeout}, 1},
+		{mdp.Error{Kind: mdp.Interrupted}, 1},
+		{mdp.Error{Kind: mdp.Canceled, Sent: true}, 1},
+		{mdp.Error{Kind: mdp.Canceled}, 0},
+		{mdp.Error{Kind: mdp.BadReply, Reason: mdp.ReasonAsked}, 1},
+		{mdp.Error{Kind: mdp.ReplyTooLarge}, 0},
+		{mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader}, 1},
+		{mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory}, 1},
+		{mdp.Error{Kind: mdp.BrokerLost}, 0},
+		{mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonPool}, 0},
+	} {
+		p := &pool{call: func(context.Context, mdp.Request) (mdp.Reply, error) { return mdp.Reply{}, &c.err }}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		if _, err := d.Call(t.Context(), call("echo", "x")); err == nil {
+			t.Fatal("the call has not failed")
+		}
+		if got := d.Orphans()["echo"]; got != c.want {
+			t.Errorf("%v: %d orphans, want %d", &c.err, got, c.want)
+		}
+	}
 }

@@ -9,6 +9,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,20 +75,13 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Catalogue, new(catalogue.Store))
-	setDefault(&c.Observer, Observer(noObserver{}))
-	setDefault(&c.Log, zap.NewNop())
-	setDefault(&c.Timeout, 25*time.Second)
-	setDefault(&c.MaxTimeout, 5*time.Minute)
-	setDefault(&c.MaxVars, 64<<10)
+	c.Catalogue = cmp.Or(c.Catalogue, new(catalogue.Store))
+	c.Observer = cmp.Or(c.Observer, Observer(noObserver{}))
+	c.Log = cmp.Or(c.Log, zap.NewNop())
+	c.Timeout = cmp.Or(c.Timeout, 25*time.Second)
+	c.MaxTimeout = cmp.Or(c.MaxTimeout, 5*time.Minute)
+	c.MaxVars = cmp.Or(c.MaxVars, 64<<10)
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // A Dispatcher calls services. It is safe for concurrent use.
@@ -201,7 +195,7 @@ func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.S
 // failed completes the error of a call that the pool could not answer.
 func (d *Dispatcher) failed(clock *clock, service string, reply mdp.Reply, err error) error {
 	e := mdp.AsError(err)
-	if e.Kind == mdp.Timeout || e.Kind == mdp.Canceled && e.Sent || e.Kind == mdp.Interrupted {
+	if goesOn(e) {
 		_, epoch := d.cfg.Pool.State(reply.Broker)
 		d.orphans.add(service, reply.Broker, epoch, time.Now().Add(d.cfg.MaxTimeout))
 	}
@@ -213,6 +207,22 @@ func (d *Dispatcher) failed(clock *clock, service string, reply mdp.Reply, err e
 		}
 	}
 	return e
+}
+
+// goesOn reports whether a call that failed was sent and how it ended at the worker
+// is unknown, so that it may still run. A reply that is too large is one that came,
+// unless the gateway gave up between its parts; a broker that is lost takes its
+// requests along, as far as can be known.
+func goesOn(e *mdp.Error) bool {
+	switch e.Kind {
+	case mdp.Timeout, mdp.Interrupted, mdp.BadReply:
+		return true
+	case mdp.Canceled:
+		return e.Sent
+	case mdp.ReplyTooLarge:
+		return e.Reason != ""
+	}
+	return false
 }
 
 // judge says whether a reply means that the worker failed.

@@ -89,7 +89,7 @@ func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) (verdict, er
 		}
 		return d.unasked(q), nil
 	case <-ctx.Done():
-		return 0, gone(ctx)
+		return 0, mdp.Ended(context.Cause(ctx), false)
 	}
 }
 

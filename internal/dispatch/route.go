@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -195,19 +194,6 @@ func pause(ctx context.Context, giveUp time.Time) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return gone(ctx)
+		return mdp.Ended(context.Cause(ctx), false)
 	}
-}
-
-// gone says what the end of a call's context means before it was sent.
-func gone(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	var e *mdp.Error
-	switch {
-	case errors.Is(cause, context.DeadlineExceeded) || cause == errSilence:
-		return busy(mdp.ReasonDeadline, "the call's time passed before it could be sent")
-	case errors.As(cause, &e) && e.Kind == mdp.Interrupted:
-		return &mdp.Error{Kind: mdp.Draining, Detail: "the gateway is shutting down"}
-	}
-	return &mdp.Error{Kind: mdp.Canceled, Err: cause}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,19 +107,13 @@ func (c Config) withDefaults() Config {
 	if c.Budget == nil {
 		c.Budget = budget.New(512 << 20)
 	}
-	orElse(&c.MaxBody, 64<<20)
-	orElse(&c.MaxHeader, 64<<10)
-	orElse(&c.HeaderTimeout, 10*time.Second)
-	orElse(&c.BodyIdleTimeout, 30*time.Second)
-	orElse(&c.IdleTimeout, 650*time.Second)
-	orElse(&c.SlowLog, 5*time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, 64<<20)
+	c.MaxHeader = cmp.Or(c.MaxHeader, 64<<10)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
+	c.BodyIdleTimeout = cmp.Or(c.BodyIdleTimeout, 30*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 650*time.Second)
+	c.SlowLog = cmp.Or(c.SlowLog, 5*time.Second)
 	return c
-}
-
-func orElse[T comparable](field *T, value T) {
-	if *field == *new(T) {
-		*field = value
-	}
 }
 
 func (c Config) validate() error {

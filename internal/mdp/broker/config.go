@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -58,25 +59,18 @@ func (c Config) withDefaults() Config {
 	if len(c.Bind) == 0 {
 		c.Bind = []string{"tcp://127.0.0.1:5555"}
 	}
-	setDefault(&c.Heartbeat, 2500*time.Millisecond)
-	setDefault(&c.Liveness, 4)
-	setDefault(&c.BusySilence, time.Minute)
-	setDefault(&c.QueueMax, 10_000)
-	setDefault(&c.ServiceQueueMax, 1_000)
-	setDefault(&c.QueueBytes, 512<<20)
-	setDefault(&c.OutboxBytes, 256<<20)
-	setDefault(&c.Expiry, 5*time.Minute)
+	c.Heartbeat = cmp.Or(c.Heartbeat, 2500*time.Millisecond)
+	c.Liveness = cmp.Or(c.Liveness, 4)
+	c.BusySilence = cmp.Or(c.BusySilence, time.Minute)
+	c.QueueMax = cmp.Or(c.QueueMax, 10_000)
+	c.ServiceQueueMax = cmp.Or(c.ServiceQueueMax, 1_000)
+	c.QueueBytes = cmp.Or(c.QueueBytes, 512<<20)
+	c.OutboxBytes = cmp.Or(c.OutboxBytes, 256<<20)
+	c.Expiry = cmp.Or(c.Expiry, 5*time.Minute)
 	if c.Log == nil {
 		c.Log = zap.NewNop()
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func (c Config) validate() error {

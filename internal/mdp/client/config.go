@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net"
@@ -41,12 +42,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.Max, 256)
-	setDefault(&c.QueueMax, 1024)
-	setDefault(&c.QueueTimeout, time.Second)
-	setDefault(&c.ConnectTimeout, time.Second)
-	setDefault(&c.Idle, time.Minute)
-	setDefault(&c.MaxReply, 64<<20)
+	c.Max = cmp.Or(c.Max, 256)
+	c.QueueMax = cmp.Or(c.QueueMax, 1024)
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, time.Second)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, time.Second)
+	c.Idle = cmp.Or(c.Idle, time.Minute)
+	c.MaxReply = cmp.Or(c.MaxReply, 64<<20)
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}
@@ -60,13 +61,6 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func (c Config) validate() error {

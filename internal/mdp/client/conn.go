@@ -197,7 +197,7 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 		if x.ctx.Err() != nil {
 			err = ended(x.ctx, sent)
 		} else {
-			err = endedBy(context.DeadlineExceeded, sent)
+			err = mdp.Ended(context.DeadlineExceeded, sent)
 		}
 		return string(mdp.AsError(err).Kind), err
 	case errors.Is(err, zsock.ErrTooLarge):
@@ -223,30 +223,8 @@ var details = map[mdp.Kind]string{
 	mdp.BrokerUnavailable: "no broker can be reached",
 }
 
-// ended says what the end of a call's context means: the cause if that is an
-// *mdp.Error, a time-out if a deadline passed, else that the caller left.
-func ended(ctx context.Context, sent bool) error { return endedBy(context.Cause(ctx), sent) }
-
-func endedBy(cause error, sent bool) error {
-	e := mdp.Error{Kind: mdp.Canceled, Sent: sent, Err: cause}
-	var told *mdp.Error
-	switch {
-	case errors.As(cause, &told):
-		e = *told // a copy: others may wait on the same context
-	case errors.Is(cause, context.DeadlineExceeded):
-		e = mdp.Error{Kind: mdp.Timeout}
-	}
-	if sent {
-		return &e
-	}
-	switch e.Kind {
-	case mdp.Timeout:
-		return busy(mdp.ReasonDeadline, "the call's time passed before it could be sent")
-	case mdp.Interrupted:
-		return draining()
-	}
-	return &e
-}
+// ended says what the end of a call's context means.
+func ended(ctx context.Context, sent bool) error { return mdp.Ended(context.Cause(ctx), sent) }
 
 func unavailable(cause error) error {
 	return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: details[mdp.BrokerUnavailable], Err: cause}

@@ -41,7 +41,7 @@ func (p *Pool) over(x *exchange) error {
 	default:
 	}
 	if x.late() {
-		return endedBy(context.DeadlineExceeded, false)
+		return mdp.Ended(context.DeadlineExceeded, false)
 	}
 	return nil
 }
