@@ -81,7 +81,7 @@ echo '| load | calls/s | CPU, µs a call | cores | most MiB | MiB after it | ref
 echo '|---|---|---|---|---|---|---|'
 row 'none' sleep "$seconds"
 row '64 B of JSON, 64 connections' load 64 64 application/json
+row '230 calls that wait until they time out' stuck
 row '64 KiB raw, 32 connections' load 32 65536 application/octet-stream
 row '1 MiB raw, 32 connections' load 32 1048576 application/octet-stream
 row '8 MiB raw, 32 connections' load 32 8388608 application/octet-stream
-row '230 calls that time out' stuck
