@@ -3,10 +3,13 @@
 CHAOS ?= 10m
 SOAK  ?= 1h
 RATE  ?= 100
-.PHONY: chaos soak model
+.PHONY: chaos overload soak model
 
 chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
 	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
+
+overload: setup ## three times the load that can be done, and 10,000 time-outs and leavers in a minute; judges times
+	$(GO) test -v -count=1 -run 'TestThreeTimesTheLoad|TestAStorm' ./chaos -timed
 
 soak: setup ## an hour of steady load: memory, files and goroutines at start, middle and end (SOAK=10m, RATE=100 calls a second)
 	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK) -rate $(RATE)

@@ -31,7 +31,8 @@ func startLoad(t testing.TB, g *gateway, callers int, service string) *load {
 
 func startLoadOn(t testing.TB, client *http.Client, url string, callers int, service, body string) *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &load{t: t, cancel: cancel, failed: map[string]int{}}
+	l := newLoad(t)
+	l.cancel = cancel
 	for range callers {
 		l.running.Go(func() {
 			for ctx.Err() == nil {
@@ -41,6 +42,11 @@ func startLoadOn(t testing.TB, client *http.Client, url string, callers int, ser
 	}
 	t.Cleanup(l.stop)
 	return l
+}
+
+// newLoad returns a load without callers.
+func newLoad(t testing.TB) *load {
+	return &load{t: t, cancel: func() {}, failed: map[string]int{}}
 }
 
 func (l *load) note(a answer, err error) func(want string) {

@@ -1,0 +1,197 @@
+package chaos
+
+import (
+	"context"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+// handshake is what a ROUTER sends to a DEALER before any message: 64 bytes of
+// greeting (ZMTP 3.1) and the READY command with its socket's type and identity.
+const handshake = 64 + 43
+
+// A turnstile is a link to a broker that counts the connections whose handshake
+// is not done, and makes each take a while.
+type turnstile struct {
+	listener            net.Listener
+	target              string
+	running             sync.WaitGroup
+	opened, most, going atomic.Int64
+}
+
+func newTurnstile(t *testing.T, endpoint string) *turnstile {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &turnstile{listener: listener, target: strings.TrimPrefix(endpoint, "tcp://")}
+	s.running.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.running.Go(func() { s.link(near) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		s.running.Wait()
+	})
+	return s
+}
+
+func (s *turnstile) endpoint() string { return "tcp://" + s.listener.Addr().String() }
+
+func (s *turnstile) link(near net.Conn) {
+	defer near.Close()
+	s.opened.Add(1)
+	going := s.going.Add(1)
+	for most := s.most.Load(); going > most && !s.most.CompareAndSwap(most, going); most = s.most.Load() {
+	}
+	done := sync.OnceFunc(func() { s.going.Add(-1) })
+	defer done()
+	far, err := net.Dial("tcp", s.target)
+	if err != nil {
+		return
+	}
+	defer far.Close()
+	s.running.Go(func() {
+		_, _ = io.Copy(far, near)
+		_ = far.Close()
+	})
+	// All but the last byte; who has it may open the next connection.
+	if _, err := io.CopyN(near, far, handshake-1); err != nil {
+		return
+	}
+	<-time.After(2 * time.Millisecond)
+	done()
+	_, _ = io.Copy(near, far)
+}
+
+// Thousands of calls run out of time or are left by their callers. No more than
+// eight connections are opened at a time, the orphans are counted, and nothing is
+// left behind.
+func TestAStormOfTimeOutsAndLeaversLeavesNothingBehind(t *testing.T) {
+	var orphaned atomic.Int64
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		switch string(m[2]) {
+		case mdp.MMIService:
+			return [][][]byte{{nil, m[1], m[2], []byte(mdp.StatusFound)}}
+		case "hang":
+			orphaned.Add(1)
+			return nil
+		}
+		return [][][]byte{m}
+	})
+	link := newTurnstile(t, broker.Endpoint())
+	g := startGateway(t, "--broker", link.endpoint(), "--vars", "none", "--queue-timeout", "60s", "--connect-timeout", "60s", "--slow-log", "1m")
+	g.works("echo")
+	calls, over := 400, 8*time.Second
+	if *timed {
+		calls, over = 10_000, time.Minute
+	}
+	storm(t, g, calls/4, over/4) // what a storm takes once and keeps
+	before := g.atRest()
+	was := orphaned.Load()
+	start := time.Now()
+	timedOut, left := storm(t, g, calls, over)
+	orphans := int64(g.metric(`mdp_gateway_orphaned_requests{service="hang"}`))
+	after := g.atRest()
+	t.Logf("%d timed out and %d were left within %v; %d requests reached the broker, %d are counted as orphans; %d connections were opened, at most %d at a time",
+		timedOut, left, time.Since(start).Round(time.Second), orphaned.Load()-was, orphans, link.opened.Load(), link.most.Load())
+	t.Logf("before: %v; after: %v", before, after)
+	after.within(t, before)
+	if timedOut == 0 || left == 0 {
+		t.Error("want some of each")
+	}
+	if most := link.most.Load(); most > 8+1 {
+		t.Errorf("%d connections were being opened at a time, want at most 8, and the endpoint's own", most)
+	}
+	// A call may run out of time before it is sent, and its request before it leaves.
+	if sent := orphaned.Load(); orphans < sent || orphans > int64(calls+calls/4) {
+		t.Errorf("%d orphans are counted, want the %d that the broker has", orphans, sent)
+	}
+	if n := int64(g.metric("mdp_gateway_orphaned_requests")); n != orphans {
+		t.Errorf("%d orphans after a rest, want still %d", n, orphans)
+	}
+	broker.Close()
+	mdptest.NewRouterAt(t, broker.Endpoint(), nil)
+	eventually(t, "orphans end with their broker", func() bool { return g.metric("mdp_gateway_orphaned_requests") == 0 })
+}
+
+// storm makes that many calls that nobody answers, half of which are left by
+// their callers, evenly over a time.
+func storm(t *testing.T, g *gateway, calls int, over time.Duration) (timedOut, left int64) {
+	var running sync.WaitGroup
+	var timeouts, leavers atomic.Int64
+	start := time.Now()
+	for i := range calls {
+		<-time.After(time.Until(start.Add(over * time.Duration(i) / time.Duration(calls))))
+		running.Go(func() {
+			after := 500*time.Millisecond + rand.N(time.Second)
+			ctx, path := context.Background(), "hang?timeout="+after.String()
+			if i%2 == 0 {
+				timed, cancel := context.WithTimeout(ctx, after)
+				defer cancel()
+				ctx, path = timed, "hang"
+			}
+			a, err := g.post(ctx, path, "hi")
+			switch {
+			case err != nil && i%2 == 0:
+				leavers.Add(1)
+			case err == nil && (a.code == "timeout" || a.code == "busy" && a.reason == "deadline"):
+				timeouts.Add(1)
+			default:
+				t.Errorf("got %v, %v, want a time-out", a, err)
+			}
+		})
+	}
+	running.Wait()
+	return timeouts.Load(), leavers.Load()
+}
+
+// The only place is held by a call that nobody answers. When its caller leaves,
+// the next one has it.
+func TestACancelledCallFreesItsPlaceAtOnce(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		switch string(m[2]) {
+		case mdp.MMIService:
+			return [][][]byte{{nil, m[1], m[2], []byte(mdp.StatusFound)}}
+		case "hang":
+			return nil
+		}
+		return [][][]byte{m}
+	})
+	g := startGateway(t, "--broker", broker.Endpoint(), "--vars", "none", "--pool-max", "1", "--pool-reserve", "0", "--timeout", "5m", "--queue-timeout", "5m")
+	g.works("echo")
+	for range 20 {
+		ctx, leave := context.WithCancel(context.Background())
+		gone := make(chan error, 1)
+		go func() {
+			_, err := g.post(ctx, "hang", "hi")
+			gone <- err
+		}()
+		eventually(t, "the place is taken", func() bool { return g.metric(`mdp_gateway_pool_connections{state="busy"}`) == 1 })
+		next := make(chan answer, 1)
+		go func() { next <- g.must("echo", "next") }()
+		eventually(t, "the next one waits", func() bool { return g.metric("mdp_gateway_queue_depth") == 1 })
+		leave()
+		if err := <-gone; err == nil {
+			t.Error("the caller that left was answered")
+		}
+		if a := <-next; a.status != http.StatusOK || a.data != "next" {
+			t.Errorf("the next call: got %v", a)
+		}
+	}
+}
