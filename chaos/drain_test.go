@@ -128,6 +128,10 @@ func TestADrainThatEndsInterruptsWhatIsOpenAndASecondSignalEndsAtOnce(t *testing
 			return false
 		}
 	})
+	// As a process without a handler ends; a shell shows 143.
+	if status, ok := g.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v, want by the signal", g.cmd.ProcessState)
+	}
 	t.Logf("a second signal ended it after %v", time.Since(start).Round(time.Millisecond))
 	if err := <-lost; err == nil {
 		t.Error("the open call was answered, want its connection closed")
