@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func newContext(t *testing.T) *zsock.Context {
 	t.Helper()
-	c, err := zsock.NewContext(64)
+	c, err := zsock.NewContext(512) // one that was closed counts until libzmq's thread has seen to it
 	if err != nil {
 		t.Fatal(err)
 	}
