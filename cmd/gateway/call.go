@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,14 +17,14 @@ import (
 
 // callCmd is gateway call: one call straight to a broker.
 type callCmd struct {
-	Config string `placeholder:"FILE" help:"YAML file with settings."`
+	Config string `placeholder:"FILE" help:"YAML file with settings; those of serve are passed over." beside:"serve"`
 
 	Service string `arg:"" help:"The service to call."`
 	File    string `arg:"" optional:"" help:"The body: a file, - for standard input; without it, empty."`
 
 	Broker  string        `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"The broker: tcp://host:5555 or ipc://path (${default})."`
 	Dialect mdp.Dialect   `default:"mdp/0.1" placeholder:"DIALECT" help:"What it speaks: mdp/0.1, mdp/0.2, loudify or majortomo (${default})."`
-	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object, sent as Python writes it."`
+	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object, sent as Python writes it." given:""`
 	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"How long to wait for the reply (${default})."`
 	Hex     bool          `help:"Print every frame, sent and received, with its time, in place of the reply."`
 }
@@ -49,7 +50,11 @@ func (c *callCmd) Run(p *process) error {
 	if closed := pool.Close(ctx); err == nil {
 		err = closed
 	}
-	if err != nil || c.Hex {
+	var failure *mdp.Error
+	switch {
+	case errors.As(err, &failure) && failure.Kind == mdp.Timeout:
+		return fmt.Errorf("%w: no reply within %s: is the service there, and is the dialect right?", err, c.Timeout)
+	case err != nil || c.Hex:
 		return err
 	}
 	return printFrames(p.stdout, reply)
@@ -105,7 +110,8 @@ func printFrames(w io.Writer, reply mdp.Reply) error {
 }
 
 // tracer prints messages: > for sent and < for received, the milliseconds since
-// start, and per frame its number, length, bytes in hex and, if it is text, that.
+// start, and per frame its number, length and, if it has any, its bytes in hex, and
+// as text if they are.
 func tracer(w io.Writer, start time.Time) func(out bool, frames [][]byte) {
 	return func(out bool, frames [][]byte) {
 		direction := "<"
@@ -114,9 +120,12 @@ func tracer(w io.Writer, start time.Time) func(out bool, frames [][]byte) {
 		}
 		elapsed := float64(time.Since(start)) / float64(time.Millisecond)
 		for i, frame := range frames {
-			fmt.Fprintf(w, "%s %10.3f ms  %d  %d bytes  %s", direction, elapsed, i, len(frame), hex.EncodeToString(frame))
-			if utf8.Valid(frame) && len(frame) > 0 {
-				fmt.Fprintf(w, "  %q", frame)
+			fmt.Fprintf(w, "%s %10.3f ms  %d  %d bytes", direction, elapsed, i, len(frame))
+			if len(frame) > 0 {
+				fmt.Fprintf(w, "  %s", hex.EncodeToString(frame))
+				if utf8.Valid(frame) {
+					fmt.Fprintf(w, "  %q", frame)
+				}
 			}
 			fmt.Fprintln(w)
 		}

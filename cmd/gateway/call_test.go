@@ -46,14 +46,14 @@ func TestHexShowsEveryFrameBothWays(t *testing.T) {
 	mdptest.Worker(t, broker, "echo", echoBack)
 	code, stdout, stderr := gatewayCall(t, "echo", "--hex", "--broker", broker)
 	got := regexp.MustCompile(` +[0-9.]+ ms`).ReplaceAllString(stdout, " TIME")
-	const want = `> TIME  0  0 bytes  
+	const want = `> TIME  0  0 bytes
 > TIME  1  6 bytes  4d4450433031  "MDPC01"
 > TIME  2  4 bytes  6563686f  "echo"
-> TIME  3  0 bytes  
-< TIME  0  0 bytes  
+> TIME  3  0 bytes
+< TIME  0  0 bytes
 < TIME  1  6 bytes  4d4450433031  "MDPC01"
 < TIME  2  4 bytes  6563686f  "echo"
-< TIME  3  0 bytes  
+< TIME  3  0 bytes
 `
 	if code != exitOK || got != want {
 		t.Errorf("exit code %d, %s, got\n%s\nwant\n%s", code, stderr, got, want)
@@ -63,6 +63,7 @@ func TestHexShowsEveryFrameBothWays(t *testing.T) {
 func TestACallThatFailsSaysWhy(t *testing.T) {
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
+	mute := mdptest.NewRouter(t, func([]byte, [][]byte) [][][]byte { return nil })
 	for _, c := range []struct {
 		args []string
 		code int
@@ -71,11 +72,34 @@ func TestACallThatFailsSaysWhy(t *testing.T) {
 		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "broker_unavailable"},
 		{[]string{"echo", "--vars", "[1]"}, exitUsage, `--vars is "[1]", want a JSON object`},
 		{[]string{"echo", "nowhere"}, exitUsage, "nowhere"},
+		{[]string{"echo", "--timeout", "50ms", "--broker", mute.Endpoint()}, exitFailed, "no reply within 50ms: is the service there"},
 		{[]string{"mmi.service", "--broker", mdptest.Endpoint(mdptest.Broker(t))}, exitFailed, "belongs to the broker"},
 	} {
 		code, stdout, stderr := gatewayCall(t, c.args...)
 		if code != c.code || stdout != "" || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: exit code %d, %q, %q, want one line with %s", c.args, code, stdout, stderr, c.want)
 		}
+	}
+}
+
+// In a pod the environment and the file are those of serve, for whom vars is the
+// name of an encoding.
+func TestACallRunsInTheEnvironmentOfTheGateway(t *testing.T) {
+	broker := mdptest.Endpoint(mdptest.Broker(t))
+	mdptest.Worker(t, broker, "echo", echoBack)
+	config := filepath.Join(t.TempDir(), "gateway.yaml")
+	if err := os.WriteFile(config, []byte("listen: :8080\ndialect: mdp/0.2\nvars: json\nservices: {echo: {}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	call := func(env ...string) (code int, stdout, stderr string) {
+		var out, errs strings.Builder
+		code = run(t.Context(), []string{"call", "echo", "--config", config, "--vars", `{"sf":7}`}, env, &out, &errs)
+		return code, out.String(), errs.String()
+	}
+	if code, stdout, stderr := call("GATEWAY_BROKER="+broker, "GATEWAY_VARS=python", "GATEWAY_ADMIN_LISTEN=:8081"); code != exitOK || stdout != "\n{'sf': 7}\n" {
+		t.Errorf("exit code %d, %q, %s", code, stdout, stderr)
+	}
+	if code, _, stderr := call("GATEWAY_LISTN=:8080"); code != exitUsage || !strings.Contains(stderr, "GATEWAY_LISTN") {
+		t.Errorf("exit code %d, %s, want a variable that nobody knows refused", code, stderr)
 	}
 }

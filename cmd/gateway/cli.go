@@ -112,7 +112,7 @@ func short(err error) error {
 
 // withVariable adds the variable to the help of a flag.
 func withVariable(v *kong.Value) string {
-	if v.Flag == nil || v.Name == "help" {
+	if v.Flag == nil || v.Name == "help" || onlyGiven(v.Flag) {
 		return v.Help
 	}
 	return v.Help + " $" + envName(v.Name)

@@ -46,7 +46,7 @@ func (r *resolver) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 			return nil, usageError{err}
 		}
 	}
-	if r.file == nil || flag.Name == "help" {
+	if r.file == nil || flag.Name == "help" || onlyGiven(flag) {
 		return nil, nil
 	}
 	key := envName(flag.Name)
@@ -90,6 +90,7 @@ func (r *resolver) load(ctx *kong.Context) error {
 	if config == nil {
 		return nil
 	}
+	names = append(names, flagsBeside(ctx, config)...)
 	if err := r.checkEnv(names); err != nil {
 		return err
 	}
@@ -100,6 +101,24 @@ func (r *resolver) load(ctx *kong.Context) error {
 	var err error
 	r.file, err = readFile(path, slices.DeleteFunc(names, func(n string) bool { return n == "config" || n == "help" }))
 	return err
+}
+
+// onlyGiven reports whether a flag is one of the command line alone, since the same
+// name means something else to serve.
+func onlyGiven(flag *kong.Flag) bool { return flag.Tag.Has("given") }
+
+// flagsBeside returns the flags of the command in whose environment, and with whose
+// file, this one is run too: those are no mistakes there, but mean nothing to it.
+func flagsBeside(ctx *kong.Context, config *kong.Flag) (names []string) {
+	for _, command := range ctx.Model.Children {
+		if command.Name != config.Tag.Get("beside") {
+			continue
+		}
+		for _, flag := range command.Flags {
+			names = append(names, flag.Name)
+		}
+	}
+	return names
 }
 
 // checkEnv refuses variables of ours that no flag stands for. It does not print
