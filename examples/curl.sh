@@ -130,12 +130,33 @@ call 200 -H 'X-Request-Id: from-curl-1' --json '{"body":"x"}' /services/echo
 has '"request_id":"from-curl-1"'
 
 echo
+echo '# What would be sent: every frame, in hex and as text. For who writes a worker.'
+call 200 --json '{"body":"x","vars":{"sf":7}}' '/services/echo?dry_run=true'
+has '"service":"echo"' "{'sf': 7}" '"hex":"78"'
+
+echo
+echo '# The services that there are, and one of them.'
+call 200 /services
+has '"name":"echo"'
+call 200 /services/echo
+has '"name":"echo"' '"availability":"up"'
+
+echo
+echo '# The contract, and what each code of a problem means. /docs is for browsers.'
+call 200 /openapi.yaml
+has 'openapi: 3.1'
+call 200 /openapi.json
+has '"openapi":"3.1'
+call 200 /problems
+has 'id="timeout"'
+call 200 /docs
+has '<elements-api'
+
+echo
 echo '# The other routes.'
 call 200 /livez
 call 200 /readyz
 call 200 /version
-call 200 /openapi.yaml
-has 'openapi: 3.1'
 call 200 /metrics
 has 'mdp_gateway_requests_total{outcome="ok",service="echo"}'
 
