@@ -19,7 +19,7 @@ type machine struct {
 	Versions []string `json:"versions"`
 }
 
-func thisMachine(ctx context.Context) machine {
+func thisMachine(ctx context.Context, gateway string) machine {
 	m := machine{Load: loadAverage(), Kernel: firstLine(ctx, "uname", "-sr")}
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	model := regexp.MustCompile(`model name\s*: (.*)`).FindStringSubmatch(string(info))
@@ -30,7 +30,7 @@ func thisMachine(ctx context.Context) machine {
 	m.CPU = fmt.Sprintf("%d × %s", runtime.NumCPU(), name)
 	m.Versions = append(m.Versions, runtime.Version())
 	for _, command := range [][]string{
-		{"git", "describe", "--tags", "--always", "--dirty"},
+		{gateway, "version"},
 		{"wrk", "-v"},
 		{python, "-c", "import sys, zmq; print('Python', sys.version.split()[0], 'pyzmq', zmq.__version__, 'libzmq', zmq.zmq_version())"},
 		{python, "-c", "import aiohttp; print('aiohttp', aiohttp.__version__)"},
@@ -43,6 +43,20 @@ func thisMachine(ctx context.Context) machine {
 		}
 	}
 	return m
+}
+
+// checkCommit says why a gateway is not one that anybody can build again: figures of
+// another are worth nothing later.
+func checkCommit(ctx context.Context, gateway string) error {
+	version := strings.Fields(firstLine(ctx, gateway, "version"))
+	head := firstLine(ctx, "git", "describe", "--tags", "--always", "--dirty")
+	switch {
+	case len(version) < 2:
+		return fmt.Errorf("%s does not tell its version", gateway)
+	case version[1] != head || strings.HasSuffix(head, "-dirty"):
+		return fmt.Errorf("the gateway is of %s and the tree is %s, want both of the same commit: commit and build, or set BENCH_ONLY", version[1], head)
+	}
+	return nil
 }
 
 // firstLine is the first line that a command prints, "" if it is not there. Not

@@ -13,20 +13,27 @@ const (
 
 // A window is one thing that is measured, for a second at a time.
 type window struct {
-	Target   string // what is asked: a name of setup.go, or pool, dealers, broker (dealers at gateway broker)
+	Target   string // what is asked: a name of setup.go, or one of the direct calls below
 	Service  string // echo goes to a worker, local is answered inside the C broker
 	Form     string // asJSON or asRaw; of direct calls it is raw
 	Callers  int    // connections
 	Size     int    // bytes of the body before it is put into a form
+	other    bool   // measured only if BENCH_ONLY names it
 	measured []*process
 }
 
 // The names of direct calls.
 const (
-	thePool    = "pool"    // through the gateway's own pool, at the C broker
-	theDealers = "dealers" // C, at the C broker
-	theBroker  = "broker"  // C, at gateway broker
+	thePool      = "pool"       // through the gateway's own pool, at the C broker
+	theDealers   = "dealers"    // C, at the C broker
+	theGoDealers = "go-dealers" // Go without the pool, at the C broker
+	theBroker    = "broker"     // C, at gateway broker
 )
+
+// direct reports whether a target is asked without HTTP.
+func direct(target string) bool {
+	return target == thePool || target == theDealers || target == theGoDealers || target == theBroker
+}
 
 // Sizes of bodies.
 const (
@@ -61,6 +68,7 @@ func plan() (all []window) {
 		}
 		add(thePool, service, asRaw, 64, small)
 		add(theDealers, service, asRaw, 64, small)
+		add(theGoDealers, service, asRaw, 64, small)
 	}
 	add(theBroker, "echo", asRaw, 64, small)
 	add(theEmbedded, "echo", asJSON, 64, small)
@@ -75,27 +83,53 @@ func plan() (all []window) {
 	}
 	add(theGateway, "echo", asRaw, 1, small)
 	for _, size := range []int{middle, large} {
-		add(theGateway, "echo", asRaw, 16, size)
+		for _, callers := range []int{1, 16, 64} {
+			add(theGateway, "echo", asRaw, callers, size)
+			add(thePool, "echo", asRaw, callers, size)
+		}
 		add(theGateway, "echo", asJSON, 16, size)
 		add(theAgainst, "echo", asRaw, 16, size)
 		add(theAgainst, "echo", asJSON, 16, size)
-		add(thePool, "echo", asRaw, 16, size)
 		add(theNull, "null", asRaw, 16, size)
 		add(theAiohttp, "echo", asRaw, 16, size)
 		add(theNginx, "echo", asRaw, 16, size)
 	}
+	return append(all, others(all)...)
+}
+
+// others is every other combination of form, connections and size at the gateway, with
+// the direct calls beside it. It would take longer than a run may, so it is measured
+// only where BENCH_ONLY names it.
+func others(planned []window) (all []window) {
+	known := map[string]bool{}
+	for _, w := range planned {
+		known[w.String()] = true
+	}
+	for _, size := range []int{small, middle, large} {
+		for _, callers := range []int{1, 16, 64, 256, 1024} {
+			for _, w := range []window{
+				{Target: theGateway, Form: asRaw}, {Target: theGateway, Form: asJSON}, {Target: thePool, Form: asRaw},
+			} {
+				w.Service, w.Callers, w.Size, w.other = "echo", callers, size, true
+				if !known[w.String()] {
+					all = append(all, w)
+				}
+			}
+		}
+	}
 	return all
 }
 
-// windows is the plan as far as its targets run here and only allows it.
+// windows is the plan as far as its targets run here and only allows it; nil is all
+// but the others.
 func (b *bench) windows(only *regexp.Regexp) (all []window) {
 	for _, w := range plan() {
-		if !only.MatchString(w.String()) {
+		if only == nil && w.other || only != nil && !only.MatchString(w.String()) {
 			continue
 		}
 		names := []string{w.Target}
 		switch w.Target {
-		case thePool, theDealers:
+		case thePool, theDealers, theGoDealers:
 			names = []string{"broker", "workers-of-broker"}
 		case theBroker:
 			names = []string{"ours", "workers-of-ours"}
@@ -105,7 +139,7 @@ func (b *bench) windows(only *regexp.Regexp) (all []window) {
 			names = []string{thePushpin, "zhttp"}
 		}
 		_, speaks := b.urls[w.Target]
-		if !speaks && w.Target != thePool && w.Target != theDealers && w.Target != theBroker {
+		if !speaks && !direct(w.Target) {
 			continue
 		}
 		for _, name := range names {

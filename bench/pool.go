@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -24,71 +25,83 @@ type result struct {
 	P99      float64 `json:"p99"`
 }
 
-// callPool calls ENDPOINT SERVICE with CALLERS at once and bodies of SIZE bytes
-// for SECONDS, through the pool that the gateway has, and prints a result.
-// Connections are opened before the time starts.
-func callPool(ctx context.Context, args []string) error {
+// A load is what a load generator of ours has to do: ENDPOINT SERVICE CALLERS SIZE
+// SECONDS.
+type load struct {
+	endpoint, service string
+	callers           int
+	body              []byte
+	time              time.Duration
+}
+
+func parseLoad(args []string) (l load, err error) {
 	if len(args) != 5 {
-		return fmt.Errorf("%d arguments, want ENDPOINT SERVICE CALLERS SIZE SECONDS", len(args))
+		return l, fmt.Errorf("%d arguments, want ENDPOINT SERVICE CALLERS SIZE SECONDS", len(args))
 	}
 	callers, err1 := strconv.Atoi(args[2])
 	size, err2 := strconv.Atoi(args[3])
 	seconds, err3 := strconv.ParseFloat(args[4], 64)
-	if err := firstError(err1, err2, err3); err != nil {
+	return load{
+		endpoint: args[0], service: args[1], callers: callers,
+		body: bytes.Repeat([]byte("x"), max(size, 0)), time: time.Duration(seconds * float64(time.Second)),
+	}, errors.Join(err1, err2, err3)
+}
+
+// callPool calls through the pool that the gateway has, and prints a result.
+func callPool(ctx context.Context, args []string) error {
+	l, err := parseLoad(args)
+	if err != nil {
 		return err
 	}
 	pool, err := client.New(client.Config{
-		Endpoints: []client.Endpoint{{Address: args[0], Dialect: mdp.V01}}, Max: callers, QueueMax: callers,
+		Endpoints: []client.Endpoint{{Address: l.endpoint, Dialect: mdp.V01}}, Max: l.callers, QueueMax: l.callers,
 		ConnectTimeout: 10 * time.Second, QueueTimeout: 10 * time.Second,
 	})
 	if err != nil {
 		return err
 	}
-	req := mdp.Request{Service: args[1], Frames: [][]byte{bytes.Repeat([]byte("x"), size)}}
-	r := callAll(ctx, pool, req, callers, time.Duration(seconds*float64(time.Second)))
+	req := mdp.Request{Service: l.service, Frames: [][]byte{l.body}}
+	r := callAll(l, func() func() bool {
+		return func() bool {
+			ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
+			defer cancel()
+			reply, err := pool.Call(ctx, req)
+			return err == nil && len(reply.Frames) == 1 && bytes.Equal(reply.Frames[0], l.body)
+		}
+	})
 	if err := pool.Close(ctx); err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// callAll runs the callers and adds up what they saw.
-func callAll(ctx context.Context, pool *client.Pool, req mdp.Request, n int, d time.Duration) (sum result) {
+// callAll runs the callers and adds up what they saw. Each makes a function of its
+// own, which calls once and reports whether the reply was right; after one that was
+// not it stops. A first call of each, which opens what it needs, does not count.
+func callAll(l load, caller func() func() bool) (sum result) {
 	var mu sync.Mutex
 	var all []time.Duration
 	var ready, done sync.WaitGroup
 	begin := make(chan struct{})
-	ready.Add(n)
-	for range n {
+	ready.Add(l.callers)
+	for range l.callers {
 		done.Go(func() {
-			_, err := pool.Call(ctx, req)
+			call := caller()
+			ok := call()
 			ready.Done()
 			<-begin
 			var took []time.Duration
-			wrong := 0
-			for end := time.Now().Add(d); err == nil && time.Now().Before(end); {
+			for end := time.Now().Add(l.time); ok && time.Now().Before(end); {
 				start := time.Now()
-				req.Deadline = start.Add(25 * time.Second)
-				var reply mdp.Reply
-				reply, err = pool.Call(ctx, req)
+				ok = call()
 				took = append(took, time.Since(start))
-				if err != nil || len(reply.Frames) != 1 || !bytes.Equal(reply.Frames[0], req.Frames[0]) {
-					wrong++
-				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			all = append(all, took...)
-			sum.Wrong += wrong
+			if !ok {
+				sum.Wrong++
+			}
 		})
 	}
 	ready.Wait()

@@ -113,14 +113,18 @@ func (b *bench) once(ctx context.Context, w window, seconds float64) (sample, er
 // load is the command of the load generator.
 func (b *bench) load(w window, seconds float64) []string {
 	callers, size := strconv.Itoa(w.Callers), strconv.Itoa(w.Size)
-	switch w.Target {
-	case thePool:
+	if direct(w.Target) {
 		self, _ := os.Executable()
-		return []string{self, "pool", b.broker, w.Service, callers, size, fmt.Sprint(seconds)}
-	case theDealers:
-		return []string{b.bin + "/bench-zmq", "dealers", b.broker, w.Service, callers, size, fmt.Sprint(seconds)}
-	case theBroker:
-		return []string{b.bin + "/bench-zmq", "dealers", b.ours, w.Service, callers, size, fmt.Sprint(seconds)}
+		program, command, endpoint := self, "dealers", b.broker
+		switch w.Target {
+		case thePool:
+			command = "pool"
+		case theDealers:
+			program = b.bin + "/bench-zmq"
+		case theBroker:
+			program, endpoint = b.bin+"/bench-zmq", b.ours
+		}
+		return []string{program, command, endpoint, w.Service, callers, size, fmt.Sprint(seconds)}
 	}
 	return []string{"wrk", "-t1", "-c", callers, "-d", fmt.Sprintf("%.0fs", max(seconds, 1)), "--timeout", "20s",
 		"-s", b.src + "/check.lua", b.urls[w.Target] + w.Service, "--", w.Form, size}

@@ -19,8 +19,8 @@ const (
 )
 
 // run is the benchmark. BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how long it
-// measures, BENCH_ONLY is a pattern of the windows, without which all is measured
-// and the page is written; BENCH_GATEWAY is the binary, BENCH_AGAINST another to
+// measures, BENCH_ONLY is a pattern of the windows and of stuck, wide, timeouts and
+// vars, without which all is measured and the page is written; BENCH_GATEWAY is the binary, BENCH_AGAINST another to
 // measure beside it.
 func run(ctx context.Context, _ []string) error {
 	rounds, err := strconv.Atoi(env("BENCH_ROUNDS", "5"))
@@ -31,9 +31,16 @@ func run(ctx context.Context, _ []string) error {
 	if err != nil || seconds < 1 {
 		return fmt.Errorf("BENCH_SECONDS is %q, want a number from 1", os.Getenv("BENCH_SECONDS"))
 	}
-	only, err := regexp.Compile(env("BENCH_ONLY", ""))
-	if err != nil {
-		return fmt.Errorf("BENCH_ONLY: %w", err)
+	var only *regexp.Regexp
+	if pattern := os.Getenv("BENCH_ONLY"); pattern != "" {
+		if only, err = regexp.Compile(pattern); err != nil {
+			return fmt.Errorf("BENCH_ONLY: %w", err)
+		}
+	}
+	if only == nil {
+		if err := checkCommit(ctx, env("BENCH_GATEWAY", env("BENCH_BIN", "bin")+"/gateway")); err != nil {
+			return err
+		}
 	}
 	// As deploy/ has it, for every Go process of the run.
 	for name, value := range map[string]string{"GOGC": "400", "GOMEMLIMIT": "960MiB"} {
@@ -48,21 +55,16 @@ func run(ctx context.Context, _ []string) error {
 	}
 	defer b.close()
 	fmt.Printf("logs are in %s\n", b.dir)
-	r := report{Machine: thisMachine(ctx), Date: start.UTC().Format("2006-01-02 15:04 UTC"), Rounds: rounds, Seconds: seconds}
+	r := report{Machine: thisMachine(ctx, b.gateway()), Date: start.UTC().Format("2006-01-02 15:04 UTC"), Rounds: rounds, Seconds: seconds}
 	if r.Series, r.Disturbed, err = b.measureRounds(ctx, b.windows(only), rounds, seconds); err != nil {
 		return err
 	}
-	whole := os.Getenv("BENCH_ONLY") == ""
-	if whole {
-		w, err := b.measureWide(ctx)
-		if err != nil {
-			return err
-		}
-		r.Wide = &w
+	if r.Wide, err = b.measureWide(ctx, only); err != nil {
+		return err
 	}
 	r.LoadAfter, r.Took = loadAverage(), time.Since(start).Round(time.Second).String()
 	r.print(os.Stdout)
-	if !whole {
+	if only != nil {
 		return nil
 	}
 	return r.save()

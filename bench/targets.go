@@ -62,18 +62,31 @@ func (w *wide) verdicts() []verdict {
 	}
 	growth := w.TimeoutMB[1] / w.TimeoutMB[0]
 	d, g := w.TimeoutDescriptors, w.TimeoutGoroutines
-	return []verdict{
-		{"1,000 calls stuck: threads", "≤ 40", fmt.Sprint(w.StuckThreads), outcome(w.StuckThreads <= 40)},
-		{"1,000 calls stuck: memory each", "≤ 50 KB", fmt.Sprintf("%.0f KB", w.StuckKB), outcome(w.StuckKB <= 50)},
-		{"1,000 calls stuck: the others' CPU per request", "≤ 1.3 ×", short(w.StuckCPU) + " ×", outcome(w.StuckCPU <= 1.3)},
-		{"4,000 calls in flight: answered or timed out", "all", fmt.Sprintf("%d + %d, the latest %.0f ms after its time", w.WideAnswered, w.WideTimedOut, w.WideLate),
-			outcome(w.WideAnswered+w.WideTimedOut == wideCalls)},
-		{"4,000 calls in flight: threads", "≤ 60", fmt.Sprint(w.WideThreads), outcome(w.WideThreads <= 60)},
-		{"4,000 calls in flight: memory", "≤ 210 MB", fmt.Sprintf("%.0f MB", w.WideMB), outcome(w.WideMB <= 210)},
-		{"RSS after 10,000 time-outs ÷ after 5,000", "≤ 1.1", fmt.Sprintf("%.2f (%.0f MB, %.0f MB)", growth, w.TimeoutMB[0], w.TimeoutMB[1]), outcome(growth <= 1.1)},
-		{"descriptors before, after 5,000, after 10,000 time-outs", "as before", fmt.Sprint(d), outcome(d[2] <= d[0]+2)},
-		{"goroutines before, after 5,000, after 10,000 time-outs", "as before", fmt.Sprint(g), outcome(g[2] <= g[0]+2)},
-		{"JSON vars → Python literal", "≥ 100 MB/s", fmt.Sprintf("%.0f MB/s", w.VarsMBs), outcome(w.VarsMBs >= 100)},
-		{"allocations of 1 KB and of 60 KB of vars", "the same", fmt.Sprintf("%.1f, %.1f", w.VarsAllocs[0], w.VarsAllocs[1]), outcome(w.VarsAllocs[1] <= w.VarsAllocs[0]+1)},
+	verdicts := map[string][]verdict{
+		"stuck": {
+			{"1,000 calls stuck: threads", "≤ 40", fmt.Sprint(w.StuckThreads), outcome(w.StuckThreads <= 40)},
+			{"1,000 calls stuck: memory each", "≤ 50 KB", fmt.Sprintf("%.0f KB", w.StuckKB), outcome(w.StuckKB <= 50)},
+			{"1,000 calls stuck: the others' CPU per request", "≤ 1.3 ×", short(w.StuckCPU) + " ×", outcome(w.StuckCPU <= 1.3)},
+		},
+		"wide": {
+			{"4,000 calls in flight: answered or timed out", "all", fmt.Sprintf("%d + %d, the latest %.0f ms after its time", w.WideAnswered, w.WideTimedOut, w.WideLate),
+				outcome(w.WideAnswered+w.WideTimedOut == wideCalls)},
+			{"4,000 calls in flight: threads", "≤ 60", fmt.Sprint(w.WideThreads), outcome(w.WideThreads <= 60)},
+			{"4,000 calls in flight: memory", "≤ 210 MB", fmt.Sprintf("%.0f MB", w.WideMB), outcome(w.WideMB <= 210)},
+		},
+		"timeouts": {
+			{"RSS after 10,000 time-outs ÷ after 5,000", "≤ 1.1", fmt.Sprintf("%.2f (%.0f MB, %.0f MB)", growth, w.TimeoutMB[0], w.TimeoutMB[1]), outcome(growth <= 1.1)},
+			{"descriptors before, after 5,000, after 10,000 time-outs", "as before", fmt.Sprint(d), outcome(d[2] <= d[0]+2)},
+			{"goroutines before, after 5,000, after 10,000 time-outs", "as before", fmt.Sprint(g), outcome(g[2] <= g[0]+2)},
+		},
+		"vars": {
+			{"JSON vars → Python literal", "≥ 100 MB/s", fmt.Sprintf("%.0f MB/s", w.VarsMBs), outcome(w.VarsMBs >= 100)},
+			{"allocations of 1 KB and of 60 KB of vars", "the same", fmt.Sprintf("%.1f, %.1f", w.VarsAllocs[0], w.VarsAllocs[1]), outcome(w.VarsAllocs[1] <= w.VarsAllocs[0]+1)},
+		},
 	}
+	var all []verdict
+	for _, part := range w.Parts {
+		all = append(all, verdicts[part]...)
+	}
+	return all
 }

@@ -18,6 +18,8 @@ import (
 
 // A wide is what many calls at once cost.
 type wide struct {
+	Parts []string `json:"parts"` // those that were measured: stuck, wide, timeouts, vars
+
 	// 1,000 calls wait for a service that does not answer, and others run.
 	StuckThreads int     `json:"stuck_threads"`
 	StuckKB      float64 `json:"stuck_kb"`  // each
@@ -50,25 +52,37 @@ const (
 	rest         = 5 * time.Second
 )
 
-// measureWide runs all of them, each at a gateway of its own.
-func (b *bench) measureWide(ctx context.Context) (w wide, err error) {
+// measureWide runs those parts that only names, nil means all, each at a gateway of
+// its own. It returns nil if there was none.
+func (b *bench) measureWide(ctx context.Context, only *regexp.Regexp) (*wide, error) {
+	var w wide
 	for _, part := range []struct {
 		name string
 		run  func(ctx context.Context, g *process, url string, w *wide) error
 	}{{"stuck", b.stuck}, {"wide", b.wide}, {"timeouts", b.timeouts}} {
+		if only != nil && !only.MatchString(part.name) {
+			continue
+		}
+		w.Parts = append(w.Parts, part.name)
 		fmt.Fprintf(b.out, "%s …\n", part.name)
 		if err := b.startGateway(part.name, b.gateway(), strconv.Itoa(wideCalls+200), "--queue-max", strconv.Itoa(wideCalls)); err != nil {
-			return w, err
+			return nil, err
 		}
 		g := b.procs[part.name]
 		err := part.run(ctx, g, b.urls[part.name], &w)
 		g.stop()
 		if err != nil {
-			return w, fmt.Errorf("%s: %w", part.name, err)
+			return nil, fmt.Errorf("%s: %w", part.name, err)
 		}
 	}
-	varsSpeed(&w)
-	return w, ctx.Err()
+	if only == nil || only.MatchString("vars") {
+		w.Parts = append(w.Parts, "vars")
+		varsSpeed(&w)
+	}
+	if w.Parts == nil {
+		return nil, nil
+	}
+	return &w, ctx.Err()
 }
 
 // post posts a small body and returns the status.

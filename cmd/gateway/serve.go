@@ -76,6 +76,7 @@ func (d *daemon) adminServer() *http.Server {
 	mux.Handle("GET /livez", d.api)
 	mux.Handle("GET /readyz", d.api)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	contention(mux)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
