@@ -22,12 +22,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work" # apt drops its privileges
 
-# A list of sources of its own: the machine's is left as it is. apt checks the
-# archive's signature and with it every file.
-. /etc/os-release
-mkdir -p "$work"/{lists/partial,cache/archives/partial}
-echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $VERSION_CODENAME main" >"$work/sources.list"
-apt=(apt-get -q -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache")
+# The machine's sources, asked for source packages: its own lists are left as they
+# are. apt checks the archive's signature and with it every file.
+mkdir -p "$work"/{sources,lists/partial,cache/archives/partial}
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources}; do
+	[[ -e $file ]] && sed -E 's/^deb( |$)/deb-src\1/; s/^(Types:).*/\1 deb-src/' "$file" >"$work/sources/$(basename "$file")"
+done
+apt=(apt-get -q -o Dir::Etc::sourcelist=- -o "Dir::Etc::sourceparts=$work/sources" -o "Dir::State::lists=$work/lists" -o "Dir::Cache=$work/cache")
 cd "$work"
 "${apt[@]}" update </dev/null >&2
 "${apt[@]}" source zeromq3 </dev/null >&2
