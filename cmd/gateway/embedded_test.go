@@ -53,6 +53,10 @@ func TestABurstOfPartsReachesItsCallerWhole(t *testing.T) {
 			t.Fatalf("got %d events, want %d", seq, parts+1)
 		}
 	}
+	a := g.post("stream", fmt.Sprintf(`{"body":%q}`, strconv.Itoa(parts)))
+	if partials, _ := a.json("partials").([]any); len(partials) != parts || a.data()[0] != strconv.Itoa(parts) {
+		t.Errorf("as JSON: got %d with %d partials, want %d and the last frame", a.status, len(partials), parts)
+	}
 }
 
 // listed returns what GET /services says, each service as its name, availability

@@ -35,6 +35,12 @@ type Broker struct {
 // that are slow to read it.
 const linger = 100 * time.Millisecond
 
+// routerQueue is how many messages ZeroMQ holds for a connection, each way,
+// however large they are: what a client does not read waits in its outbox, which
+// is bounded in bytes. Bursts of PARTIALs are no slower than with its default of
+// 1,000.
+const routerQueue = 256
+
 // New starts a broker: once it returns, the endpoints are bound.
 func New(cfg Config) (*Broker, error) {
 	cfg = cfg.withDefaults()
@@ -57,7 +63,7 @@ func New(cfg Config) (*Broker, error) {
 }
 
 func (b *Broker) bind(cfg Config) error {
-	router, err := b.context.Router(zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Linger: linger})
+	router, err := b.context.Router(zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Queue: routerQueue, Linger: linger})
 	if err != nil {
 		return err
 	}

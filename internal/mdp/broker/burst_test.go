@@ -45,7 +45,7 @@ func wantFinal(t *testing.T, d *mdptest.Dealer, n int, second string) {
 }
 
 func TestABurstReachesAClientThatReadsWhole(t *testing.T) {
-	// Far more than the 1,000 messages that ZeroMQ holds for a connection.
+	// Far more than ZeroMQ holds for a connection.
 	const parts, rounds = 20_000, 2
 	b := mdptest.Broker(t)
 	endpoint := mdptest.Endpoint(b)

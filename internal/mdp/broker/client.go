@@ -25,10 +25,11 @@ type request struct {
 	// to its present one.
 	token [8]byte
 
-	body     [][]byte // nil once the request cannot be given to a worker again
-	given    int      // how many workers got it
-	answered bool     // a message of the reply went to the client, or waits for it
-	torn     bool     // a message of the reply was lost, so the rest is held back
+	// body is nil once the request cannot be given to a worker again: enough got it,
+	// or the client was sent a message of the reply.
+	body  [][]byte
+	given int  // how many workers got it
+	torn  bool // a message of the reply was lost, so the rest is held back
 
 	line *line         // of its client, while it is queued
 	turn node[request] // in line.requests
@@ -93,12 +94,11 @@ func (s *state) forward(now time.Time, r *request, body [][]byte, final bool) {
 	if r.torn || !final && !r.dialect.HasPartials() {
 		return
 	}
+	r.body = nil
 	if err := s.toClient(now, r.dialect, r.client, r.service.frame, r, body, final); err != nil {
 		r.torn = true
 		s.drop(clientFault(err))
-		return
 	}
-	r.answered = true
 }
 
 // clientFault tells a client that does not read from one that is gone.

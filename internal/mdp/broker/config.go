@@ -37,7 +37,7 @@ type Config struct {
 	QueueBytes                int64
 
 	// OutboxBytes bounds what waits because its client does not read, beside what
-	// ZeroMQ holds, 1,000 messages of a connection: a quarter of it for one client,
+	// ZeroMQ holds, 256 messages of a connection: a quarter of it for one client,
 	// which loses what comes beyond, and all of it for all, of whom the one that
 	// read nothing for the longest time loses what waits for it. Default 256 MiB.
 	OutboxBytes int64

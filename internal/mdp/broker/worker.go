@@ -145,7 +145,7 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 	s.cfg.Log.Debug("worker lost", zap.String("service", svc.name), zap.Binary("peer", w.id), zap.String("reason", why))
 	switch {
 	case r == nil:
-	case r.body == nil || r.answered || r.torn:
+	case r.body == nil:
 		s.drop(dropWorkerLost)
 	case s.expired(now, r):
 		s.drop(dropExpired)
