@@ -8,7 +8,7 @@ bench: build $(BENCH_BIN) ## measure against peers and targets, 10 minutes at mo
 	bin/bench run
 
 bench-micro: setup ## micro-benchmarks, ready for benchstat (BENCH_COUNT)
-	$(GO) test -run '^$$' -bench . -benchmem -count $${BENCH_COUNT:-6} ./internal/...
+	$(GO) test -run '^$$' -bench . -benchmem -count $${BENCH_COUNT:-6} ./internal/... ./cmd/gateway
 
 bench-setup: setup ## install the load generator and the peers (Debian; needs root)
 	apt-get update -qq

@@ -41,7 +41,7 @@ func (r *report) writeConditions(out io.Writer) {
 	s := spreadOf(others)
 	fmt.Fprintf(out, "\n%d rounds of %g s a window, %d windows a round, %s in all. Other processes took %.0f %% of the CPU (median of all windows, %.0f–%.0f);\n",
 		r.Rounds, r.Seconds, len(r.Series), r.Took, s.Median, s.Min, s.Max)
-	fmt.Fprintf(out, "%d windows stayed over %.0f %% after %d tries and are in the figures. Wrong or missing replies: %d.\n\n", r.Disturbed, 100*foreign, tries, wrong)
+	fmt.Fprintf(out, "%d windows stayed over %.0f %% after %d tries, or when the run had no time for more, and are in the figures. Wrong or missing replies: %d.\n\n", r.Disturbed, 100*foreign, tries, wrong)
 }
 
 func (r *report) writeVerdicts(out io.Writer) {

@@ -48,6 +48,7 @@ func (b *bench) measureRounds(ctx context.Context, windows []window, rounds int,
 		order[i] = i
 	}
 	disturbed := 0
+	b.retries = len(windows) * (rounds + 1) / 4
 	for round := range rounds + 1 {
 		for k, i := range order {
 			s, err := b.measure(ctx, windows[i], seconds, round > 0)
@@ -68,8 +69,8 @@ func (b *bench) measureRounds(ctx context.Context, windows []window, rounds int,
 	return all, disturbed, nil
 }
 
-// measure measures one window, again if others took too much of it, and returns
-// the least disturbed of the tries.
+// measure measures one window, again if others took too much of it and the run has
+// the time, and returns the least disturbed of the tries.
 func (b *bench) measure(ctx context.Context, w window, seconds float64, again bool) (best sample, err error) {
 	for try := range tries {
 		s, err := b.once(ctx, w, seconds)
@@ -79,9 +80,10 @@ func (b *bench) measure(ctx context.Context, w window, seconds float64, again bo
 		if try == 0 || s.Others < best.Others {
 			best = s
 		}
-		if best.Others <= foreign || !again {
+		if best.Others <= foreign || !again || b.retries == 0 {
 			break
 		}
+		b.retries--
 	}
 	return best, nil
 }

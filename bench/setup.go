@@ -31,6 +31,7 @@ type bench struct {
 	bin, src string // directories of binaries and of sources
 	dir      string // logs and configurations of this run
 	out      io.Writer
+	retries  int // how many windows may still be measured again: the run must end in its time
 
 	all    []*process
 	procs  map[string]*process // by name

@@ -56,6 +56,7 @@ const (
 // its own. It returns nil if there was none.
 func (b *bench) measureWide(ctx context.Context, only *regexp.Regexp) (*wide, error) {
 	var w wide
+	b.retries = 12
 	for _, part := range []struct {
 		name string
 		run  func(ctx context.Context, g *process, url string, w *wide) error
