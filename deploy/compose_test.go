@@ -9,6 +9,28 @@ import (
 	"testing"
 )
 
+// TestComposeTakesItsFile loads it with compose's own library, and two mistakes.
+func TestComposeTakesItsFile(t *testing.T) {
+	load := func(text string) (string, error) {
+		path := filepath.Join(t.TempDir(), "compose.yaml")
+		write(t, path, []byte(text))
+		out, err := exec.Command(tool(t, "composecheck"), path).CombinedOutput()
+		return string(out), err
+	}
+	file := read(t, "compose.yaml")
+	if out, err := load(file); err != nil || out != "broker\ngateway\ngrafana\nprometheus\nworker\n" {
+		t.Errorf("got %v %s", err, out)
+	}
+	for _, mistake := range []struct{ right, wrong, want string }{
+		{"stop_grace_period:", "stop_grace:", "services.gateway.stop_grace"},
+		{"depends_on: [broker]", "depends_on: [brocker]", `undefined service "brocker"`},
+	} {
+		if out, err := load(strings.Replace(file, mistake.right, mistake.wrong, 1)); err == nil || !strings.Contains(out, mistake.want) {
+			t.Errorf("with %s: got %v %s, want it refused for %s", mistake.wrong, err, out, mistake.want)
+		}
+	}
+}
+
 // TestComposeRunsWhatThereIs checks what compose itself would not: that the files
 // it mounts are there and that the gateway takes the flags it is given.
 func TestComposeRunsWhatThereIs(t *testing.T) {

@@ -9,9 +9,9 @@ DEPLOY_GO   = $(GO) -C tools/deploy
 deploy-setup: ## install the tools that check deploy/ (Debian; needs root only then)
 	@bash scripts/deploy-setup.sh
 
-deploy-tools: # kustomize, kubeconform and the schemas that it checks against
+deploy-tools: # kustomize, kubeconform and the schemas that it checks against, compose's loader
 	@mkdir -p $(DEPLOY_BIN)
-	$(DEPLOY_GO) build -o $(CURDIR)/$(DEPLOY_BIN)/ sigs.k8s.io/kustomize/kustomize/v5 github.com/yannh/kubeconform/cmd/kubeconform
+	$(DEPLOY_GO) build -o $(CURDIR)/$(DEPLOY_BIN)/ sigs.k8s.io/kustomize/kustomize/v5 github.com/yannh/kubeconform/cmd/kubeconform ./composecheck
 	$(DEPLOY_GO) run ./kubeschema $(CURDIR)/$(DEPLOY_BIN)/schemas
 
 deploy-generate: ## make the files of deploy/ that follow from others
@@ -38,8 +38,9 @@ deploy-check-api: setup deploy-tools kubernetes-tools ## ask a real Kubernetes A
 
 IMAGE     ?= mdp-gateway:latest
 IMAGE_BIN  = bin/image
+IMAGE_DIR  = dist/image
 
-.PHONY: image image-oci image-check
+.PHONY: image image-oci image-check image-check-again
 
 image: ## build the image with docker, podman or buildah (IMAGE=name:tag)
 	@for t in docker podman buildah; do command -v $$t >/dev/null && $$t info >/dev/null 2>&1 && exec $$t build -f deploy/Dockerfile \
@@ -49,7 +50,13 @@ image: ## build the image with docker, podman or buildah (IMAGE=name:tag)
 image-oci: setup ## assemble the image as an OCI layout in dist/image, without docker (2 minutes at first)
 	bash scripts/libzmq-static.sh $(CURDIR)/$(IMAGE_BIN)/libzmq
 	PKG_CONFIG_PATH=$(CURDIR)/$(IMAGE_BIN)/libzmq/lib/pkgconfig GO=$(GO) bash scripts/static-build.sh $(IMAGE_BIN)/gateway "$(VERSION)" "$(REVISION)"
-	$(DEPLOY_GO) run ./ociimage -binary $(CURDIR)/$(IMAGE_BIN)/gateway -arch $$($(GO) env GOARCH) -version "$(VERSION)" -revision "$(REVISION)" $(CURDIR)/dist/image
+	$(DEPLOY_GO) run ./ociimage -binary $(CURDIR)/$(IMAGE_BIN)/gateway -arch $$($(GO) env GOARCH) -version "$(VERSION)" -revision "$(REVISION)" $(CURDIR)/$(IMAGE_DIR)
 
 image-check: image-oci ## unpack that image and run it in a bare chroot (root)
-	MDP_IMAGE=$(CURDIR)/dist/image $(GO) test -count=1 -run Image ./deploy/
+	MDP_IMAGE=$(CURDIR)/$(IMAGE_DIR) $(GO) test -count=1 -run Image ./deploy/
+
+image-check-again: image-oci ## assemble the image once more, from the sources of libzmq on, and compare (2 minutes)
+	rm -rf $(IMAGE_BIN)-again
+	$(MAKE) --no-print-directory image-oci IMAGE_BIN=$(IMAGE_BIN)-again IMAGE_DIR=$(IMAGE_DIR)-again
+	cmp $(IMAGE_DIR)/index.json $(IMAGE_DIR)-again/index.json
+	@echo 'the same sources make the same image:' && grep '"digest"' $(IMAGE_DIR)/index.json
