@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -87,6 +88,30 @@ func TestWhatDashboardAndRulesReadExists(t *testing.T) {
 				if !known[l] {
 					t.Errorf("%s: no metric in it has the label %s", where, l)
 				}
+			}
+		}
+	}
+}
+
+// TestTheDocumentsNameMetricsAndFlagsThatThereAre looks for what an operator would
+// paste at night.
+func TestTheDocumentsNameMetricsAndFlagsThatThereAre(t *testing.T) {
+	help, err := exec.Command(gateway(t), "serve", "--help").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := string(help) + read(t, "../internal/metrics/testdata/metrics.txt") + read(t, "prometheus/rules.yml")
+	foreign := regexp.MustCompile(`(?m)^.*\b(kubectl|docker|nginx|systemctl|make|curl|journalctl|gateway call)\b.*$`)
+	for _, name := range []string{"../docs/runbook.md", "../docs/operations.md"} {
+		text := read(t, name)
+		names := regexp.MustCompile(`[\w:]*\bmdp_gateway_\w+[\w:]*|\b\w+:mdp_gateway_[\w:]+`).FindAllString(text, -1)
+		names = append(names, regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(foreign.ReplaceAllString(text, ""), -1)...)
+		if len(names) < 20 {
+			t.Errorf("%s: only %v were found", name, names)
+		}
+		for _, n := range names {
+			if !strings.Contains(known, n) {
+				t.Errorf("%s: there is no %s", name, n)
 			}
 		}
 	}
