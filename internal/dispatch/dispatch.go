@@ -127,7 +127,8 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 	d.cfg.Observer.Started(call.Service, known)
 	svc.begin()
 
-	reply, err := d.call(ctx, &call, spec)
+	reply := mdp.Reply{Broker: -1}
+	err := d.call(ctx, &call, spec, &reply)
 	if svc == nil { // a broker may have confirmed it meanwhile, by a reply or by MMI
 		svc = d.services.get(call.Service)
 		svc.begin()
@@ -158,14 +159,14 @@ func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *se
 	return err
 }
 
-func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.Service) (mdp.Reply, error) {
-	none := mdp.Reply{Broker: -1}
+// call fills reply: its Timing is set with an error, too.
+func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.Service, reply *mdp.Reply) error {
 	if err := d.complete(call, spec); err != nil {
-		return none, err
+		return err
 	}
 	leave, err := d.services.enter(call.Service, spec)
 	if err != nil {
-		return none, err
+		return err
 	}
 	defer leave()
 	clock := d.start(ctx, call, spec)
@@ -175,33 +176,33 @@ func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.S
 	svc, release, err := d.route(clock, call, spec)
 	routed := time.Since(start)
 	if err != nil {
-		none.Timing.Queue = routed
-		return none, err
+		reply.Timing.Queue = routed
+		return err
 	}
 	defer release()
 	call.Fresh = spec != nil && !spec.Reuse
-	reply, err := d.cfg.Pool.Call(clock.ctx, call.Request)
+	*reply, err = d.cfg.Pool.Call(clock.ctx, call.Request)
 	reply.Timing.Queue += routed
 	if err != nil {
-		return reply, d.failed(clock, call.Service, reply, err)
+		return d.failed(clock, call.Service, reply.Broker, err)
 	}
 	if svc == nil {
 		svc = d.services.add(call.Service)
 	}
 	svc.replied(reply.Broker, time.Now())
-	return reply, d.judge(spec, reply)
+	return d.judge(spec, reply)
 }
 
 // failed completes the error of a call that the pool could not answer.
-func (d *Dispatcher) failed(clock *clock, service string, reply mdp.Reply, err error) error {
+func (d *Dispatcher) failed(clock *clock, service string, broker int, err error) error {
 	e := mdp.AsError(err)
 	if goesOn(e) {
-		_, epoch := d.cfg.Pool.State(reply.Broker)
-		d.orphans.add(service, reply.Broker, epoch, time.Now().Add(d.cfg.MaxTimeout))
+		_, epoch := d.cfg.Pool.State(broker)
+		d.orphans.add(service, broker, epoch, time.Now().Add(d.cfg.MaxTimeout))
 	}
 	if e.Kind == mdp.Timeout {
 		e.Timeout = clock.detail()
-		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, reply.Broker)
+		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, broker)
 		if e.Detail == "" {
 			e.Detail = fmt.Sprintf("no reply within %v; the service may still be at work", e.Timeout.Limit)
 		}
@@ -226,7 +227,7 @@ func goesOn(e *mdp.Error) bool {
 }
 
 // judge says whether a reply means that the worker failed.
-func (d *Dispatcher) judge(spec *catalogue.Service, reply mdp.Reply) error {
+func (d *Dispatcher) judge(spec *catalogue.Service, reply *mdp.Reply) error {
 	if spec != nil {
 		if rule := spec.Match(reply.Frames); rule != nil {
 			return &mdp.Error{Kind: mdp.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}

@@ -193,14 +193,23 @@ func (e *endpoint) abandonAll(kind mdp.Kind) {
 	}
 }
 
-// open opens a connection and waits for its handshake.
-func (e *endpoint) open(ctx context.Context) (*conn, error) {
+// open opens a connection and waits for its handshake. It does so on a goroutine of
+// its own, of which there are as few as open at a time: the caller's stack would grow
+// for it, and stay so for as long as the call then waits for its reply.
+func (e *endpoint) open(ctx context.Context) (c *conn, err error) {
 	select {
 	case e.connecting <- struct{}{}:
 		defer func() { <-e.connecting }()
 	case <-ctx.Done():
 		return nil, ended(ctx, false)
 	}
+	done := make(chan struct{})
+	go func() { c, err = e.connect(ctx); close(done) }()
+	<-done
+	return c, err
+}
+
+func (e *endpoint) connect(ctx context.Context) (*conn, error) {
 	c, err := e.dial()
 	if err != nil {
 		return nil, err

@@ -127,12 +127,8 @@ func (p *Pool) evict() (c *conn) {
 
 func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
 
-func (p *Pool) openFor(ctx context.Context, e *endpoint) (c *conn, err error) {
-	// On a goroutine of its own: the caller's stack would grow for it, and stay so
-	// for as long as the call waits for its reply.
-	done := make(chan struct{})
-	go func() { c, err = e.open(ctx); close(done) }()
-	<-done
+func (p *Pool) openFor(ctx context.Context, e *endpoint) (*conn, error) {
+	c, err := e.open(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.opening--

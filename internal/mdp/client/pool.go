@@ -121,9 +121,9 @@ func New(cfg Config) (*Pool, error) {
 // Timeout; else with Canceled.
 func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 	start := time.Now()
-	x := exchange{ctx: ctx, req: req, reply: mdp.Reply{Broker: -1}}
+	x := newExchange(ctx, &req)
 	defer x.done()
-	err := p.call(&x)
+	err := p.call(x)
 	if x.sent.IsZero() {
 		x.reply.Timing.Queue = time.Since(start)
 	} else {
@@ -132,10 +132,10 @@ func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 	}
 	if err != nil {
 		e := mdp.AsError(err)
-		e.Service = req.Service
-		return x.reply, e
+		e.Service = x.req.Service
+		err = e
 	}
-	return x.reply, nil
+	return x.reply, err
 }
 
 func (p *Pool) call(x *exchange) error {
