@@ -25,7 +25,7 @@ func TestPacketsThatAreDroppedOrDelayed(t *testing.T) {
 	for _, service := range []string{"fast", "sleep"} {
 		mdptest.WaitForService(t, b.endpoint, service)
 	}
-	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2")
+	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2", "--connect-timeout", "10s")
 	g.works("fast")
 
 	t.Run("all are dropped", func(t *testing.T) {

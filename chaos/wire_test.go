@@ -24,6 +24,7 @@ type wire struct {
 	t         testing.TB
 	namespace string
 	device    string // of this end
+	here      string // its address
 	address   string // of the other end
 
 	loss    atomic.Int64 // packets in a hundred that are dropped
@@ -40,7 +41,8 @@ func newWire(t testing.TB) (w *wire, refused error) {
 	}
 	n := rand.IntN(1 << 15) // 198.18.0.0/15 is for tests (RFC 2544); a /30 of it is ours
 	net := fmt.Sprintf("198.%d.%d.", 18+n>>14, n>>6&255)
-	w = &wire{t: t, namespace: fmt.Sprintf("wire%d", n), device: fmt.Sprintf("near%d", n), address: fmt.Sprint(net, n&63<<2+2)}
+	w = &wire{t: t, namespace: fmt.Sprintf("wire%d", n), device: fmt.Sprintf("near%d", n)}
+	w.here, w.address = fmt.Sprint(net, n&63<<2+1), fmt.Sprint(net, n&63<<2+2)
 	near, err := openTUN(w.device)
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func newWire(t testing.TB) (w *wire, refused error) {
 		fmt.Sprintf("-n %s link set lo up", w.namespace),
 		fmt.Sprintf("-n %s address add %s/30 dev far%d", w.namespace, w.address, n),
 		fmt.Sprintf("-n %s link set far%d up", w.namespace, n),
-		fmt.Sprintf("address add %s%d/30 dev %s", net, n&63<<2+1, w.device),
+		fmt.Sprintf("address add %s/30 dev %s", w.here, w.device),
 		fmt.Sprintf("link set %s up", w.device),
 	} {
 		if err := ip(strings.Fields(command)...); err != nil {
