@@ -68,6 +68,8 @@ func (h *hall) awaitUp(name string, up float64) {
 // waits for their answers.
 func (h *hall) spread() (answers func() (right, lost int)) {
 	h.t.Helper()
+	h.works("sleep") // which asks all three for it
+	<-time.After(300 * time.Millisecond)
 	const each = 10
 	type outcome struct {
 		answer

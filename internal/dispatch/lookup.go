@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/mdp"
@@ -29,25 +30,26 @@ type query struct {
 
 func (q *query) established() bool { return q.spec != nil || q.svc != nil }
 
-// consider returns one broker's verdict, asking it if need be.
-func (d *Dispatcher) consider(clock *clock, q *query, broker int) (verdict, error) {
+// consider returns one broker's verdict, as far as it is known without asking.
+func (d *Dispatcher) consider(q *query, broker int) verdict {
 	now := time.Now()
 	if q.svc.known(broker, now) {
-		return allowed, nil
+		return allowed
 	}
-	if state, _ := d.cfg.Pool.State(broker); state == mdp.Down {
-		return unreachable, nil
+	state, _ := d.cfg.Pool.State(broker)
+	switch {
+	case state == mdp.Down:
+		return unreachable
+	case !d.askable(broker, now):
+		return d.unaskable(q)
+	case d.cfg.MMI == MMIHint && q.established():
+		return allowed
+	case !q.again && d.absent.has(broker, q.name, now):
+		return deniedByMMI
+	case state == mdp.Pending:
+		return untried
 	}
-	if !d.askable(broker, now) {
-		return d.unasked(q), nil
-	}
-	if d.cfg.MMI == MMIHint && q.established() {
-		return allowed, nil
-	}
-	if !q.again && d.absent.has(broker, q.name, now) {
-		return deniedByMMI, nil
-	}
-	return d.ask(clock.waiting(), q, broker)
+	return unasked
 }
 
 // askable reports whether a broker answers look-ups, as far as is known.
@@ -59,8 +61,8 @@ func (d *Dispatcher) askable(broker int, now time.Time) bool {
 	return !d.brokers[broker].muted(now, epoch)
 }
 
-// unasked is the verdict of a broker that can't be asked.
-func (d *Dispatcher) unasked(q *query) verdict {
+// unaskable is the verdict of a broker that can't be asked.
+func (d *Dispatcher) unaskable(q *query) verdict {
 	switch {
 	case q.established():
 		return allowed
@@ -72,25 +74,15 @@ func (d *Dispatcher) unasked(q *query) verdict {
 }
 
 // ask looks a name up; callers that ask the same at the same time share the
-// answer.
-func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) (verdict, error) {
-	key := strconv.Itoa(broker) + " " + q.name
-	established := q.established()
-	answer := d.lookups.DoChan(key, func() (any, error) {
+// answer, which is a verdict.
+func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) <-chan singleflight.Result {
+	name, established := q.name, q.established()
+	return d.lookups.DoChan(strconv.Itoa(broker)+" "+name, func() (any, error) {
 		// It outlives a caller that leaves: others wait for it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
-		return d.lookUp(ctx, broker, q.name, established), nil
+		return d.lookUp(ctx, broker, name, established), nil
 	})
-	select {
-	case result := <-answer:
-		if v := result.Val.(verdict); v != unlisted {
-			return v, nil
-		}
-		return d.unasked(q), nil
-	case <-ctx.Done():
-		return 0, mdp.Ended(context.Cause(ctx), false)
-	}
 }
 
 // lookUp asks a broker, and remembers what it says. The verdict is unlisted if

@@ -1,6 +1,7 @@
 package dispatch_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -371,5 +372,72 @@ func TestABrokerThatCameBackIsAskedAgain(t *testing.T) {
 		if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
 			t.Errorf("got %v, want a reply", err)
 		}
+	})
+}
+
+// A broker of which nobody knows yet whether it can be reached, such as one whose
+// name server is mute, is waited for only if no other takes the call.
+func TestABrokerThatIsNotReachedYetHoldsNobodyUp(t *testing.T) {
+	for _, c := range []struct {
+		other string
+		took  time.Duration
+		want  []int
+	}{
+		{mdp.StatusFound, 0, []int{1}},
+		{mdp.StatusNotFound, time.Second, []int{0}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &pool{states: []mdp.EndpointState{mdp.Pending, mdp.Up}}
+			p.lookup = func(broker int, _ string) (string, error) {
+				if broker == 1 {
+					return c.other, nil
+				}
+				time.Sleep(time.Second)
+				return mdp.StatusFound, nil
+			}
+			d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
+			start := time.Now()
+			_, err := d.Call(t.Context(), call("svc", "x"))
+			if took := time.Since(start); err != nil || took != c.took || !slices.Equal(p.called[0].Brokers, c.want) {
+				t.Errorf("the other says %s: sent to %v, %v after %v, want %v after %v", c.other, p.called[0].Brokers, err, took, c.want, c.took)
+			}
+		})
+	}
+}
+
+// While calls are answered by one broker, nobody waits long for the word of
+// another that hangs.
+func TestABrokerThatHangsHoldsNoCallUpThatAnotherTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := new(pool)
+		p.call = func(_ context.Context, req mdp.Request) (mdp.Reply, error) {
+			return mdp.Reply{Frames: req.Frames, Broker: 1}, nil
+		}
+		d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
+		if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+			t.Fatal(err)
+		}
+		p.lookup = func(broker int, name string) (string, error) {
+			if broker == 0 {
+				time.Sleep(500 * time.Millisecond)
+				return noAnswer(broker, name)
+			}
+			return mdp.StatusFound, nil
+		}
+		for range 20 {
+			time.Sleep(time.Second)
+			start := time.Now()
+			if _, err := d.Call(t.Context(), call("svc", "x")); err != nil || time.Since(start) > 50*time.Millisecond {
+				t.Errorf("%v after %v, want an answer after 50 ms at most", err, time.Since(start))
+			}
+		}
+		// Five seconds after its last word, and before it is taken for one that answers none.
+		if got := p.called[6].Brokers; !slices.Equal(got, []int{1}) {
+			t.Errorf("sent to %v, want the one that is known", got)
+		}
+		if n := p.lookups(); n < 3 {
+			t.Errorf("%d look-ups, want the one that hangs asked all the same", n)
+		}
+		time.Sleep(time.Second) // the last look-up ends
 	})
 }

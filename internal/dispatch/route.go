@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
 	"mdpgateway/internal/catalogue"
@@ -15,6 +16,10 @@ import (
 
 const (
 	retryEvery = 200 * time.Millisecond // a 404 that is waited out is asked again
+
+	// balanceWait is how long a call that one broker takes waits for the word of
+	// others, so that it may go to the least busy: far longer than an answer takes.
+	balanceWait = 50 * time.Millisecond
 
 	// Names that no broker ever confirmed share these, per broker.
 	unknownLookupsPerSecond = 20
@@ -68,9 +73,12 @@ func (b *brokerState) missed(epoch uint64) bool {
 // A verdict is what one broker, or all of them, mean for a call.
 type verdict int
 
-// The verdicts, the one that counts last.
+// The verdicts, the one that counts last. The first two are open: the broker must
+// be asked.
 const (
-	unreachable verdict = iota // it is not connected
+	untried     verdict = iota // it is not even known whether it can be reached
+	unasked                    // it can be reached
+	unreachable                // it is not connected
 	unlisted                   // it can't be asked, and the name is not in the catalogue
 	deniedByMMI                // it has no workers for it
 	overBudget                 // too many names that nobody knows are asked for
@@ -108,34 +116,75 @@ func (d *Dispatcher) route(clock *clock, call *mdp.Call, spec *catalogue.Service
 	}
 }
 
-// survey asks for every broker's verdict, notes in call those that allow it, and
-// returns the one that counts.
+// survey finds every broker's verdict, notes in call those that allow it, and
+// returns the one that counts. One that hangs, or that nobody has reached yet,
+// does not hold up a call that another can take.
 func (d *Dispatcher) survey(clock *clock, q *query, call *mdp.Call) (best verdict, err error) {
-	call.Brokers = nil
-	all := true
+	var few [8]verdict // so that nothing is allocated
+	verdicts := few[:0]
 	for i, broker := range d.cfg.Brokers {
 		v := unreachable
 		if serves(q.spec, broker) {
-			if v, err = d.consider(clock, q, i); err != nil {
+			v = d.consider(q, i)
+		}
+		verdicts = append(verdicts, v)
+	}
+	for _, open := range [...]verdict{unasked, untried} {
+		if slices.Contains(verdicts, open) && (open == unasked || slices.Max(verdicts) < allowed) {
+			if err := d.inquire(clock, q, verdicts, open); err != nil {
 				return 0, err
 			}
 		}
-		best = max(best, v)
-		if all && v != allowed {
-			all = false
-			call.Brokers = upTo(i)
-		} else if !all && v == allowed {
-			call.Brokers = append(call.Brokers, i)
-		}
 	}
-	return best, nil
+	call.Brokers = nil
+	if slices.Min(verdicts) < allowed {
+		call.Brokers = allowing(verdicts)
+	}
+	return max(slices.Max(verdicts), unreachable), nil
 }
 
-// upTo returns 0, 1, … n-1: the brokers that allowed a call before one did not.
-func upTo(n int) []int {
-	brokers := make([]int, n)
-	for i := range brokers {
-		brokers[i] = i
+// inquire asks all brokers of that open verdict at the same time. If one allows
+// the call already, it waits a moment only: those that say no more by then stay
+// open, and are heard for the calls to come.
+func (d *Dispatcher) inquire(clock *clock, q *query, verdicts []verdict, open verdict) error {
+	ctx := clock.waiting()
+	answers := make([]<-chan singleflight.Result, len(verdicts))
+	for i, v := range verdicts {
+		if v == open {
+			answers[i] = d.ask(ctx, q, i)
+		}
+	}
+	wait := ctx
+	if slices.Contains(verdicts, allowed) {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, balanceWait)
+		defer cancel()
+	}
+	for i, answer := range answers {
+		if answer == nil {
+			continue
+		}
+		select {
+		case result := <-answer:
+			if verdicts[i] = result.Val.(verdict); verdicts[i] == unlisted {
+				verdicts[i] = d.unaskable(q)
+			}
+		case <-wait.Done():
+			if ctx.Err() != nil {
+				return mdp.Ended(context.Cause(ctx), false)
+			}
+		}
+	}
+	return nil
+}
+
+// allowing returns the brokers that allow a call.
+func allowing(verdicts []verdict) (brokers []int) {
+	brokers = make([]int, 0, len(verdicts)) // nil would mean all
+	for i, v := range verdicts {
+		if v == allowed {
+			brokers = append(brokers, i)
+		}
 	}
 	return brokers
 }
@@ -151,11 +200,10 @@ func (d *Dispatcher) admitUnknown(q *query, call *mdp.Call) (release func(), err
 	if !q.unconfirmed {
 		return func() {}, nil
 	}
-	brokers := call.Brokers
-	if brokers == nil {
-		brokers = upTo(len(d.brokers))
-	}
-	for _, i := range brokers {
+	for i := range d.brokers {
+		if call.Brokers != nil && !slices.Contains(call.Brokers, i) {
+			continue
+		}
 		n := &d.brokers[i].unknown
 		if n.Add(1) <= unknownInFlight {
 			call.Brokers = []int{i}
