@@ -122,7 +122,8 @@ func TestRepliesReachTheClientThatAsked(t *testing.T) {
 }
 
 func TestASilentWorkerIsLostInRealTime(t *testing.T) {
-	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 20 * time.Millisecond, Liveness: 2})
+	// Patient enough that its own heartbeat comes first, however busy the machine.
+	b := mdptest.BrokerWith(t, broker.Config{Heartbeat: 20 * time.Millisecond, Liveness: 100})
 	d := mdptest.NewDealer(t, mdptest.Endpoint(b))
 	d.Send(mdp.V01.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("s")}))
 	m, err := mdp.V01.ParseWorker(d.Receive())

@@ -43,6 +43,9 @@ type state struct {
 	number  uint64    // of the last request
 	scratch [][]byte  // the frames of the message being sent
 	count   counters
+
+	reported map[dropReason]uint64 // what the log says was dropped
+	due      time.Time             // of the next report
 }
 
 // newState returns the state of a broker without workers. Requests are numbered
@@ -58,6 +61,8 @@ func newState(cfg Config, now time.Time, number uint64, send func(frames [][]byt
 		beat:     now.Add(cfg.Heartbeat),
 		number:   number,
 		count:    newCounters(),
+		reported: make(map[dropReason]uint64),
+		due:      now.Add(reportEvery),
 	}
 }
 
@@ -81,12 +86,13 @@ func (s *state) receive(now time.Time, frames [][]byte) {
 
 // next returns when tick must be called at the latest.
 func (s *state) next() time.Time {
-	next := s.beat
+	next := s.due
 	earlier := func(t time.Time) {
 		if t.Before(next) {
 			next = t
 		}
 	}
+	earlier(s.beat)
 	if w := s.alive.front(); w != nil {
 		earlier(w.heard.Add(s.silence()))
 	}
@@ -106,7 +112,7 @@ func (s *state) next() time.Time {
 
 // tick does what is due: requests that waited too long are dropped, workers that
 // were silent too long are lost, the others get their heartbeats, and clients
-// that did not read are tried again.
+// that did not read are tried again; the log learns what was dropped.
 func (s *state) tick(now time.Time) {
 	for i := range s.retries {
 		for box := s.retries[i].front(); box != nil && !now.Before(box.retry); box = s.retries[i].front() {
@@ -128,6 +134,10 @@ func (s *state) tick(now time.Time) {
 		s.heartbeat(now)
 		s.beat = now.Add(s.cfg.Heartbeat)
 	}
+	if !now.Before(s.due) {
+		s.report()
+		s.due = now.Add(reportEvery)
+	}
 }
 
 func (s *state) expired(now time.Time, r *request) bool {
@@ -141,6 +151,7 @@ func (s *state) silence() time.Duration {
 
 // close tells every worker that the broker goes.
 func (s *state) close() {
+	s.report()
 	for _, w := range s.byHeard() {
 		s.disconnect(w.dialect, w.id)
 	}

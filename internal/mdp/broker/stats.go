@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
+
+	"go.uber.org/zap"
 
 	"mdpgateway/internal/mdp"
 )
@@ -47,6 +50,19 @@ func newCounters() counters {
 }
 
 func (s *state) drop(r dropReason) { s.count.dropped[string(r)]++ }
+
+// reportEvery is how often the log says what was dropped.
+const reportEvery = time.Minute
+
+// report logs what was dropped since the last report, if anything was.
+func (s *state) report() {
+	for _, r := range dropReasons {
+		if n := s.count.dropped[string(r)] - s.reported[r]; n > 0 {
+			s.reported[r] += n
+			s.cfg.Log.Info("messages were dropped", zap.String("reason", string(r)), zap.Uint64("messages", n))
+		}
+	}
+}
 
 // Stats is a snapshot of a broker. Counts since the start are monotonic.
 type Stats struct {
