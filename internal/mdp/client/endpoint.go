@@ -49,7 +49,9 @@ type endpoint struct {
 	connecting chan struct{} // holds a token per connection being opened
 	asker      chan *conn    // holds the connection for lookups, nil if it is not open
 
-	grace *time.Timer // owned by watch
+	// Owned by watch.
+	grace     *time.Timer
+	graceEnds time.Time
 
 	// Guarded by pool.mu.
 	state      mdp.EndpointState
@@ -122,10 +124,20 @@ func (e *endpoint) attempt(ctx context.Context) (connected bool) {
 		return false
 	}
 	e.up(address)
+	up := time.Now()
 	event, err = w.Next()
 	e.down(event.String(), err)
-	e.grace.Reset(lostGrace)
+	e.startGrace(up, time.Now())
 	return true
+}
+
+// startGrace gives the calls in flight their time, after a connection that was up
+// since then is lost. One that flaps is lost once: it must not put their end off.
+func (e *endpoint) startGrace(up, now time.Time) {
+	if now.Sub(up) >= lostGrace || now.Sub(e.graceEnds) >= lostGrace {
+		e.graceEnds = now.Add(lostGrace)
+	}
+	e.grace.Reset(e.graceEnds.Sub(now))
 }
 
 // up lets calls use the endpoint.
