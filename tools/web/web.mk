@@ -2,7 +2,10 @@
 # and the contract. `make build` and `make test` need none of it. Included by the
 # Makefile.
 
-ELEMENTS = 9.0.25 # Stoplight Elements
+# The version of Stoplight Elements.
+ELEMENTS  = 9.0.25
+# A test that hangs is ended, and what it started with it.
+NODE_TEST = BINARY=bin/gateway timeout 15m node --test --test-reporter=spec
 
 .PHONY: docs-assets web-setup test-web api-lint test-typescript web-check
 
@@ -13,12 +16,12 @@ web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
 	@bash scripts/web-setup.sh tools/web examples/typescript
 
 test-web: build web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
-	BINARY=bin/gateway node --test --test-reporter=spec tools/web/*.test.mjs
+	$(NODE_TEST) tools/web/*.test.mjs
 
 api-lint: build web-setup ## hold the contract, as written and as served, to Spectral's rules (half a minute)
-	BINARY=bin/gateway node --test --test-reporter=spec tools/web/lint.mjs
+	$(NODE_TEST) tools/web/lint.mjs
 
 test-typescript: build web-setup ## generate examples/typescript's types from a gateway at work, compile and run it
-	BINARY=bin/gateway node --test --test-reporter=spec tools/web/typescript.mjs
+	$(NODE_TEST) tools/web/typescript.mjs
 
 web-check: test-web api-lint test-typescript ## all three of them (2 minutes)
