@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -322,5 +324,41 @@ func BenchmarkReadBody(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// A raw body is in memory once on its way to the caller of services, and so is the
+// reply on its way back: what is allocated is one buffer of its size.
+func TestARawBodyIsInMemoryOnce(t *testing.T) {
+	const size = 32 << 20
+	g := serve(t, Config{})
+	c, err := net.Dial("tcp", g.ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	piece := make([]byte, 64<<10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := fmt.Fprintf(c, "POST /services/echo HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", size); err != nil {
+		t.Fatal(err)
+	}
+	for range size / len(piece) {
+		if _, err := c.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := 0
+	for err == nil {
+		var n int
+		n, err = c.Read(piece)
+		got += n
+	}
+	runtime.ReadMemStats(&after)
+	if got < size || err != io.EOF {
+		t.Fatalf("%d bytes came back, %v, want at least %d", got, err, size)
+	}
+	if allocated := after.TotalAlloc - before.TotalAlloc; allocated > size+4<<20 {
+		t.Errorf("%d MiB were allocated for a body of %d, want it once and little more", allocated>>20, size>>20)
 	}
 }
