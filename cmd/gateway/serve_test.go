@@ -252,6 +252,10 @@ func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
 	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Dialect: mdp.V02, Concurrency: 2, Services: map[string]worker.Handler{"slow": slow}})
 	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Dialect: mdp.Loudify, Concurrency: 2, Services: map[string]worker.Handler{"slow": slow}})
 
+	// A service that has answered is called even if the broker is then too slow to
+	// say whether it has it.
+	eventually(t, "the service answers", func() bool { return g.post("slow", `{}`).status == http.StatusOK })
+
 	const callers, calls = 64, 20_000
 	client := newClient(t)
 	var mine, timedOut, left atomic.Int64
