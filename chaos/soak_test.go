@@ -60,6 +60,7 @@ type soak struct {
 	begun                    time.Time // of the first call
 	calls                    int       // owned by run
 	right, late, left, wrong atomic.Int64
+	refused                  atomic.Int64 // 503: on a crowded machine that is a true answer
 }
 
 // run makes calls at the rate, one of every twenty of each rarer kind, for that
@@ -89,32 +90,33 @@ func (s *soak) call(n int) {
 	case 0:
 		// On a crowded machine the reply may be there before the deadline is seen.
 		a, err := s.gateway.post(context.Background(), "sleep?timeout=50ms", "300ms")
-		s.note(&s.late, err == nil && (a.code == "timeout" || a.reason == "deadline" || a.data == "300ms"), a, err)
+		s.note(&s.late, err == nil && (a.code == "timeout" || a.reason == "deadline" || a.data == "300ms"), a.raw, err)
 	case 1:
 		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 		defer cancel()
 		a, err := s.gateway.post(ctx, "sleep", "300ms")
-		s.note(&s.left, errors.Is(err, context.DeadlineExceeded) || a.data == "300ms", a, err)
+		s.note(&s.left, errors.Is(err, context.DeadlineExceeded) || a.data == "300ms", a.raw, err)
 	case 2:
 		events, err := s.gateway.fetch("stream", "text/event-stream", "20")
 		s.note(&s.right, err == nil && strings.Count(events, "event: partial\n") == 20 && strings.Contains(events, "event: final\n"), events, err)
 	case 3:
 		body := strings.Repeat(unique, 64<<10/len(unique))
 		back, err := s.gateway.fetch("echo", "application/octet-stream", body)
-		s.note(&s.right, err == nil && back == body, len(back), err)
+		s.note(&s.right, err == nil && back == body, back, err)
 	default:
 		a, err := s.gateway.post(context.Background(), [...]string{"echo", "sleep"}[n%2], unique)
-		s.note(&s.right, err == nil && a.status == http.StatusOK && a.data == unique, a, err)
+		s.note(&s.right, err == nil && a.status == http.StatusOK && a.data == unique, a.raw, err)
 	}
 }
 
-func (s *soak) note(kind *atomic.Int64, expected bool, got any, err error) {
-	if expected {
+func (s *soak) note(kind *atomic.Int64, expected bool, got string, err error) {
+	switch {
+	case expected:
 		kind.Add(1)
-		return
-	}
-	if s.wrong.Add(1) <= 20 {
-		s.t.Errorf("got %v, %v", got, err)
+	case strings.Contains(got, `"status":503`):
+		s.refused.Add(1)
+	case s.wrong.Add(1) <= 20:
+		s.t.Errorf("got %.1000s, %v", got, err)
 	}
 }
 
@@ -123,8 +125,8 @@ func (s *soak) show(what string) {
 	for _, p := range s.beside {
 		beside = append(beside, fmt.Sprintf("%s %d MiB", p.name, p.resident()>>20))
 	}
-	s.t.Logf("%4.0f s, %s: %d right, %d late, %d left, %d wrong; %v; %s", time.Since(s.begun).Seconds(), what,
-		s.right.Load(), s.late.Load(), s.left.Load(), s.wrong.Load(), s.gateway.usage(), strings.Join(beside, ", "))
+	s.t.Logf("%4.0f s, %s: %d right, %d late, %d left, %d refused, %d wrong; %v; %s", time.Since(s.begun).Seconds(), what,
+		s.right.Load(), s.late.Load(), s.left.Load(), s.refused.Load(), s.wrong.Load(), s.gateway.usage(), strings.Join(beside, ", "))
 }
 
 // rest waits until nothing is in flight and shows what the gateway holds then.
