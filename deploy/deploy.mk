@@ -42,8 +42,9 @@ IMAGE_DIR  = dist/image
 
 .PHONY: image image-oci image-check image-check-again
 
+# The format that podman and buildah take by themselves has no HEALTHCHECK.
 image: ## build the image with docker, podman or buildah (IMAGE=name:tag)
-	@for t in docker podman buildah; do command -v $$t >/dev/null && $$t info >/dev/null 2>&1 && exec $$t build -f deploy/Dockerfile \
+	@export BUILDAH_FORMAT=docker; for t in docker podman buildah; do command -v $$t >/dev/null && $$t info >/dev/null 2>&1 && exec $$t build -f deploy/Dockerfile \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .; done; \
 	echo 'image: neither docker nor podman nor buildah works here; see make image-oci' >&2; exit 1
 
