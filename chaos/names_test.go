@@ -59,7 +59,7 @@ func (w *wire) muteNameServer() (asked *atomic.Int64) {
 	}()
 	// ip netns exec shows its programs these files in place of /etc's.
 	etc := filepath.Join("/etc/netns", w.namespace)
-	w.t.Cleanup(func() { _ = os.RemoveAll(etc) })
+	w.t.Cleanup(func() { _, _ = os.RemoveAll(etc), os.Remove(filepath.Dir(etc)) }) // which others may use
 	if err = os.MkdirAll(etc, 0o755); err == nil {
 		err = os.WriteFile(filepath.Join(etc, "resolv.conf"), []byte("nameserver "+w.here+"\n"), 0o644)
 	}
