@@ -31,15 +31,15 @@ type query struct {
 func (q *query) established() bool { return q.spec != nil || q.svc != nil }
 
 // consider returns one broker's verdict, as far as it is known without asking.
+// Whatever a broker said before, it can't take a call while it is down.
 func (d *Dispatcher) consider(q *query, broker int) verdict {
 	now := time.Now()
-	if q.svc.known(broker, now) {
-		return allowed
-	}
 	state, _ := d.cfg.Pool.State(broker)
 	switch {
 	case state == mdp.Down:
 		return unreachable
+	case q.svc.known(broker, now):
+		return allowed
 	case !d.askable(broker, now):
 		return d.unaskable(q)
 	case d.cfg.MMI == MMIHint && q.established():

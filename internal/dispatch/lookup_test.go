@@ -441,3 +441,46 @@ func TestABrokerThatHangsHoldsNoCallUpThatAnotherTakes(t *testing.T) {
 		time.Sleep(time.Second) // the last look-up ends
 	})
 }
+
+// What a broker said a moment ago counts for nothing once it is down: the others
+// decide.
+func TestABrokerThatIsDownAllowsNothing(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		other mdp.EndpointState // of the second broker
+		says  string
+		kind  mdp.Kind // empty: the call goes to it
+	}{
+		{"the other denies", mdp.Up, mdp.StatusNotFound, mdp.NoWorkers},
+		{"the other has it", mdp.Up, mdp.StatusFound, ""},
+		{"the other is not reached yet, and has it", mdp.Pending, mdp.StatusFound, ""},
+		{"the other is down, too", mdp.Down, mdp.StatusFound, mdp.BrokerUnavailable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				says := []string{mdp.StatusFound, mdp.StatusNotFound}
+				p := &pool{lookup: func(broker int, _ string) (string, error) { return says[broker], nil }}
+				d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
+				if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(2 * time.Second) // it is known still, and the denial is not
+				p.mu.Lock()
+				p.states = []mdp.EndpointState{mdp.Down, c.other}
+				p.mu.Unlock()
+				says[1] = c.says
+				_, err := d.Call(t.Context(), call("svc", "x"))
+				if c.kind != "" {
+					failure(t, err, c.kind, "")
+					if p.calls() != 1 {
+						t.Errorf("it was sent to %v", p.called[1].Brokers)
+					}
+					return
+				}
+				if err != nil || !slices.Equal(p.called[1].Brokers, []int{1}) {
+					t.Errorf("got %v, sent to %v, want it sent to the other", err, p.called[1:])
+				}
+			})
+		})
+	}
+}
