@@ -77,15 +77,7 @@ func (d *Dispatcher) live(name string, spec *catalogue.Service) *mdp.LiveService
 // discoverable reports whether a service that is not in the catalogue is there
 // and may be called, although nobody may have done so yet.
 func (d *Dispatcher) discoverable(svc *service, live *mdp.LiveService) bool {
-	switch {
-	case d.cfg.Exclusive == Only:
-		return false
-	case svc != nil:
-		return true
-	case d.cfg.Exclusive == Auto && d.cfg.MMI == MMIOff:
-		return false // it would be unlisted
-	}
-	return live != nil && live.Workers > 0
+	return (svc != nil || live != nil && live.Workers > 0) && d.listed(svc) == nil
 }
 
 // describe adds what the catalogue says.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"mdpgateway/internal/dispatch"
-	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
 )
 
@@ -180,9 +179,60 @@ func TestAPlanIsWhatWouldBeSent(t *testing.T) {
 	}
 	_, err := d.Plan(withVars(call("any", "data"), `{"sf":1e999}`))
 	failure(t, err, mdp.InvalidVars, "")
-	_, err = newDispatcher(t, p, dispatch.Config{Exclusive: dispatch.Only, Vars: flowgraph.JSON}, "").Plan(call("any", "data"))
-	failure(t, err, mdp.ServiceNotFound, "")
 	if p.calls()+p.lookups() != 0 {
 		t.Error("something was sent")
 	}
+}
+
+// A dry run must not promise what the call then refuses.
+func TestAPlanIsRefusedWhereTheCallIs(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		cfg      dispatch.Config
+		dialects []mdp.Dialect
+		service  string
+		ok       bool
+	}{
+		{"only the catalogue, and it is in it", dispatch.Config{Exclusive: dispatch.Only}, nil, "svc", true},
+		{"only the catalogue, and it is not", dispatch.Config{Exclusive: dispatch.Only}, nil, "any", false},
+		{"auto, and the broker says what it has", dispatch.Config{}, nil, "any", true},
+		{"auto without MMI", dispatch.Config{MMI: dispatch.MMIOff}, nil, "any", false},
+		{"auto without MMI, catalogued", dispatch.Config{MMI: dispatch.MMIOff}, nil, "svc", true},
+		{"auto, and the dialect has no MMI", dispatch.Config{}, []mdp.Dialect{mdp.Majortomo}, "any", false},
+		{"auto, and one of the dialects has MMI", dispatch.Config{}, []mdp.Dialect{mdp.Majortomo, mdp.V01}, "any", true},
+		{"open without MMI", dispatch.Config{MMI: dispatch.MMIOff, Exclusive: dispatch.Open}, nil, "any", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := new(pool)
+			d := newDispatcher(t, p, c.cfg, `{svc: {}}`, c.dialects...)
+			_, planned := d.Plan(call(c.service, "x"))
+			if p.calls()+p.lookups() != 0 {
+				t.Error("something was sent")
+			}
+			_, called := d.Call(t.Context(), call(c.service, "x"))
+			if (planned == nil) != c.ok || (called == nil) != c.ok {
+				t.Fatalf("planned: %v, called: %v, want success: %v", planned, called, c.ok)
+			}
+			if !c.ok {
+				failure(t, planned, mdp.ServiceNotFound, "")
+				failure(t, called, mdp.ServiceNotFound, "")
+			}
+		})
+	}
+}
+
+// A broker that has stopped answering MMI denies the plan of a name that nobody
+// confirmed, like its call.
+func TestAPlanKnowsThatTheBrokerDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: noAnswer}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		if _, err := d.Plan(call("any", "x")); err != nil {
+			t.Errorf("before it was asked: %v", err)
+		}
+		_, err := d.Call(t.Context(), call("any", "x"))
+		failure(t, err, mdp.ServiceNotFound, "")
+		_, err = d.Plan(call("any", "x"))
+		failure(t, err, mdp.ServiceNotFound, "")
+	})
 }

@@ -7,8 +7,10 @@ import "mdpgateway/internal/mdp"
 // *mdp.Error.
 func (d *Dispatcher) Plan(call mdp.Call) (mdp.Plan, error) {
 	spec, _ := d.cfg.Catalogue.Get(call.Service)
-	if spec == nil && d.cfg.Exclusive == Only {
-		return mdp.Plan{}, notFound("the service is not in the catalogue")
+	if spec == nil {
+		if err := d.listed(d.services.get(call.Service)); err != nil {
+			return mdp.Plan{}, err
+		}
 	}
 	if err := d.complete(&call, spec); err != nil {
 		return mdp.Plan{}, err

@@ -178,6 +178,24 @@ func (d *Dispatcher) inquire(clock *clock, q *query, verdicts []verdict, open ve
 	return nil
 }
 
+// listed returns the error of every call to a service that is not in the catalogue,
+// as far as it is known without asking; nil means that a broker may allow it. svc is
+// what is remembered of it, if anything.
+func (d *Dispatcher) listed(svc *service) error {
+	switch {
+	case d.cfg.Exclusive == Only:
+		return notFound("the service is not in the catalogue")
+	case d.cfg.Exclusive == Open || svc != nil:
+		return nil
+	}
+	for i := range d.cfg.Brokers {
+		if d.askable(i, time.Now()) {
+			return nil
+		}
+	}
+	return refusal(unlisted)
+}
+
 // allowing returns the brokers that allow a call.
 func allowing(verdicts []verdict) (brokers []int) {
 	brokers = make([]int, 0, len(verdicts)) // nil would mean all
