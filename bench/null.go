@@ -69,4 +69,4 @@ func (instant) Limit(mdp.Call) time.Duration { return 25 * time.Second }
 
 func (instant) Form(string) (contentType, encoding string) { return "", "" }
 
-func (instant) Ready() (ready bool, degraded []string) { return true, nil }
+func (instant) Brokers() (reached, connected bool, lost []string) { return true, true, nil }

@@ -85,6 +85,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--vars pickle", want: `--vars is "pickle", want one of python, json, none`},
 		{args: "--allowed-hosts http://a", want: `--allowed-hosts is "http://a", want a host name without port, or * for any`},
 		{args: "--log-level warning", want: `--log-level is "warning", want one of debug, info, warn, error`},
+		{args: "--ready-broker often", want: `--ready-broker is "often", want one of start, always, never`},
 		{args: "--log-format text", want: `--log-format is "text", want one of json, console`},
 
 		// What is no flag or command.

@@ -61,8 +61,9 @@ type settings struct {
 	MaxConnectionAge time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"Older connections are closed after an answer, so that new replicas get their share; give or take a tenth, 0 for never (${default})."`
 	MaxHeader        int           `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
 
-	DrainDelay time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"After SIGTERM: how long calls are still taken (${default})."`
-	Drain      time.Duration `default:"30s" min:"0" placeholder:"DURATION" help:"And then, how long open ones may take (${default})."`
+	ReadyBroker string        `default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`
+	DrainDelay  time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"After SIGTERM: how long calls are still taken (${default})."`
+	Drain       time.Duration `default:"30s" min:"0" placeholder:"DURATION" help:"And then, how long open ones may take (${default})."`
 
 	LogLevel           string        `default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
 	LogFormat          string        `default:"json" one:"json|console" placeholder:"FORMAT" help:"json or console (${default})."`

@@ -222,7 +222,7 @@ type broken struct{ httpapi.Caller }
 
 func (broken) Form(string) (string, string)                              { return "", "" }
 func (broken) Call(context.Context, mdp.Call) (reply mdp.Reply, _ error) { panic("a bug") }
-func (broken) Ready() (bool, []string)                                   { return true, nil }
+func (broken) Brokers() (bool, bool, []string)                           { return true, true, nil }
 
 func workerError(t *testing.T) exchange {
 	broker := mdptest.Broker(t)

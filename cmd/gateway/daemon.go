@@ -142,7 +142,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, IdleTimeout: s.IdleTimeout,
-		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
+		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
 	}
 	if d.tracer != nil {
 		cfg.Tracer = d.tracer
@@ -157,14 +157,15 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 // health is how the brokers are.
 type health struct{ pool *client.Pool }
 
-// Ready reports whether a broker was ever reached: that all of them are lost for
-// a while must not take every replica out of service.
-func (h health) Ready() (ready bool, degraded []string) {
+// Brokers is httpapi.Health.
+func (h health) Brokers() (reached, connected bool, lost []string) {
 	for _, e := range h.pool.Stats().Endpoints {
-		ready = ready || !e.Since.IsZero()
-		if e.State != mdp.Up {
-			degraded = append(degraded, e.Name)
+		reached = reached || !e.Since.IsZero()
+		if e.State == mdp.Up {
+			connected = true
+		} else {
+			lost = append(lost, e.Name)
 		}
 	}
-	return ready, degraded
+	return reached, connected, lost
 }

@@ -134,6 +134,31 @@ func TestWhereNoBrokerListensACallFailsAtOnce(t *testing.T) {
 	}
 }
 
+func TestReadyBrokerSaysHowReadyzFollowsTheBrokers(t *testing.T) {
+	broker := mdptest.NewRouter(t, nil)
+	once := start(t, "--broker", broker.Endpoint())
+	always := start(t, "--broker", broker.Endpoint(), "--ready-broker", "always")
+	never := start(t, "--broker", broker.Endpoint(), "--ready-broker", "never")
+	is := func(g *running, status int, text string) func() bool {
+		return func() bool {
+			a := g.get("/readyz")
+			return a.status == status && strings.Contains(string(a.body), text)
+		}
+	}
+	all := []*running{once, always, never}
+	for _, g := range all {
+		eventually(t, "the broker is reached", is(g, 200, `{"ready":true}`))
+	}
+	broker.Close()
+	eventually(t, "always: not ready without the broker", is(always, 503, "no broker can be reached"))
+	eventually(t, "start: ready, but the broker is missed", is(once, 200, "degraded"))
+	eventually(t, "never: the same", is(never, 200, "degraded"))
+	mdptest.NewRouterAt(t, broker.Endpoint(), nil)
+	for _, g := range all {
+		eventually(t, "the broker is back", is(g, 200, `{"ready":true}`))
+	}
+}
+
 func TestAWorkerThatNeverAnswersIsATimeOutThatSaysWhichLimitItMet(t *testing.T) {
 	g := start(t, "--timeout", "300ms", "--max-timeout", "400ms")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })

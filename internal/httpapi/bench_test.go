@@ -28,7 +28,7 @@ func (blackHole) SetWriteDeadline(time.Time) error { return nil }
 // the gateway adds to net/http.
 func BenchmarkCall(b *testing.B) {
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zapcore.InfoLevel))
-	a, err := New(Config{Caller: caller(echo), Health: health{ready: true}, Log: log})
+	a, err := New(Config{Caller: caller(echo), Health: health{reached: true, connected: true}, Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}

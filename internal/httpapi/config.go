@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,10 +44,17 @@ type Caller interface {
 
 // Health says how the brokers are.
 type Health interface {
-	// Ready reports whether calls can be taken: a broker has been reached, be
-	// it lost since. Degraded names the brokers that can't be reached now.
-	Ready() (ready bool, degraded []string)
+	// Brokers reports whether one was ever reached, be it lost since, and whether
+	// one can be reached now. Lost names those that can't.
+	Brokers() (reached, connected bool, lost []string)
 }
+
+// What GET /readyz wants of the brokers.
+const (
+	ReadyStart  = "start"  // one has been reached, be it lost since
+	ReadyAlways = "always" // one can be reached now
+	ReadyNever  = "never"  // nothing
+)
 
 // An Observer is told of every request, twice. The route is a pattern of routes
 // or "unmatched", the method a standard one or "other", so that both make bounded
@@ -90,6 +99,8 @@ type Config struct {
 
 	SlowLog time.Duration // requests that took longer are logged at Warn; default 5 s
 
+	ReadyBroker string // what GET /readyz wants of the brokers; default ReadyStart
+
 	AllowedHosts []string // names that Host may have, without port; none, or "*", is any
 	Origins      []string // foreign origins whose pages may call, until Trust names others: "https://lab.example", or "*" for any; default: none
 }
@@ -107,6 +118,7 @@ func (c Config) withDefaults() Config {
 	if c.Budget == nil {
 		c.Budget = budget.New(512 << 20)
 	}
+	c.ReadyBroker = cmp.Or(c.ReadyBroker, ReadyStart)
 	c.MaxBody = cmp.Or(c.MaxBody, 64<<20)
 	c.MaxHeader = cmp.Or(c.MaxHeader, 64<<10)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
@@ -122,6 +134,9 @@ func (c Config) validate() error {
 	}
 	if c.Health == nil {
 		return errors.New("health is nil, want one")
+	}
+	if all := []string{ReadyStart, ReadyAlways, ReadyNever}; !slices.Contains(all, c.ReadyBroker) {
+		return fmt.Errorf("ready broker is %q, want one of %s", c.ReadyBroker, strings.Join(all, ", "))
 	}
 	if c.MaxConnectionAge < 0 {
 		return fmt.Errorf("max connection age is %v, want at least 0", c.MaxConnectionAge)

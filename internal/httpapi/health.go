@@ -15,21 +15,25 @@ func (a *API) livez(w *response, _ *http.Request) error {
 	}{true})
 }
 
-// readyz answers GET /readyz: calls may be sent here. Once ready it stays so
-// until the shutdown: if a lost broker made all replicas unready at once, there
-// would be nobody left to say so.
+// readyz answers GET /readyz: calls may be sent here. By default it stays ready
+// until the shutdown once a broker was reached: if a lost broker made all replicas
+// unready at once, there would be nobody left to say so.
 func (a *API) readyz(w *response, _ *http.Request) error {
 	if a.notReady.Load() {
 		return &mdp.Error{Kind: mdp.Draining}
 	}
-	ready, degraded := a.cfg.Health.Ready()
-	if !ready {
+	reached, connected, lost := a.cfg.Health.Brokers()
+	switch {
+	case a.cfg.ReadyBroker == ReadyNever:
+	case !reached:
 		return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: "no broker has been reached yet"}
+	case a.cfg.ReadyBroker == ReadyAlways && !connected:
+		return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: "no broker can be reached"}
 	}
 	return sendJSON(w, struct {
 		Ready    bool     `json:"ready"`
 		Degraded []string `json:"degraded,omitempty"` // brokers that can't be reached now
-	}{true, degraded})
+	}{true, lost})
 }
 
 // version answers GET /version.

@@ -53,11 +53,11 @@ func failing(err *mdp.Error) caller {
 
 // health is a Health that says always the same.
 type health struct {
-	ready    bool
-	degraded []string
+	reached, connected bool
+	lost               []string
 }
 
-func (h health) Ready() (bool, []string) { return h.ready, h.degraded }
+func (h health) Brokers() (bool, bool, []string) { return h.reached, h.connected, h.lost }
 
 // seen is an Observer that keeps what it was told; done also counts the requests
 // that ended.
@@ -118,7 +118,7 @@ func serveOn(t *testing.T, ln net.Listener, dial func(context.Context, string, s
 		cfg.Caller = caller(echo)
 	}
 	if cfg.Health == nil {
-		cfg.Health = health{ready: true}
+		cfg.Health = health{reached: true, connected: true}
 	}
 	cfg.Log, cfg.Observer = zap.New(core), g.seen
 	var err error

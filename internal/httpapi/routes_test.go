@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,18 +59,32 @@ func TestVersionMetricsAndTheContractAreServed(t *testing.T) {
 }
 
 func TestReadyzFollowsTheBrokers(t *testing.T) {
+	hall1 := []string{"hall1"}
+	up, partly := health{reached: true, connected: true}, health{reached: true, connected: true, lost: hall1}
+	lost, fresh := health{reached: true, lost: hall1}, health{lost: hall1}
+	const ready, degraded = "{\"ready\":true}\n", "{\"ready\":true,\"degraded\":[\"hall1\"]}\n"
 	for _, c := range []struct {
+		mode   string
 		health health
-		want   string
+		want   string // empty: it is not ready
 	}{
-		{health{ready: true}, "{\"ready\":true}\n"},
-		{health{ready: true, degraded: []string{"hall1", "hall2"}}, "{\"ready\":true,\"degraded\":[\"hall1\",\"hall2\"]}\n"},
+		{"", up, ready}, {"", partly, degraded}, {"", lost, degraded}, {"", fresh, ""},
+		{ReadyStart, up, ready}, {ReadyStart, partly, degraded}, {ReadyStart, lost, degraded}, {ReadyStart, fresh, ""},
+		{ReadyAlways, up, ready}, {ReadyAlways, partly, degraded}, {ReadyAlways, lost, ""}, {ReadyAlways, fresh, ""},
+		{ReadyNever, up, ready}, {ReadyNever, partly, degraded}, {ReadyNever, lost, degraded}, {ReadyNever, fresh, degraded},
 	} {
-		serve(t, Config{Health: c.health}).get("/readyz").wantBody(t, 200, c.want)
+		t.Run(fmt.Sprintf("%s %+v", c.mode, c.health), func(t *testing.T) {
+			g := serve(t, Config{Health: c.health, ReadyBroker: c.mode})
+			if c.want == "" {
+				g.get("/readyz").wantProblem(t, mdp.BrokerUnavailable)
+			} else {
+				g.get("/readyz").wantBody(t, 200, c.want)
+			}
+			g.get("/livez").wantBody(t, 200, "{\"live\":true}\n")
+			g.NotReady()
+			g.get("/readyz").wantProblem(t, mdp.Draining)
+		})
 	}
-	g := serve(t, Config{Health: health{degraded: []string{"hall1"}}})
-	g.get("/readyz").wantProblem(t, mdp.BrokerUnavailable)
-	g.get("/livez").wantBody(t, 200, "{\"live\":true}\n")
 }
 
 func TestTheConfigurationIsChecked(t *testing.T) {
@@ -83,6 +98,7 @@ func TestTheConfigurationIsChecked(t *testing.T) {
 		"body idle timeout is -4, want at least 1":                   func(c *Config) { c.BodyIdleTimeout = -4 },
 		"idle timeout is -5, want at least 1":                        func(c *Config) { c.IdleTimeout = -5 },
 		"slow log is -6, want at least 1":                            func(c *Config) { c.SlowLog = -6 },
+		`ready broker is "often", want one of start, always, never`:  func(c *Config) { c.ReadyBroker = "often" },
 		`origin is "lab.example", want one like https://lab.example`: func(c *Config) { c.Origins = []string{"lab.example"} },
 	} {
 		cfg := valid

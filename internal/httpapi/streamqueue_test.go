@@ -193,7 +193,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken") 
 func TestAWriteThatFailsEndsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, b := &flood{part: frames(1, 1), most: 1, hold: time.Hour}, budget.New(1<<30)
-		a, err := New(Config{Caller: f.caller(b), Health: health{ready: true}})
+		a, err := New(Config{Caller: f.caller(b), Health: health{reached: true, connected: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

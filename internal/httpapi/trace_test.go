@@ -188,7 +188,7 @@ func TestWithATracerTheLogHasATraceOfItsOwn(t *testing.T) {
 // TestWithoutATracerTracesCostNothing holds that nothing is allocated for a trace
 // that comes, nor for the tracer that is not there.
 func TestWithoutATracerTracesCostNothing(t *testing.T) {
-	a, err := New(Config{Caller: caller(echo), Health: health{ready: true}})
+	a, err := New(Config{Caller: caller(echo), Health: health{reached: true, connected: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
