@@ -21,8 +21,6 @@ func (a *API) call(w *response, r *http.Request) error {
 		return err
 	}
 	defer leave()
-	w.lease = a.cfg.Budget.Lease()
-	defer w.lease.Release()
 	x, err := a.decode(w, r)
 	switch {
 	case err != nil:

@@ -69,7 +69,7 @@ func TestAFailedCallIsAProblem(t *testing.T) {
 			`"service":"echo","executed":"no","retryable":true}`,
 		}, {
 			&mdp.Error{Kind: mdp.ServiceNotFound, Detail: "no <b>", Err: cause},
-			`"detail":"no \u003cb\u003e","code":"service_not_found","request_id":"r1","service":"echo","executed":"no","retryable":false}`,
+			`"detail":"no <b>","code":"service_not_found","request_id":"r1","service":"echo","executed":"no","retryable":false}`,
 		}, {
 			&mdp.Error{Kind: mdp.BrokerLost, Err: cause},
 			`"detail":"` + problems[mdp.BrokerLost].about + `","code":"broker_lost","request_id":"r1","service":"echo","executed":"maybe","retryable":false}`,
@@ -97,6 +97,16 @@ func TestAFailedCallIsAProblem(t *testing.T) {
 		if unavailable := a.StatusCode == 503; unavailable != (len(retryAfter) == 1 && strings.Contains("123", retryAfter)) {
 			t.Errorf("%s: Retry-After is %q with status %d", c.err.Kind, retryAfter, a.StatusCode)
 		}
+	}
+}
+
+// Even one that package catalogue would not let pass.
+func TestTheStatusOfARuleAsksNobodyToTryAgain(t *testing.T) {
+	g := serve(t, Config{Caller: failing(&mdp.Error{Kind: mdp.WorkerError, Reason: "mine", Status: 503})})
+	a := g.post("/services/echo", "x")
+	a.wantHeader(t, "Retry-After", "")
+	if a.StatusCode != 503 || !strings.Contains(string(a.body), `"executed":"yes","retryable":false`) {
+		t.Errorf("the answer is %d %s, want 503, executed and not retryable", a.StatusCode, a.body)
 	}
 }
 

@@ -1,13 +1,13 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"html"
 	"net/http"
 	"strings"
 
-	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 )
 
@@ -20,8 +20,9 @@ type problemType struct {
 }
 
 // problems is the one table from an error's kind to what HTTP callers see of it.
-// 4xx and 503 promise that nothing was sent; 502 and 504 mean that the request
-// ran or may have, so that any proxy may retry a 503.
+// 4xx and 503 promise that nothing was sent, but for a 406 after a reply and the
+// 4xx that a service's rule sets; 502 and 504 mean that the request ran or may
+// have. So any proxy may retry a 503.
 var problems = map[mdp.Kind]problemType{
 	mdp.BadRequest:        {400, "Malformed request", false, "The body, the service name or a parameter is malformed; errors says where."},
 	mdp.Unauthorized:      {401, "Unauthorized", false, "The request needs a valid key: Authorization: Bearer, and the key."},
@@ -39,7 +40,7 @@ var problems = map[mdp.Kind]problemType{
 	mdp.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
 	mdp.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
 	mdp.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},
-	mdp.WorkerError:       {502, "Worker error", false, "The worker replied that it failed; frames holds its reply."},
+	mdp.WorkerError:       {502, "Worker error", false, "The worker replied that it failed; frames holds its reply, if there is memory for it."},
 	mdp.BadReply:          {502, "Bad reply", false, "What the broker sent is no reply to this request."},
 	mdp.ReplyTooLarge:     {502, "Reply too large", false, "The reply is larger than the gateway holds."},
 	mdp.BrokerLost:        {502, "Broker lost", false, "The connection to the broker broke while the request was there. It may have run."},
@@ -54,18 +55,18 @@ var problems = map[mdp.Kind]problemType{
 // A problem is an error as callers see it: problem details (RFC 9457) and what
 // the gateway adds to them. The cause is not in it: it may name addresses.
 type problem struct {
-	Type      string          `json:"type"`
-	Title     string          `json:"title"`
-	Status    int             `json:"status"`
-	Detail    string          `json:"detail"`
-	Code      mdp.Kind        `json:"code"`
-	RequestID string          `json:"request_id"`
-	Service   string          `json:"service,omitempty"`
-	Executed  mdp.Executed    `json:"executed"`
-	Retryable bool            `json:"retryable"`
-	Reason    string          `json:"reason,omitempty"`
-	Errors    []mdp.Fault     `json:"errors,omitempty"`
-	Frames    json.RawMessage `json:"frames,omitempty"`
+	Type      string       `json:"type"`
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail"`
+	Code      mdp.Kind     `json:"code"`
+	RequestID string       `json:"request_id"`
+	Service   string       `json:"service,omitempty"`
+	Executed  mdp.Executed `json:"executed"`
+	Retryable bool         `json:"retryable"`
+	Reason    string       `json:"reason,omitempty"`
+	Errors    []mdp.Fault  `json:"errors,omitempty"`
+	Frames    [][]byte     `json:"frames,omitempty"` // encode leaves them to package codec
 	*overdue
 }
 
@@ -89,7 +90,7 @@ func newProblem(e *mdp.Error, requestID, service string) problem {
 	p := problem{
 		Type: "/problems#" + string(e.Kind), Title: t.title, Status: t.status,
 		Detail: e.Detail, Code: e.Kind, RequestID: requestID, Service: service,
-		Executed: e.Executed(), Reason: e.Reason, Errors: e.Faults,
+		Executed: e.Executed(), Reason: e.Reason, Errors: e.Faults, Frames: e.Frames,
 	}
 	p.Retryable = t.retry && p.Executed == mdp.No
 	if p.Detail == "" {
@@ -100,9 +101,6 @@ func newProblem(e *mdp.Error, requestID, service string) problem {
 	}
 	if e.Status != 0 {
 		p.Status = e.Status
-	}
-	if e.Frames != nil {
-		p.Frames = codec.AppendFrames(nil, e.Frames, "")
 	}
 	if e.Timeout != nil {
 		p.overdue = newOverdue(e.Timeout)
@@ -122,14 +120,15 @@ func newOverdue(t *mdp.TimeoutDetail) *overdue {
 	return o
 }
 
-// encode returns the problem as JSON. All of its parts can be encoded, so that
-// only a bug makes it fail, and that one answers without body.
+// encode returns the problem without its frames as JSON, which ends with a line
+// feed for terminals. It is not HTML, so what it quotes stays readable.
 func (p problem) encode() []byte {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil
-	}
-	return append(b, '\n') // for terminals
+	p.Frames = nil
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(p) // to memory, and all of its parts can be encoded
+	return b.Bytes()
 }
 
 // problemsPage is the page that the types of problems point to: one anchor per
@@ -138,7 +137,8 @@ func problemsPage() []byte {
 	var b strings.Builder
 	b.WriteString("<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Problems</title>\n<h1>Problems</h1>\n" +
 		"<p>Errors are <code>application/problem+json</code> (RFC 9457). 4xx but 499, and 503, mean that nothing was sent " +
-		"(but 406 after a reply); 502 and 504 that the request ran or may have.</p>\n<dl>\n")
+		"(but 406 after a reply, and the status that a service's rule gives <a href=\"#worker_error\"><code>worker_error</code></a>: " +
+		"4xx or 5xx, though the request ran); 502 and 504 that it ran or may have.</p>\n<dl>\n")
 	for _, kind := range mdp.Kinds() {
 		t := problems[kind]
 		fmt.Fprintf(&b, "<dt id=\"%s\"><code>%[1]s</code>: %d, %s</dt>\n<dd>%s</dd>\n",

@@ -59,6 +59,9 @@ func TestTheProblemsPageHasAnAnchorForEveryType(t *testing.T) {
 	g := serve(t, Config{})
 	a := g.get("/problems")
 	a.wantHeader(t, "Content-Type", "text/html; charset=utf-8")
+	if !strings.Contains(string(a.body), "4xx or 5xx, though the request ran") {
+		t.Errorf("the page is %s, want it to say that a rule's status promises nothing", a.body)
+	}
 	for _, kind := range mdp.Kinds() {
 		typ := newProblem(&mdp.Error{Kind: kind}, "", "").Type
 		_, anchor, _ := strings.Cut(typ, "#")

@@ -19,6 +19,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		start := time.Now()
 		w := newResponse(rw, r, a.cfg.BodyIdleTimeout)
 		w.expires = a.expiry(r)
+		w.lease = a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {
 			route = "unmatched"
@@ -30,6 +31,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		a.logRequest(w, r, route, took)
 		a.tell(w, r, route, method, start, took)
 		w.body.free() // the answer is made, and a Caller keeps nothing of a call
+		w.lease.Release()
 		if w.abort {
 			panic(http.ErrAbortHandler)
 		}

@@ -45,12 +45,11 @@ func (a *API) guard(checks ...func(r *http.Request) error) func(http.Handler) ht
 // an end in good order would pass it for the whole.
 func fail(w *response, err error) {
 	e := mdp.AsError(err)
-	w.err = e
 	if e.Kind == mdp.Canceled || w.status != 0 {
-		w.abort = true
+		w.err, w.abort = e, true
 		return
 	}
-	p := newProblem(e, w.id, w.service)
+	p := w.problem(e)
 	h := w.Header()
 	switch e.Kind {
 	case mdp.Unauthorized:
@@ -60,9 +59,26 @@ func fail(w *response, err error) {
 	case mdp.Draining:
 		h.Set("Connection", "close")
 	}
-	if p.Status == http.StatusServiceUnavailable || e.Kind == mdp.RateLimited {
+	if p.Retryable { // which the status of a service's rule does not make it
 		// At random, so that callers refused together do not return together.
 		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3)))
 	}
-	w.send(p.Status, "application/problem+json", p.encode())
+	if err := codec.WriteProblem(w, p.Status, p.encode(), p.Frames); err != nil {
+		w.abort = true
+	}
+}
+
+// problem describes the error that the request ended with. From here on the frames
+// of a reply that it carries are held, in place of the body. If they do not fit,
+// the problem leaves them out, and nothing keeps them.
+func (w *response) problem(e *mdp.Error) problem {
+	w.err = e
+	p := newProblem(e, w.id, w.service)
+	if p.Frames != nil && !w.lease.Resize(framesSize(p.Frames)) {
+		bare := *e
+		bare.Frames, p.Frames = nil, nil
+		p.Detail += "; its frames are left out: " + noMemory
+		w.err = &bare
+	}
+	return p
 }

@@ -37,8 +37,8 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	}
 	err = cutShort(r.Context(), err)
 	if e := mdp.AsError(err); s.Started() && e.Kind != mdp.Canceled {
-		w.err = e
-		return s.Problem(newProblem(e, w.id, w.service).encode())
+		p := w.problem(e)
+		return s.Problem(p.encode(), p.Frames)
 	}
 	return err
 }

@@ -61,3 +61,10 @@ func text(frames [][]byte) string {
 	}
 	return b.String()
 }
+
+// appendFrames appends the JSON array of frames to dst.
+func appendFrames(dst []byte, frames [][]byte, as Encoding) []byte {
+	out := output{b: dst}
+	out.frames(frames, as)
+	return out.b
+}

@@ -27,20 +27,6 @@ func ParseEncoding(name string) (Encoding, error) {
 	return "", fmt.Errorf("reply is %q, want one of auto, text, json, base64", name)
 }
 
-// AppendFrames appends the JSON array of frames to dst:
-//
-//	[{"data":"hello","encoding":"text"},{"data":"AP+A","encoding":"base64"}]
-//
-// A frame that can't be given in the encoding asked for is given as Auto would
-// give it: each frame names its own encoding, and a reply that some worker
-// computed for minutes must not be lost for one frame that is no JSON. The text
-// has no line breaks, so that it fits into an event of a stream.
-func AppendFrames(dst []byte, frames [][]byte, as Encoding) []byte {
-	out := output{b: dst}
-	out.frames(frames, as)
-	return out.b
-}
-
 // encodingFor returns the encoding that a frame is given in if as is asked for.
 func encodingFor(frame []byte, as Encoding) Encoding {
 	switch {

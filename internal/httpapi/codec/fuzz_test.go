@@ -117,7 +117,7 @@ func FuzzReply(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		for _, as := range []Encoding{Auto, Text, Base64, JSON} {
-			list := AppendFrames(nil, [][]byte{frame}, as)
+			list := appendFrames(nil, [][]byte{frame}, as)
 			got, want := readBack(t, list)[0], frame
 			if strings.HasSuffix(string(list), `"json"}]`) {
 				want = plainly(t, frame, "json")
@@ -126,7 +126,7 @@ func FuzzReply(f *testing.F) {
 				t.Errorf("as %s: %q came back as %q", as, frame, got)
 			}
 		}
-		text := string(AppendFrames(nil, [][]byte{frame}, Auto))
+		text := string(appendFrames(nil, [][]byte{frame}, Auto))
 		readable := utf8.Valid(frame) && !strings.ContainsFunc(string(frame), func(r rune) bool {
 			return r < ' ' && !strings.ContainsRune("\t\n\r", r) || r >= 0x7f && r < 0xa0
 		})

@@ -65,7 +65,14 @@ func (o *output) flush() {
 // string adds s as a JSON string. What is not UTF-8 in it is replaced by U+FFFD.
 func (o *output) string(s string) { o.b, _ = jsontext.AppendQuote(o.b, s) }
 
-// frames adds the array of frames.
+// frames adds the array of frames:
+//
+//	[{"data":"hello","encoding":"text"},{"data":"AP+A","encoding":"base64"}]
+//
+// A frame that can't be given in the encoding asked for is given as Auto would
+// give it: each frame names its own encoding, and a reply that some worker
+// computed for minutes must not be lost for one frame that is no JSON. The text
+// has no line breaks, so that it fits into an event of a stream.
 func (o *output) frames(frames [][]byte, as Encoding) {
 	o.b = append(o.b, '[')
 	for i, frame := range frames {

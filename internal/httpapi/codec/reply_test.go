@@ -80,7 +80,7 @@ func TestJSONReply(t *testing.T) {
 func TestTooDeepFramesAreNotGivenAsJSON(t *testing.T) {
 	for levels, want := range map[int]string{64: `"json"`, 65: `"text"`} {
 		deep := strings.Repeat("[", levels) + strings.Repeat("]", levels)
-		if got := string(AppendFrames(nil, [][]byte{[]byte(deep)}, JSON)); !strings.Contains(got, want) {
+		if got := string(appendFrames(nil, [][]byte{[]byte(deep)}, JSON)); !strings.Contains(got, want) {
 			t.Errorf("%d levels: %s, want %s", levels, got, want)
 		}
 	}
@@ -230,7 +230,7 @@ func randomFrame(rnd *rand.Rand) []byte {
 	return b
 }
 
-// readBack returns the frames of a list that AppendFrames made: what it writes, a
+// readBack returns the frames of a list that appendFrames made: what it writes, a
 // caller may send.
 func readBack(t *testing.T, list []byte) [][]byte {
 	t.Helper()
@@ -250,7 +250,7 @@ func TestFramesGoRoundThroughJSONWithoutLoss(t *testing.T) {
 	for range 150 {
 		frame := randomFrame(rnd)
 		for _, as := range []Encoding{"", Auto, Text, Base64, JSON} {
-			list := AppendFrames(nil, [][]byte{frame}, as)
+			list := appendFrames(nil, [][]byte{frame}, as)
 			got := readBack(t, list)[0]
 			if bytes.Contains(list[len(list)-9:], []byte("json")) {
 				var want bytes.Buffer
@@ -278,7 +278,7 @@ func TestRepliesInPiecesAreTheSame(t *testing.T) {
 		}
 		as := []Encoding{Auto, Text, Base64, JSON}[rnd.IntN(4)]
 		_, got := written(t, mustParse(t, Options{Reply: as}, "", isJSON), r)
-		if want := `{"service":"echo","frames":` + string(AppendFrames(nil, r.Frames, as)) + `,"request_id":"r-1"}` + "\n"; got != want {
+		if want := `{"service":"echo","frames":` + string(appendFrames(nil, r.Frames, as)) + `,"request_id":"r-1"}` + "\n"; got != want {
 			t.Fatalf("seed %d: a reply of %d frames as %s differs", seed, len(r.Frames), as)
 		}
 	}

@@ -59,9 +59,11 @@ func (s *Stream) PartialOfMore(frames [][]byte) error {
 // should follow.
 func (s *Stream) Final(frames [][]byte) error { return s.event("final", frames, nil, s.flush) }
 
-// Problem writes the problem, a JSON object, that ends a stream which has begun.
-// It is named so, and not error: EventSource fires that itself.
-func (s *Stream) Problem(problem []byte) error { return s.event("problem", nil, problem, s.flush) }
+// Problem writes the problem, as WriteProblem does, that ends a stream which has
+// begun. It is named so, and not error: EventSource fires that itself.
+func (s *Stream) Problem(object []byte, frames [][]byte) error {
+	return s.event("problem", frames, object, s.flush)
+}
 
 // Ping writes what keeps an idle connection open and readers ignore.
 func (s *Stream) Ping() error {
@@ -76,7 +78,7 @@ func (s *Stream) Ping() error {
 	return s.send(s.flush)
 }
 
-// event writes an event of frames or, if that is not nil, of a problem.
+// event writes an event of frames or, if that is not nil, of a problem with them.
 //
 //	event: partial                                    SSE alone
 //	data: {"event":"partial","seq":0,"frames":[…]}
@@ -93,7 +95,7 @@ func (s *Stream) event(name string, frames [][]byte, problem []byte, flush func(
 	s.seq++
 	if problem != nil {
 		out.b = append(out.b, `,"problem":`...)
-		out.dense(problem)
+		out.problem(problem, frames)
 	} else {
 		out.b = append(out.b, `,"frames":`...)
 		out.frames(frames, s.as)

@@ -68,7 +68,7 @@ func TestStreamEndsWithAProblem(t *testing.T) {
 	if err := s.Partial(nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Problem([]byte("{\n  \"code\": \"timeout\"\n}\n")); err != nil {
+	if err := s.Problem([]byte("{\n  \"code\": \"timeout\"\n}\n"), nil); err != nil {
 		t.Fatal(err)
 	}
 	_, got, _ := strings.Cut(w.Body.String(), "\n\n")
@@ -102,7 +102,7 @@ func TestStreamWhoseReaderLeftFailsForGood(t *testing.T) {
 	s := mustParse(t, Options{}, "", wantSSE).NewStream(w)
 	first := s.Partial([][]byte{make([]byte, 4*piece)})
 	w.err, w.largest = nil, 0
-	for _, err := range []error{first, s.Ping(), s.Final(nil), s.Problem([]byte("{}"))} {
+	for _, err := range []error{first, s.Ping(), s.Final(nil), s.Problem([]byte("{}"), nil)} {
 		e, ok := errors.AsType[*mdp.Error](err)
 		if !ok || e.Kind != mdp.Canceled || !e.Sent || !errors.Is(err, gone) {
 			t.Errorf("got %v, want one of kind canceled, because of %v", err, gone)
