@@ -133,6 +133,7 @@ services:
 
 func TestParseRefusesInOneLine(t *testing.T) {
 	deep := strings.Repeat("{not: ", 70) + "true" + strings.Repeat("}", 70)
+	const unsent = ", want none of 401, 408, 429, 499, 503: they say that the request was not sent"
 	for _, tt := range []struct{ services, want string }{
 		{`[echo]`, `services is a list, want keys and values`},
 		{`echo`, `services is "echo", want keys and values`},
@@ -181,6 +182,11 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {errors: [{equals: "6", reason: r` + strings.Repeat("0", 64) + `}]}}`, `services.echo.errors[0].reason is "r` + strings.Repeat("0", 64) + `", want 1 to 64 of a-z, 0-9 and _, the first a letter`},
 		{`{echo: {errors: [{frame: -1}]}}`, `services.echo.errors[0].frame is "-1", want a whole number from 0 to 10000`},
 		{`{echo: {errors: [{status: 200}]}}`, `services.echo.errors[0].status is "200", want a whole number from 400 to 599`},
+		{`{echo: {errors: [{status: 401}]}}`, `services.echo.errors[0].status is "401"` + unsent},
+		{`{echo: {errors: [{status: 408}]}}`, `services.echo.errors[0].status is "408"` + unsent},
+		{`{echo: {errors: [{status: 429}]}}`, `services.echo.errors[0].status is "429"` + unsent},
+		{`{echo: {errors: [{status: 499}]}}`, `services.echo.errors[0].status is "499"` + unsent},
+		{`{echo: {errors: [{status: 503}]}}`, `services.echo.errors[0].status is "503"` + unsent},
 		{`{echo: {errors: [` + strings.Repeat("{},", 101) + `]}}`, `services.echo.errors has 101 rules, want at most 100`},
 
 		{`{echo: {vars_schema: yes please}}`, `services.echo.vars_schema is no schema: it is no mapping`},

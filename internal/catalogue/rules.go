@@ -32,6 +32,22 @@ func rules(dst *[]Rule) yamlnode.Reader {
 	}
 }
 
+// status reads the status of a response to a request that ran. To callers and
+// proxies some mean that it was not sent or that they may send it again, and
+// others need headers that only the gateway's own refusals have.
+func status(dst *int) yamlnode.Reader {
+	return func(path string, n *yaml.Node) error {
+		if err := integer(dst, 400, 599)(path, n); err != nil {
+			return err
+		}
+		switch *dst {
+		case 401, 408, 429, 499, 503:
+			return yamlnode.Wrong(n, path, "is %s, want none of 401, 408, 429, 499, 503: they say that the request was not sent", yamlnode.Show(n))
+		}
+		return nil
+	}
+}
+
 func parseRule(path string, n *yaml.Node) (Rule, error) {
 	var r Rule
 	var equals *yaml.Node
@@ -39,7 +55,7 @@ func parseRule(path string, n *yaml.Node) (Rule, error) {
 		{Key: "frame", Read: integer(&r.Frame, 0, mostFrames)},
 		{Key: "equals", Read: keep(&equals)},
 		{Key: "reason", Read: text(&r.Reason)},
-		{Key: "status", Read: integer(&r.Status, 400, 599)},
+		{Key: "status", Read: status(&r.Status)},
 		{Key: "detail", Read: text(&r.Detail)},
 	})
 	switch {

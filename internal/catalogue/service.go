@@ -55,7 +55,7 @@ type Rule struct {
 	Frame  int
 	Equals []byte
 	Reason string // a constant, fit for a label
-	Status int    // of the HTTP response; 0 means the default
+	Status int    // of the HTTP response, none that says that nothing was sent; 0 means the default
 	Detail string // for the caller
 }
 
