@@ -30,7 +30,8 @@ func newLogger(w io.Writer, level, format string) (*zap.Logger, error) {
 // Logs are the two logs of a gateway, which write the same lines to one place in
 // the order in which they come. A write for each request costs as much as the
 // rest of what HTTP does for it, so the lines of requests wait for each other.
-// Only a process that is killed, or crashes, loses those of the last flushEvery.
+// A process that is killed, or crashes, loses those of the last flushEvery, and a
+// disk that is full those that it does not take.
 type logs struct {
 	main     *zap.Logger // writes each line at once, after those that wait
 	requests *zap.Logger // lets lines wait that are below Warn
@@ -43,7 +44,7 @@ func newLogs(w io.Writer, level, format string) (*logs, error) {
 	if err != nil {
 		return nil, err
 	}
-	buffer := &zapcore.BufferedWriteSyncer{WS: unsynced(w), Size: flushSize, FlushInterval: flushEvery}
+	buffer := &zapcore.BufferedWriteSyncer{WS: unsynced(patient{w}), Size: flushSize, FlushInterval: flushEvery}
 	core := zapcore.NewCore(newEncoder(format), buffer, at)
 	return &logs{
 		main: zap.New(prompt{core, zapcore.DebugLevel}), requests: zap.New(prompt{core, zapcore.WarnLevel}),
@@ -80,6 +81,17 @@ func (p prompt) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		err = errors.Join(err, p.Sync())
 	}
 	return err
+}
+
+// A patient writer says that it wrote what it could not: bufio, in front of it,
+// never writes again after an error, and a disk that was full for a moment would
+// end the log. There is no other place to complain to.
+type patient struct{ io.Writer }
+
+// Write is io.Writer.
+func (p patient) Write(text []byte) (int, error) {
+	_, _ = p.Writer.Write(text)
+	return len(text), nil
 }
 
 // unsynced hides that a file could be made to reach its disk, which is not worth

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -130,5 +131,30 @@ func BenchmarkRequestLine(b *testing.B) {
 					zap.Int("status", 200), zap.Int("in", 64), zap.Int("out", 128), zap.String("peer", "127.0.0.1:12345"))
 			}
 		})
+	}
+}
+
+// full is a disk without room for the first line.
+type full struct {
+	writes
+	refused bool
+}
+
+func (f *full) Write(p []byte) (int, error) {
+	if !f.refused {
+		f.refused = true
+		return 0, syscall.ENOSPC
+	}
+	return f.writes.Write(p)
+}
+
+func TestAWriteThatFailsDoesNotEndTheLog(t *testing.T) {
+	w := new(full)
+	l, _ := newTestLogs(t, w)
+	l.main.Warn("lost")
+	l.requests.Info("request")
+	l.main.Warn("kept")
+	if err := l.close(); err != nil || w.messages() != "request kept" {
+		t.Errorf("got %q, %v, want both lines that came later", w.messages(), err)
 	}
 }
