@@ -7,16 +7,24 @@ import (
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
-// TestFramesOfEverySizeComeBackAsTheyWere mixes frames about the sizes at which
-// they are sent and received in another way, and more of them than one call takes.
-func TestFramesOfEverySizeComeBackAsTheyWere(t *testing.T) {
+// echoed returns a DEALER whose messages come back.
+func echoed(t *testing.T) *zsock.Socket {
+	t.Helper()
 	c := newContext(t)
 	r, endpoint := router(t, c)
 	done := echo(r)
+	t.Cleanup(func() { r.Interrupt(); <-done })
 	d := dealer(t, c, endpoint, zsock.DealerOptions{})
 	if err := d.WaitWritable(); err != nil {
 		t.Fatal(err)
 	}
+	return d
+}
+
+// TestFramesOfEverySizeComeBackAsTheyWere mixes frames about the sizes at which
+// they are sent and received in another way, and more of them than one call takes.
+func TestFramesOfEverySizeComeBackAsTheyWere(t *testing.T) {
+	d := echoed(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
@@ -36,8 +44,6 @@ func TestFramesOfEverySizeComeBackAsTheyWere(t *testing.T) {
 			t.Fatalf("got %d frames of %v, %v, want %d of %v", len(got), lengths(got), err, len(want), lengths(want))
 		}
 	}
-	r.Interrupt()
-	<-done
 }
 
 func lengths(frames [][]byte) (n []int) {
@@ -48,13 +54,7 @@ func lengths(frames [][]byte) (n []int) {
 }
 
 func TestToAppendToAReceivedFrameLeavesTheNextOne(t *testing.T) {
-	c := newContext(t)
-	r, endpoint := router(t, c)
-	done := echo(r)
-	d := dealer(t, c, endpoint, zsock.DealerOptions{})
-	if err := d.WaitWritable(); err != nil {
-		t.Fatal(err)
-	}
+	d := echoed(t)
 	if err := d.Send(frames("first", "second")); err != nil {
 		t.Fatal(err)
 	}
@@ -66,20 +66,12 @@ func TestToAppendToAReceivedFrameLeavesTheNextOne(t *testing.T) {
 	if string(got[1]) != "second" {
 		t.Errorf("the second frame is %q, want %q", got[1], "second")
 	}
-	r.Interrupt()
-	<-done
 }
 
 // A round trip of small frames takes two allocations at each end: the list of
 // frames, and their bytes.
 func TestAllocationsOfARoundTrip(t *testing.T) {
-	c := newContext(t)
-	r, endpoint := router(t, c)
-	done := echo(r)
-	d := dealer(t, c, endpoint, zsock.DealerOptions{})
-	if err := d.WaitWritable(); err != nil {
-		t.Fatal(err)
-	}
+	d := echoed(t)
 	request := frames("", "MDPC01", "echo", "hello")
 	n := testing.AllocsPerRun(500, func() {
 		if err := d.Send(request); err != nil {
@@ -92,6 +84,4 @@ func TestAllocationsOfARoundTrip(t *testing.T) {
 	if n > 4 {
 		t.Errorf("%v allocations, want 4", n)
 	}
-	r.Interrupt()
-	<-done
 }
