@@ -44,8 +44,9 @@ func newMenu(accept []string, own string) menu {
 	return m
 }
 
-// add applies one range. One that is malformed matches nothing. Parameters but q
-// are not looked at: no type that is offered has any that tell it from another.
+// add applies one range. One that is malformed matches nothing, but * alone means
+// any type, as older clients write it. Parameters but q are not looked at: no type
+// that is offered has any that tell it from another.
 func (m *menu) add(element string) {
 	media, l := "", liking{quality: 1000}
 	for part := range split(element, ';') {
@@ -54,15 +55,12 @@ func (m *menu) add(element string) {
 			continue
 		}
 		if name, value, _ := strings.Cut(part, "="); strings.EqualFold(name, "q") {
-			var ok bool
-			if l.quality, ok = parseQuality(value); !ok {
-				return
-			}
+			l.quality = parseQuality(value)
 		}
 	}
 	kind, sub, _ := strings.Cut(media, "/")
 	switch {
-	case media == "*/*":
+	case media == "*/*", media == "*":
 		l.specificity = 1
 		m.any.update(l)
 	case sub == "*":
@@ -98,20 +96,20 @@ func hasType(media, kind string) bool {
 	return len(media) > len(kind) && media[len(kind)] == '/' && strings.EqualFold(media[:len(kind)], kind)
 }
 
-// parseQuality reads a weight (RFC 9110 §12.4.2), 0 to 1 with at most three
-// digits after the point, as thousandths.
-func parseQuality(value string) (thousandths int, ok bool) {
+// parseQuality reads a weight (RFC 9110 §12.4.2), 0 to 1, as thousandths. Clients
+// also write .2 for 0.2, and more digits than the three that count: those round up,
+// so that only zero refuses a type. What is no weight says nothing, and so is 1.
+func parseQuality(value string) (thousandths int) {
+	const none = 1000
 	whole, fraction, _ := strings.Cut(value, ".")
-	if whole != "0" && whole != "1" || len(fraction) > 3 {
-		return 0, false
+	if whole != "0" && whole != "1" && (whole != "" || fraction == "") || strings.Trim(fraction, "0123456789") != "" {
+		return none
 	}
-	for _, c := range fraction {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
+	thousandths, _ = strconv.Atoi(whole + (fraction + "000")[:3]) // nothing but four digits
+	if strings.Trim(fraction[min(3, len(fraction)):], "0") != "" {
+		thousandths++
 	}
-	thousandths, err := strconv.Atoi(whole + (fraction + "000")[:3])
-	return thousandths, err == nil && thousandths <= 1000
+	return min(thousandths, none)
 }
 
 // best returns the offer that is liked best. Named offers are those that a range

@@ -63,10 +63,25 @@ func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
 		{"application/octet-stream;q=0, text/plain;q=0, */*", "", "", "json"},
 		{"application/json ; Q=0.2 , text/plain ; q=0.1", "", "", "json"},
 		{"application/json;v=\"a,b;q=0\";q=0.5", "", "", "json"},
-		// What is malformed matches nothing.
-		{"application/json;q=2, text/plain;q=0.1", "", "", "raw text/plain"},
-		{"application/json;q=1.001, text/plain;q=0.1", "", "", "raw text/plain"},
-		{"application/json;q=0.1234, text/plain;q=0.1", "", "", "raw text/plain"},
+		// What clients write beside RFC 9110; the first is the default of older Java.
+		{"text/html, image/gif, image/jpeg, *; q=.2, */*; q=.2", isJSON, "", "json mirrored"},
+		{"*", isJSON, "", "json mirrored"},
+		{"*;q=.2, text/plain;q=.3", isJSON, "", "raw text/plain"},
+		{"application/json;q=.2, text/plain;q=0.19", "", "", "json"},
+		{"application/json;q=.2, text/plain;q=0.21", "", "", "raw text/plain"},
+		{"application/json;q=1.0000, text/plain;q=0.999", "", "", "json"},
+		{"application/json;q=0.1234, text/plain;q=0.123", "", "", "json"},
+		{"application/json;q=0.1234, text/plain;q=0.125", "", "", "raw text/plain"},
+		{"application/json;q=0.00001", "", "", "json"},
+		// A weight that is none is 1, a range that is none matches nothing.
+		{"application/json;q=2, text/plain;q=0.9", "", "", "json"},
+		{"application/json;q=1.001, text/plain;q=0.9", "", "", "json"},
+		{"application/json;q=x, text/plain;q=0.9", "", "", "json"},
+		{"application/json;q=-1, text/plain;q=0.9", "", "", "json"},
+		{"application/json;q=0.5x, text/plain;q=0.9", "", "", "json"},
+		{"application/json;q=., text/plain;q=0.9", "", "", "json"},
+		{"application/json;q=, text/plain;q=0.9", "", "", "json"},
+		{"application/json;q, text/plain;q=0.9", "", "", "json"},
 		{"*/json, text/plain", "", "", "raw text/plain"},
 		{"json, text/plain", "", "", "raw text/plain"},
 	} {
@@ -94,7 +109,7 @@ func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
 func TestTypesThatAreNeverGivenAreRefusedBeforeTheCall(t *testing.T) {
 	for _, accept := range []string{
 		"image/png", "text/html", "application/xml;q=0.9, image/*", "*/*;q=0", "application/json;q=0",
-		"json", "application/jsonx", "audio/x-raw", "application/json;q=x", "*/*;q=0.5x",
+		"json", "application/jsonx", "audio/x-raw", "application/json;q=0.0000", "*/*;q=.0", "*;q=0", "**", "*;q=0, */*;q=0.",
 	} {
 		_, err := parse(t, Options{}, "", isJSON, "Accept: "+accept)
 		e := wantError(t, err, mdp.NotAcceptable, "", "application/json, multipart/form-data, text/event-stream, application/x-ndjson, application/octet-stream, text/plain")
@@ -143,7 +158,7 @@ func TestReplyParameterBeatsAcceptWhichBeatsTheCatalogue(t *testing.T) {
 }
 
 func FuzzAccept(f *testing.F) {
-	for _, s := range []string{"*/*", "application/json;q=0.5, text/*", `a/b;c="d,e`, ";q=1,,", "text/plain;q=0.0001", "*/*;q=0,a"} {
+	for _, s := range []string{"*/*", "application/json;q=0.5, text/*", `a/b;c="d,e`, ";q=1,,", "text/plain;q=0.0001", "*/*;q=0,a", "*; q=.2", "*/*;q=1.0000"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, accept string) {
@@ -155,7 +170,7 @@ func FuzzAccept(f *testing.F) {
 		if types := []string{typeOctets, typeText, "audio/x-raw"}; !slices.Contains(types, e.raw) {
 			t.Errorf("Accept %q makes a reply of type %q, want one of %q", accept, e.raw, types)
 		}
-		if !strings.Contains(accept, "/") && strings.Trim(accept, " \t,") != "" {
+		if !strings.ContainsAny(accept, "/*") && strings.Trim(accept, " \t,") != "" {
 			t.Errorf("Accept %q names no type and is accepted", accept)
 		}
 	})
