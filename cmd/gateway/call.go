@@ -30,7 +30,7 @@ type callCmd struct {
 }
 
 // Run makes the call. The reply's frames are printed as they are, those of several
-// with a line end after each.
+// with a line end after each, also if they mean that the worker failed.
 func (c *callCmd) Run(p *process) error {
 	req, err := c.request(p)
 	if err != nil {
@@ -54,10 +54,20 @@ func (c *callCmd) Run(p *process) error {
 	switch {
 	case errors.As(err, &failure) && failure.Kind == mdp.Timeout:
 		return fmt.Errorf("%w: no reply within %s: is the service there, and is the dialect right?", err, c.Timeout)
-	case err != nil || c.Hex:
+	case failure != nil && failure.Kind == mdp.BrokerUnavailable:
+		return fmt.Errorf("%w: is there a broker at %s?", err, c.Broker)
+	case err != nil:
 		return err
 	}
-	return printFrames(p.stdout, reply)
+	if !c.Hex {
+		if err := printFrames(p.stdout, reply); err != nil {
+			return err
+		}
+	}
+	if failure := c.Dialect.Failure(reply.Frames); failure != nil {
+		return failure
+	}
+	return nil
 }
 
 func (c *callCmd) request(p *process) (mdp.Request, error) {

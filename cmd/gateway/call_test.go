@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -69,7 +70,8 @@ func TestACallThatFailsSaysWhy(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "broker_unavailable"},
+		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "no broker can be reached"},
+		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "is there a broker at " + gone.Endpoint() + "?"},
 		{[]string{"echo", "--vars", "[1]"}, exitUsage, `--vars is "[1]", want a JSON object`},
 		{[]string{"echo", "nowhere"}, exitUsage, "nowhere"},
 		{[]string{"echo", "--timeout", "50ms", "--broker", mute.Endpoint()}, exitFailed, "no reply within 50ms: is the service there"},
@@ -78,6 +80,30 @@ func TestACallThatFailsSaysWhy(t *testing.T) {
 		code, stdout, stderr := gatewayCall(t, c.args...)
 		if code != c.code || stdout != "" || !strings.Contains(stderr, c.want) || strings.Count(stderr, "\n") != 1 {
 			t.Errorf("%v: exit code %d, %q, %q, want one line with %s", c.args, code, stdout, stderr, c.want)
+		}
+	}
+}
+
+// Loudify's workers say with a reply that they failed. What else it holds is printed
+// nevertheless; a script sees the exit code.
+func TestACallWhoseReplyMeansFailureFails(t *testing.T) {
+	broker := mdptest.Endpoint(mdptest.Broker(t))
+	mdptest.Worker(t, broker, "fail", func(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) {
+		return [][]byte{[]byte("\x06"), []byte("why")}, nil
+	})
+	for _, c := range []struct {
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{[]string{"--dialect", "loudify"}, exitFailed, "\x06\nwhy\n", "worker_error (flowgraph_failed)"},
+		{[]string{"--dialect", "loudify", "--hex"}, exitFailed, `3 bytes  776879  "why"`, "worker_error (flowgraph_failed)"},
+		{[]string{"--dialect", "mdp/0.1"}, exitOK, "\x06\nwhy\n", ""},
+	} {
+		code, stdout, stderr := gatewayCall(t, append(c.args, "fail", "--broker", broker)...)
+		if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) || strings.Count(stderr, "\n") != code {
+			t.Errorf("%v: exit code %d, %q, %q, want %d, %q and %q", c.args, code, stdout, stderr, c.code, c.stdout, c.stderr)
 		}
 	}
 }

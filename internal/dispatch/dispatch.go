@@ -233,18 +233,11 @@ func (d *Dispatcher) judge(spec *catalogue.Service, reply *mdp.Reply) error {
 			return &mdp.Error{Kind: mdp.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}
 		}
 	}
-	dialect := d.cfg.Brokers[reply.Broker].Dialect
-	if dialect == mdp.Loudify && len(reply.Frames) > 0 && string(reply.Frames[0]) == loudifyFailure {
-		return &mdp.Error{
-			Kind: mdp.WorkerError, Reason: "flowgraph_failed", Frames: reply.Frames,
-			Detail: "the flowgraph failed or timed out",
-		}
+	if e := d.cfg.Brokers[reply.Broker].Dialect.Failure(reply.Frames); e != nil {
+		return e
 	}
 	return nil
 }
-
-// loudifyFailure is the first frame of a loudify worker's reply that it failed.
-const loudifyFailure = "\x06"
 
 func size(frames [][]byte) (n int) {
 	for _, frame := range frames {

@@ -79,6 +79,18 @@ func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final 
 	return append(dst, body...)
 }
 
+// loudifyFailure is the first frame of a loudify worker's reply that it failed.
+const loudifyFailure = "\x06"
+
+// Failure returns the error, of kind WorkerError, that a reply of these frames means
+// in the dialect, or nil: loudify's workers alone have a reply that says so.
+func (d Dialect) Failure(frames [][]byte) *Error {
+	if d != Loudify || len(frames) == 0 || string(frames[0]) != loudifyFailure {
+		return nil
+	}
+	return &Error{Kind: WorkerError, Reason: "flowgraph_failed", Frames: frames, Detail: "the flowgraph failed or timed out"}
+}
+
 // ParseStatus reads the answer to AppendLookup's question: its last frame, since
 // brokers differ in what precedes it.
 func (d Dialect) ParseStatus(frames [][]byte) (status string, err error) {

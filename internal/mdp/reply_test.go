@@ -145,3 +145,25 @@ func FuzzNoMessageBreaksTheParsers(f *testing.F) {
 		}
 	})
 }
+
+func TestOnlyLoudifysFirstFrameMeansFailure(t *testing.T) {
+	for _, c := range []struct {
+		dialect mdp.Dialect
+		reply   [][]byte
+		failed  bool
+	}{
+		{mdp.Loudify, fr("\x06"), true},
+		{mdp.Loudify, fr("\x06", "why"), true},
+		{mdp.Loudify, fr("\x06\x06"), false},
+		{mdp.Loudify, fr("a", "\x06"), false},
+		{mdp.Loudify, nil, false},
+		{mdp.V01, fr("\x06"), false},
+		{mdp.V02, fr("\x06"), false},
+		{mdp.Majortomo, fr("\x06"), false},
+	} {
+		e := c.dialect.Failure(c.reply)
+		if failed := e != nil; failed != c.failed || failed && (e.Kind != mdp.WorkerError || e.Reason == "" || len(e.Frames) != len(c.reply)) {
+			t.Errorf("%s %s: got %+v, want a failure: %v", c.dialect, show(c.reply), e, c.failed)
+		}
+	}
+}
