@@ -14,6 +14,7 @@ import (
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/tracing"
@@ -107,8 +108,13 @@ func (s *settings) finish(r *resolver) (err error) {
 	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
 		return err
 	}
-	s.Catalogued, err = catalogue.Parse(s.Services, catalogue.Defaults{Brokers: s.brokerNames(), Vars: s.Vars})
+	s.Catalogued, err = parseServices(s.Services, s.brokerNames(), s.Vars)
 	return err
+}
+
+// parseServices reads the services, which may refer to brokers of these names.
+func parseServices(n *yaml.Node, brokers []string, vars flowgraph.Encoding) (*catalogue.Catalogue, error) {
+	return catalogue.Parse(n, catalogue.Defaults{Brokers: brokers, Vars: vars, CheckBody: codec.CheckEnvelope})
 }
 
 // finishCollector reads the headers that the collector wants, from OpenTelemetry's

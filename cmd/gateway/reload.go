@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.yaml.in/yaml/v3"
 
-	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/mdp/client"
 )
 
@@ -73,7 +72,7 @@ func (d *daemon) reload() {
 // apply puts what can be reloaded in force, all of it or nothing. Services may
 // refer to the brokers that run, not to those of the new configuration.
 func (d *daemon) apply(next *settings) error {
-	services, err := catalogue.Parse(next.Services, catalogue.Defaults{Brokers: d.brokerNames, Vars: d.settings.Vars})
+	services, err := parseServices(next.Services, d.brokerNames, d.settings.Vars)
 	if err != nil {
 		return err
 	}

@@ -97,13 +97,14 @@ func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })
 	read := g.metric(t, "config_last_reload_success_timestamp_seconds", key...)
 	for config, want := range map[string]string{
-		"services: {echo: {timeout: soon}}\nkeys-file: DIR/other.yaml\n": `services.echo.timeout is "soon", want a duration above 0 such as 30s or 500ms`,
-		"keys-file: DIR/empty.yaml\n":                                    "empty.yaml:1: the file has no keys, want at least one",
-		"keys-file: DIR/gone.yaml\n":                                     "gone.yaml",
-		"cors-origin: lab.example\nkeys-file: DIR/other.yaml\n":          `gateway.yaml:1: cors-origin is "lab.example", want`,
-		"timeout: soon\n":                                                `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
-		"log-levl: info\n":                                               "gateway.yaml:1: log-levl is no setting",
-		"keys-file: [":                                                   "gateway.yaml: yaml:",
+		"services: {echo: {timeout: soon}}\nkeys-file: DIR/other.yaml\n":                      `services.echo.timeout is "soon", want a duration above 0 such as 30s or 500ms`,
+		"services: {echo: {example: {body: 3, encoding: text}}}\nkeys-file: DIR/other.yaml\n": `services.echo.example is refused as a request: #/body: `,
+		"keys-file: DIR/empty.yaml\n":                           "empty.yaml:1: the file has no keys, want at least one",
+		"keys-file: DIR/gone.yaml\n":                            "gone.yaml",
+		"cors-origin: lab.example\nkeys-file: DIR/other.yaml\n": `gateway.yaml:1: cors-origin is "lab.example", want`,
+		"timeout: soon\n":                                       `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
+		"log-levl: info\n":                                      "gateway.yaml:1: log-levl is no setting",
+		"keys-file: [":                                          "gateway.yaml: yaml:",
 		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers has "hall9", want names out of: embedded`,
 	} {
 		g.write(t, config)

@@ -21,6 +21,11 @@ const (
 type Defaults struct {
 	Brokers []string           // the names that a service may list
 	Vars    flowgraph.Encoding // of services that say nothing else
+
+	// CheckBody says of a request body in JSON how many frames it has, or, with an
+	// *mdp.Error, why it is refused: examples are held against it. It is a function
+	// since bodies are read where HTTP is. Nil takes any body.
+	CheckBody func(body []byte) (frames int, err error)
 }
 
 // Parse reads the value of the file's key services, a mapping from names to
@@ -85,7 +90,7 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		}
 	}
 	if example != nil {
-		return s, s.setExample(path+".example", example)
+		return s, s.setExample(path+".example", example, defaults.CheckBody)
 	}
 	return s, nil
 }
@@ -100,34 +105,6 @@ func (s *Service) setSchema(path string, n *yaml.Node) (err error) {
 	}
 	if s.VarsSchema, err = compile(text); err != nil {
 		return yamlnode.Wrong(n, path, "is no schema: %v", err)
-	}
-	return nil
-}
-
-// setExample reads an example and proves that its vars could be sent.
-func (s *Service) setExample(path string, n *yaml.Node) (err error) {
-	var body, frames, encoding, vars *yaml.Node
-	err = object(path, n, []yamlnode.Field{
-		{Key: "body", Read: keep(&body)}, {Key: "frames", Read: keep(&frames)}, {Key: "encoding", Read: keep(&encoding)}, {Key: "vars", Read: keep(&vars)},
-	})
-	if err != nil {
-		return err
-	}
-	if body != nil && frames != nil {
-		return yamlnode.Wrong(n, path, "has body and frames, want one of them")
-	}
-	if s.Example, err = toJSON(path, n); err != nil || vars == nil {
-		return err
-	}
-	text, err := toJSON(path+".vars", vars)
-	if err != nil {
-		return err
-	}
-	if _, err := s.Vars.Append(nil, text); err != nil {
-		return yamlnode.Wrong(vars, path+".vars", "can't be sent: %v", err)
-	}
-	if faults := s.CheckVars(text); len(faults) > 0 {
-		return yamlnode.Wrong(vars, path+".vars", "does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/httpapi/codec"
 )
 
 // parse reads a file's services, as if its brokers were hall1 and hall2.
@@ -23,7 +24,7 @@ func parse(t *testing.T, file string) (*catalogue.Catalogue, error) {
 	if doc.Services.IsZero() {
 		return catalogue.Parse(nil, catalogue.Defaults{})
 	}
-	return catalogue.Parse(&doc.Services, catalogue.Defaults{Brokers: []string{"hall1", "hall2"}})
+	return catalogue.Parse(&doc.Services, catalogue.Defaults{Brokers: []string{"hall1", "hall2"}, CheckBody: codec.CheckEnvelope})
 }
 
 func mustParse(t *testing.T, file string) *catalogue.Catalogue {
@@ -202,8 +203,18 @@ func TestParseRefusesInOneLine(t *testing.T) {
 
 		{`{echo: {example: hello}}`, `services.echo.example is "hello", want keys and values`},
 		{`{echo: {example: {data: 1}}}`, `services.echo.example.data is no key here, want one of body, frames, encoding, vars`},
-		{`{echo: {example: {body: a, frames: [b]}}}`, `services.echo.example has body and frames, want one of them`},
-		{`{echo: {example: {vars: [7]}}}`, `services.echo.example.vars can't be sent: #: not a JSON object`},
+		{`{echo: {example: {body: a, frames: [b]}}}`, `services.echo.example is refused as a request: #/frames: body and frames are both there, want one of them`},
+		{`{echo: {example: {body: 3, encoding: text}}}`, `services.echo.example is refused as a request: #/body: it is a number, and the encoding text wants a string`},
+		{`{echo: {example: {body: "A", encoding: base64}}}`, `services.echo.example is refused as a request: #/body: it is no base64 from byte 0 on: want the standard alphabet, with padding`},
+		{`{echo: {example: {encoding: base64}}}`, `services.echo.example is refused as a request: #/encoding: encoding is there without body`},
+		{`{echo: {example: {frames: [{encoding: text}]}}}`, `services.echo.example is refused as a request: #/frames/0: data is missing`},
+		{`{echo: {example: {vars: }}}`, `services.echo.example is refused as a request: #/vars: vars is null, want an object`},
+		{`{echo: {example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
+		{`{echo: {vars: json, max_frames: 2, example: {frames: [a, b, c]}}}`, `services.echo.example has 3 frames, and the service takes at most 2`},
+		{`{echo: {vars: none, example: {vars: {}}}}`, `services.echo.example.vars is given, but vars is none`},
+		{`{echo: {vars_schema: {required: [sf]}, example: {body: a}}}`, `services.echo.example has no vars, and without does not match vars_schema: #/vars: missing property 'sf'`},
+		{`{echo: {example: {vars: [7]}}}`, `services.echo.example is refused as a request: #/vars: vars is an array, want an object`},
+		{`{echo: {example: {vars: {x: !!float 1.0e+999}}}}`, `services.echo.example.vars can't be sent: #/x: 1.0e+999 is out of a float's range`},
 		{`{echo: {vars_schema: {required: [sf]}, example: {vars: {}}}}`, `services.echo.example.vars does not match vars_schema: #/vars: missing property 'sf'`},
 	} {
 		c, err := parse(t, "# a comment\n\nservices: "+tt.services)

@@ -38,6 +38,23 @@ func (s *Service) CheckVars(vars []byte) []mdp.Fault {
 	return s.VarsSchema.check(vars)
 }
 
+// defaultMaxFrames bounds the body of services that say nothing else, and that
+// do not take a vars frame behind exactly one data frame.
+const defaultMaxFrames = 100
+
+// MostFrames returns how many frames a body may have. Loudify says that it may go
+// to a broker of that dialect, whose workers die of a second one. A nil service is
+// any that is not in the catalogue.
+func (s *Service) MostFrames(loudify bool) int {
+	switch {
+	case s != nil && s.MaxFrames > 0:
+		return s.MaxFrames
+	case loudify, s != nil && s.Vars == flowgraph.Python:
+		return 1
+	}
+	return defaultMaxFrames
+}
+
 // Match returns the rule that a reply of these frames fulfils, or nil if it is
 // not known to mean failure.
 func (s *Service) Match(frames [][]byte) *Rule {

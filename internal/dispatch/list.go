@@ -48,7 +48,7 @@ func (d *Dispatcher) Service(name string) (mdp.ServiceInfo, bool) {
 	limit, _ := d.limit(&mdp.Call{Request: mdp.Request{Service: name}}, spec)
 	info := mdp.ServiceInfo{
 		Name: name, Catalogued: catalogued, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
-		Vars: d.cfg.Vars.String(), Reply: catalogue.Auto.String(), MaxFrames: maxFrames(spec, d.speaksLoudify(spec)),
+		Vars: d.cfg.Vars.String(), Reply: catalogue.Auto.String(), MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
 		Availability: d.availability(name, spec, svc, time.Now()), Live: live,
 	}
 	if catalogued {

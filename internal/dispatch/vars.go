@@ -11,10 +11,6 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// defaultMaxFrames bounds the body of services that say nothing else, and that
-// do not take a vars frame behind exactly one data frame.
-const defaultMaxFrames = 100
-
 // varsSlack is how many times larger than their frame vars may come: with white
 // space, or escapes that Python writes shorter. It bounds the work on those that
 // are too large.
@@ -31,7 +27,7 @@ func (d *Dispatcher) complete(call *mdp.Call, spec *catalogue.Service) error {
 	if spec != nil {
 		encoding = spec.Vars
 	}
-	if most := maxFrames(spec, loudify); len(call.Frames) > most {
+	if most := spec.MostFrames(loudify); len(call.Frames) > most {
 		return invalidVars(fmt.Sprintf("the body has %d frames, this service takes at most %d", len(call.Frames), most))
 	}
 	vars := call.Vars
@@ -74,16 +70,6 @@ func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *
 		return nil, invalidVars(fmt.Sprintf("the vars take %d bytes, want at most %d", len(frame), d.cfg.MaxVars))
 	}
 	return frame, nil
-}
-
-func maxFrames(spec *catalogue.Service, loudify bool) int {
-	switch {
-	case spec != nil && spec.MaxFrames > 0:
-		return spec.MaxFrames
-	case loudify, spec != nil && spec.Vars == flowgraph.Python:
-		return 1
-	}
-	return defaultMaxFrames
 }
 
 // speaksLoudify reports whether a request may go to a broker of that dialect,

@@ -32,6 +32,14 @@ type envelope struct {
 	call           *mdp.Call
 }
 
+// CheckEnvelope returns how many frames a request whose JSON body this is would
+// have, or the error with which Exchange.Decode would refuse it.
+func CheckEnvelope(body []byte) (frames int, err error) {
+	var call mdp.Call
+	err = (&Exchange{body: jsonBody}).Decode(body, &call)
+	return len(call.Frames), err
+}
+
 // decodeEnvelope reads a JSON body into call. What the body's values are is
 // decided when all members are known: they may come in any order.
 func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
