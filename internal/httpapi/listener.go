@@ -12,9 +12,9 @@ import (
 )
 
 // Listener returns ln for Server's servers: what they answer without asking the
-// API, since it is no HTTP or has headers far over the limit, becomes a problem
-// as well. They have no hook for it, and write it as plain text right to the
-// connection.
+// API, since it is no HTTP, has headers far over the limit or an Expect that they
+// do not know, becomes a problem as well. They have no hook for it, and write it as
+// plain text, or without any, right to the connection.
 func (a *API) Listener(ln net.Listener) net.Listener { return &listener{ln, a} }
 
 type listener struct {
@@ -75,7 +75,13 @@ func (c *conn) CloseWrite() error {
 //	HTTP/1.1 400 Bad Request: missing required Host header CR LF
 //	Content-Type: text/plain; charset=utf-8 CR LF Connection: close CR LF CR LF
 //	400 Bad Request: missing required Host header
+//
+// To an Expect it answers 417 with nothing of ours, which every answer of the API
+// has: a service's rule may set that status, too.
 func refusal(p []byte) *mdp.Error {
+	if bytes.HasPrefix(p, []byte("HTTP/1.1 417 ")) && !bytes.Contains(p, []byte("\r\nX-Request-Id: ")) {
+		return &mdp.Error{Kind: mdp.BadRequest, Detail: "Expect has something else than 100-continue"}
+	}
 	const fixed = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 	line, text, ok := bytes.Cut(p, []byte(fixed))
 	line, isStatus := bytes.CutPrefix(line, []byte("HTTP/1.1 "))
