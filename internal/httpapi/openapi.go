@@ -108,6 +108,8 @@ func addVars(schemas object, name string, schema []byte) (varsOf, error) {
 	return varsOf{object{"$ref": schemasPath + name}, len(required) > 0}, nil
 }
 
+// moveRefs makes the references of a schema to its own parts follow it. Values that
+// it only names, as const does, are no schemas, and neither are names of its parts.
 func moveRefs(v any, to string) {
 	switch v := v.(type) {
 	case []any:
@@ -121,8 +123,17 @@ func moveRefs(v any, to string) {
 		if ref, _ := v["$ref"].(string); ref == "#" || strings.HasPrefix(ref, "#/") {
 			v["$ref"] = to + ref[1:]
 		}
-		for _, member := range v {
-			moveRefs(member, to)
+		for keyword, member := range v {
+			switch keyword {
+			case "const", "enum", "default", "examples":
+			case "properties", "patternProperties", "dependentSchemas", "$defs", "definitions":
+				parts, _ := member.(object)
+				for _, part := range parts {
+					moveRefs(part, to)
+				}
+			default:
+				moveRefs(member, to)
+			}
 		}
 	}
 }

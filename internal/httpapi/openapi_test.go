@@ -107,11 +107,13 @@ func TestServicesOfOddNamesAndSchemasAreDescribedToo(t *testing.T) {
 func TestReferencesWithinASchemaFollowIt(t *testing.T) {
 	const here = "#/components/schemas/vars_s"
 	for schema, want := range map[string]string{
-		`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`:              `{"$ref":"` + here + `/$defs/x","$defs":{"x":{"type":"object"}}}`,
-		`{"properties":{"inner":{"anyOf":[{"$ref":"#"},{"type":"null"}]}}}`: `{"properties":{"inner":{"anyOf":[{"$ref":"` + here + `"},{"type":"null"}]}}}`,
-		`{"$id":"urn:x","$ref":"#/$defs/x","$defs":{"x":{}}}`:               `{"$id":"urn:x","$ref":"#/$defs/x","$defs":{"x":{}}}`,
-		`{"properties":{"$id":{"$ref":"#/$defs/x"}},"$defs":{"x":{}}}`:      `{"properties":{"$id":{"$ref":"` + here + `/$defs/x"}},"$defs":{"x":{}}}`,
-		`{"$ref":"https://json-schema.org/draft/2020-12/schema"}`:           `{"$ref":"https://json-schema.org/draft/2020-12/schema"}`,
+		`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`:                                                                   `{"$ref":"` + here + `/$defs/x","$defs":{"x":{"type":"object"}}}`,
+		`{"properties":{"inner":{"anyOf":[{"$ref":"#"},{"type":"null"}]}}}`:                                                      `{"properties":{"inner":{"anyOf":[{"$ref":"` + here + `"},{"type":"null"}]}}}`,
+		`{"$id":"urn:x","$ref":"#/$defs/x","$defs":{"x":{}}}`:                                                                    `{"$id":"urn:x","$ref":"#/$defs/x","$defs":{"x":{}}}`,
+		`{"properties":{"$id":{"$ref":"#/$defs/x"}},"$defs":{"x":{}}}`:                                                           `{"properties":{"$id":{"$ref":"` + here + `/$defs/x"}},"$defs":{"x":{}}}`,
+		`{"$ref":"https://json-schema.org/draft/2020-12/schema"}`:                                                                `{"$ref":"https://json-schema.org/draft/2020-12/schema"}`,
+		`{"properties":{"x":{"const":{"$ref":"#/a"},"enum":[{"$ref":"#/a"}],"default":{"$ref":"#"},"examples":[{"$ref":"#"}]}}}`: `{"properties":{"x":{"const":{"$ref":"#/a"},"enum":[{"$ref":"#/a"}],"default":{"$ref":"#"},"examples":[{"$ref":"#"}]}}}`,
+		`{"properties":{"default":{"$ref":"#/$defs/enum"}},"$defs":{"enum":{"items":{"$ref":"#"}}}}`:                             `{"properties":{"default":{"$ref":"` + here + `/$defs/enum"}},"$defs":{"enum":{"items":{"$ref":"` + here + `"}}}}`,
 		`true`: `true`,
 	} {
 		g := serve(t, Config{Caller: catalogued{echo, []mdp.ServiceInfo{{Name: "s", Catalogued: true, VarsSchema: []byte(schema)}}}})
