@@ -12,7 +12,8 @@ import (
 // routes is every route, and the way of every request to its handler: the
 // middleware runs from top to bottom, each seeing what those above let pass. It
 // is chained behind the router, which is why it knows the route. With keys, all
-// but the probes need one, what is no route included: a stranger learns nothing.
+// but the probes and the page /docs with its files need one, what is no route
+// included: a stranger learns nothing of this gateway.
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
 	open := mux.With(
