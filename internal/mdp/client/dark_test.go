@@ -42,6 +42,34 @@ func TestCallsInFlightEndWhenTheLinkGoesDark(t *testing.T) {
 	t.Logf("a new call was refused within %v", time.Since(start).Round(time.Microsecond))
 }
 
+// Connections that break while the sentinel's own lives, so that neither it nor
+// its grace ends a call: the calls' sockets see it themselves.
+func TestCallsSeeThemselvesThatTheirConnectionsBroke(t *testing.T) {
+	script, arrived := hold()
+	broker := mdptest.NewRouter(t, script)
+	link := mdptest.NewProxy(t, broker.Endpoint())
+	p := newPool(t, client.Config{}, at(link.Endpoint()))
+	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == mdp.Up })
+	const calls = 50
+	var ended []<-chan error
+	for range calls {
+		ended = append(ended, inBackground(context.Background(), p, echo("hello")))
+	}
+	for range calls {
+		await(t, arrived)
+	}
+	before := p.Stats().Endpoints[0].Since
+	link.CutAfter(1)
+	start := time.Now()
+	for _, c := range ended {
+		failure(t, await(t, c), mdp.BrokerLost, "")
+	}
+	t.Logf("%d calls ended %v after their connections broke", calls, time.Since(start).Round(time.Millisecond))
+	if s := p.Stats().Endpoints[0]; s.State != mdp.Up || s.Reconnects != 0 || s.Since != before {
+		t.Errorf("the sentinel: %+v, want its connection unharmed", s)
+	}
+}
+
 func TestCallsWorkAgainWhenADarkLinkComesBack(t *testing.T) {
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
 	link := mdptest.NewProxy(t, broker.Endpoint())

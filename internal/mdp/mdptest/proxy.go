@@ -20,9 +20,9 @@ type Proxy struct {
 	rate atomic.Int64 // bytes a second, each way of each connection; 0 means no limit
 
 	mu      sync.Mutex
-	stalled [2]chan struct{}      // guarded by mu; by Way, closed when the link moves
-	conns   map[net.Conn]struct{} // guarded by mu; both ends of each connection
-	refuse  bool                  // guarded by mu
+	stalled [2]chan struct{} // guarded by mu; by Way, closed when the link moves
+	conns   map[net.Conn]int // guarded by mu; both ends of each connection, and how many were taken before it
+	refuse  bool             // guarded by mu
 	closed  chan struct{}
 	close   func()
 }
@@ -45,7 +45,7 @@ func NewProxy(t testing.TB, endpoint string) *Proxy {
 	}
 	p := &Proxy{
 		target: strings.TrimPrefix(endpoint, "tcp://"), listener: listener,
-		conns: map[net.Conn]struct{}{}, closed: make(chan struct{}),
+		conns: map[net.Conn]int{}, closed: make(chan struct{}),
 	}
 	for way := range p.stalled {
 		p.stalled[way] = make(chan struct{})
@@ -96,11 +96,16 @@ func (p *Proxy) Resume() {
 func (p *Proxy) Throttle(bytesPerSecond int64) { p.rate.Store(bytesPerSecond) }
 
 // Cut closes every connection. New ones are taken.
-func (p *Proxy) Cut() {
+func (p *Proxy) Cut() { p.CutAfter(0) }
+
+// CutAfter closes every connection but the first n that the proxy ever took.
+func (p *Proxy) CutAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.Close()
+	for c, before := range p.conns {
+		if before >= n {
+			_ = c.Close()
+		}
 	}
 }
 
@@ -123,19 +128,19 @@ func (p *Proxy) shutDown() {
 }
 
 func (p *Proxy) accept() {
-	for {
+	for n := 0; ; n++ {
 		near, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		p.running.Go(func() { p.link(near) })
+		p.running.Go(func() { p.link(near, n) })
 	}
 }
 
 // link carries one connection until either end closes.
-func (p *Proxy) link(near net.Conn) {
+func (p *Proxy) link(near net.Conn, before int) {
 	defer near.Close()
-	if !p.enter(near) {
+	if !p.enter(near, before) {
 		return
 	}
 	defer p.leave(near)
@@ -144,7 +149,7 @@ func (p *Proxy) link(near net.Conn) {
 		return
 	}
 	defer far.Close()
-	if !p.enter(far) {
+	if !p.enter(far, before) {
 		return
 	}
 	defer p.leave(far)
@@ -154,7 +159,7 @@ func (p *Proxy) link(near net.Conn) {
 	ways.Wait()
 }
 
-func (p *Proxy) enter(c net.Conn) bool {
+func (p *Proxy) enter(c net.Conn, before int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
@@ -165,7 +170,7 @@ func (p *Proxy) enter(c net.Conn) bool {
 	if p.refuse {
 		return false
 	}
-	p.conns[c] = struct{}{}
+	p.conns[c] = before
 	return true
 }
 
