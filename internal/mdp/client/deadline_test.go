@@ -63,7 +63,12 @@ func TestADeadlineEndsNoCallButItsOwn(t *testing.T) {
 		ended = inBackground(context.Background(), h.pool, req)
 		return await(t, h.arrived)[0], ended
 	}
-	deadline := time.Now().Add(200 * time.Millisecond)
+	opens, ended := call(echo("opens the connection"))
+	h.answer(opens, "echo")
+	if err := await(t, ended); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(time.Second)
 	req := echo("first")
 	req.Deadline = deadline
 	first, ended := call(req)
@@ -79,7 +84,7 @@ func TestADeadlineEndsNoCallButItsOwn(t *testing.T) {
 	}
 	third, ended := call(within(patience, echo("third")))
 	h.answer(third, "echo")
-	if err := await(t, ended); err != nil || first != second || second != third {
+	if err := await(t, ended); err != nil || opens != first || first != second || second != third {
 		t.Errorf("the call after it: %v, want a reply, all on one connection", err)
 	}
 }
