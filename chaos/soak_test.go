@@ -38,9 +38,7 @@ func TestSoak(t *testing.T) {
 	middle := s.rest("middle")
 	s.run(*soakFor / 2)
 	end := s.rest("end")
-	if s.wrong.Load() > 0 {
-		t.Errorf("%d calls went wrong, want none", s.wrong.Load())
-	}
+	s.judge()
 	for _, before := range []usage{start, middle} {
 		if end.files > before.files+8 || end.goroutines > before.goroutines+8 {
 			t.Errorf("before: %v, end: %v, want nothing left behind: %v", before, end, g.descriptors())
@@ -117,6 +115,20 @@ func (s *soak) note(kind *atomic.Int64, expected bool, got string, err error) {
 		s.refused.Add(1)
 	case s.wrong.Add(1) <= 20:
 		s.t.Errorf("got %.1000s, %v", got, err)
+	}
+}
+
+// judge fails a soak in which calls went wrong, more than one of a hundred was
+// refused, or a kind of call never came out as it is meant to.
+func (s *soak) judge() {
+	if s.wrong.Load() > 0 {
+		s.t.Errorf("%d calls went wrong, want none", s.wrong.Load())
+	}
+	if refused := s.refused.Load(); 100*refused > int64(s.calls) {
+		s.t.Errorf("%d of %d calls were refused, want at most 1 %%", refused, s.calls)
+	}
+	if s.right.Load() == 0 || s.late.Load() == 0 || s.left.Load() == 0 {
+		s.t.Errorf("%d right, %d late, %d left, want some of each", s.right.Load(), s.late.Load(), s.left.Load())
 	}
 }
 
