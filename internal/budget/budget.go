@@ -90,5 +90,8 @@ func (l *Lease) Resize(n int64) bool {
 	return true
 }
 
+// Bytes returns how many bytes the lease holds.
+func (l *Lease) Bytes() int64 { return l.held }
+
 // Release gives everything back. The lease may be used again.
 func (l *Lease) Release() { l.Resize(0) }

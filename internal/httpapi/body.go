@@ -26,8 +26,7 @@ const (
 // it allocates them: the declared length at once, else as the body grows. The next
 // bytes have to arrive within the configured time; net/http lifts that deadline
 // at the body's end. A caller who waits for 100 Continue never gets it for a body
-// that is refused here. The bytes are those of w.body, for as long as the response is
-// made.
+// that is refused here. The bytes are those of w.body, until it is freed.
 func (a *API) readBody(w *response, r *http.Request) ([]byte, error) {
 	if r.ContentLength == 0 {
 		return nil, nil

@@ -15,6 +15,7 @@ import (
 	"testing/iotest"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/mdp"
@@ -199,11 +200,13 @@ func TestACallMayTakeLongerThanItsBody(t *testing.T) {
 
 func TestAReaderWhoStandsStillIsGivenUp(t *testing.T) {
 	bytesOf := budget.New(100 << 20)
-	large := caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
+	var body weak.Pointer[byte]
+	large := caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		body = weak.Make(&call.Frames[0][0])
 		return mdp.Reply{Frames: [][]byte{make([]byte, 8<<20)}}, nil
 	})
 	onVirtualTime(t, Config{Caller: large, Budget: bytesOf, BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
-		raw.send(head + "Content-Length: 2\r\n\r\nok")
+		raw.send(head + "Content-Length: 2097152\r\n\r\n" + strings.Repeat("x", 2<<20))
 		for range 10 { // slow in all, and never still for as long as a part of the answer may take
 			<-time.After(29 * time.Second)
 			if _, err := io.CopyN(io.Discard, raw.r, 2*writeChunk); err != nil {
@@ -212,6 +215,9 @@ func TestAReaderWhoStandsStillIsGivenUp(t *testing.T) {
 		}
 		if held := bytesOf.Bytes(); held != 8<<20 {
 			t.Errorf("%d bytes are held while the reply is written, want its %d", held, 8<<20)
+		}
+		if runtime.GC(); body.Value() != nil {
+			t.Error("the body is kept while the reply is written, and not held")
 		}
 		start := time.Now()
 		if got := <-g.seen.done; !strings.HasPrefix(got, "/services/{name} POST") {
@@ -327,11 +333,12 @@ func BenchmarkReadBody(b *testing.B) {
 	}
 }
 
-// A raw body is in memory once on its way to the caller of services, and so is the
-// reply on its way back: what is allocated is one buffer of its size.
+// A raw body is in memory once on its way to the Caller, and a reply, which is there
+// before, is not copied on its way back: what is allocated is one buffer.
 func TestARawBodyIsInMemoryOnce(t *testing.T) {
 	const size = 32 << 20
-	g := serve(t, Config{})
+	reply := mdp.Reply{Frames: [][]byte{make([]byte, size)}}
+	g := serve(t, Config{Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) { return reply, nil })})
 	c, err := net.Dial("tcp", g.ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -31,6 +31,7 @@ func (a *API) call(w *response, r *http.Request) error {
 		return a.stream(w, r, x)
 	}
 	reply, err := a.cfg.Caller.Call(r.Context(), w.call)
+	w.forget(x)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
 		return cutShort(r.Context(), err)
@@ -72,8 +73,16 @@ func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
 	return x, nil
 }
 
+// forget lets go of the request, which nobody reads once the Caller has returned:
+// what is held from then on is the reply.
+func (w *response) forget(x *codec.Exchange) {
+	w.body.free()
+	w.body, w.call = nil, mdp.Call{}
+	x.Forget()
+}
+
 // writeReply writes the reply. From here on its bytes are held, in place of the
-// body's.
+// body's, which is forgotten.
 func writeReply(w *response, x *codec.Exchange, reply *mdp.Reply) error {
 	if err := hold(&w.lease, replySize(reply)); err != nil {
 		return err

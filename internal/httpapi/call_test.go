@@ -206,7 +206,7 @@ func TestDrainingLetsOpenCallsEndAndRefusesNewOnes(t *testing.T) {
 	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
 		began <- struct{}{}
 		<-finish
-		return mdp.Reply{Frames: call.Frames}, nil
+		return mdp.Reply{Frames: copied(call.Frames)}, nil
 	})})
 	open := make(chan answer)
 	go func() { open <- g.post("/services/echo", "open") }()

@@ -21,7 +21,8 @@ import (
 type Caller interface {
 	// Call sends a request and waits for its reply, no longer than Limit says
 	// and than ctx lives. Errors are *mdp.Error. The reply's Timing is set also
-	// with an error. It does not keep the frames of the call once it returned.
+	// with an error. It does not keep the frames and vars of the call once it
+	// returned, nor does the reply share memory with them.
 	Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 
 	// Limit returns how long the call may take: its Timeout, or the default,

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,16 @@ func (caller) Service(name string) (mdp.ServiceInfo, bool) {
 var listed = []mdp.ServiceInfo{{Name: "echo", Availability: mdp.ServiceUp, Calls: 3}, {Name: "lora", Catalogued: true, Availability: mdp.ServiceDown}}
 
 func echo(_ context.Context, call mdp.Call) (mdp.Reply, error) {
-	return mdp.Reply{Frames: call.Frames, Timing: mdp.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil
+	return mdp.Reply{Frames: copied(call.Frames), Timing: mdp.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil
+}
+
+// copied returns frames that outlive the call.
+func copied(frames [][]byte) [][]byte {
+	var to [][]byte
+	for _, frame := range frames {
+		to = append(to, bytes.Clone(frame))
+	}
+	return to
 }
 
 func failing(err *mdp.Error) caller {

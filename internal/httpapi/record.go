@@ -30,7 +30,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		a.cfg.Observer.Done(route, method, w.code(), took)
 		a.logRequest(w, r, route, took)
 		a.tell(w, r, route, method, start, took)
-		w.body.free() // the answer is made, and a Caller keeps nothing of a call
+		w.body.free() // of a request that was not forgotten
 		w.lease.Release()
 		if w.abort {
 			panic(http.ErrAbortHandler)

@@ -41,7 +41,7 @@ type response struct {
 	// Of the call: here, since what every request has is cheaper in one piece.
 	lease  budget.Lease
 	call   mdp.Call
-	body   *buffer   // what the call's frames and vars are in; nil if nothing was read
+	body   *buffer   // what the call's frames and vars are in; nil if nothing was read, or it is forgotten
 	values [2]string // of headers that are made for each answer
 
 	// Of the call, for a Tracer.

@@ -23,6 +23,8 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	defer q.stop(true) // also if the call panics
 	w.call.Partial = q.put
 	reply, err := a.cfg.Caller.Call(ctx, w.call)
+	w.forget(x)
+	q.forget()
 	if err == nil {
 		err = q.expect(reply.Frames)
 	}

@@ -22,7 +22,8 @@ const (
 // socket, and a reader who may be slow. Until stop returns, its own goroutine is
 // the only one that writes the stream.
 //
-// What waits is counted in the lease. A reader too far behind ends the call, which
+// What waits is counted in the lease beside the request's body, which lives as long
+// as the call. A reader too far behind ends the call, which
 // frees its socket; what waits is still written, so that one who is only
 // slow learns why, as long as each write is taken in its time.
 type streamQueue struct {
@@ -37,7 +38,8 @@ type streamQueue struct {
 	mu sync.Mutex
 
 	// Guarded by mu.
-	lease   *budget.Lease // what waits, and in the beginning the request's body
+	lease   *budget.Lease // body and bytes
+	body    int64         // of the request, until forget
 	waiting [][][]byte    // the first is being written
 	frames  int           // of all that waits
 	bytes   int64
@@ -51,7 +53,7 @@ type streamQueue struct {
 // calls cancel, which ends ctx.
 func newStreamQueue(ctx context.Context, cancel context.CancelCauseFunc, s *codec.Stream, lease *budget.Lease) *streamQueue {
 	q := &streamQueue{
-		ctx: ctx, cancel: cancel, stream: s, lease: lease, grace: patience,
+		ctx: ctx, cancel: cancel, stream: s, lease: lease, body: lease.Bytes(), grace: patience,
 		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	go q.run()
@@ -84,7 +86,7 @@ func (q *streamQueue) add(frames [][]byte) (full bool, err error) {
 	if len(q.waiting) > 0 && (q.frames+n > mostBehind || q.bytes+size > mostBytesBehind) {
 		return true, nil
 	}
-	if err := hold(q.lease, q.bytes+size); err != nil {
+	if err := hold(q.lease, q.body+q.bytes+size); err != nil {
 		return false, err
 	}
 	if len(q.waiting) == 0 {
@@ -121,7 +123,16 @@ func (q *streamQueue) await() error {
 	return nil
 }
 
-// expect counts the last reply, which its owner writes after stop.
+// forget gives back what the request's body has held: the call has returned.
+func (q *streamQueue) forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.body = 0
+	q.lease.Resize(q.bytes)
+}
+
+// expect counts the last reply, which its owner writes after stop; the
+// body is forgotten by then.
 func (q *streamQueue) expect(frames [][]byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -222,6 +233,6 @@ func (q *streamQueue) written(frames [][]byte) {
 	q.waiting = q.waiting[1:]
 	q.frames -= max(1, len(frames))
 	q.bytes -= framesSize(frames)
-	q.lease.Resize(q.bytes)
+	q.lease.Resize(q.body + q.bytes)
 	signal(q.room)
 }

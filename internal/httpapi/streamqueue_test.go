@@ -7,10 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/mdp"
@@ -87,7 +89,7 @@ func TestAReaderTooFarBehindForASecondEndsTheCallAndIsTold(t *testing.T) {
 				if e.Kind != mdp.ReplyTooLarge || e.Reason != c.reason || f.taken != c.taken || f.took != wait {
 					t.Errorf("after %d parts in %v the call ended with %v, want reply_too_large (%s) after %d in %v", f.taken, f.took, f.err, c.reason, c.taken, wait)
 				}
-				if want := int64(c.taken) * framesSize(c.part); f.held != want {
+				if want := 1 + int64(c.taken)*framesSize(c.part); f.held != want { // one is the body's
 					t.Errorf("%d bytes were held, want %d", f.held, want)
 				}
 				a := raw.answer()
@@ -120,6 +122,66 @@ func TestASlowReaderWithinTheBoundsHoldsNobodyUpAndGetsAll(t *testing.T) {
 	})
 }
 
+// TestTheBodyOfAStreamIsHeldUntilItsCallHasReturned holds that the budget tells
+// of the body for as long as it is in memory: beside the parts, and no longer than
+// the call.
+func TestTheBodyOfAStreamIsHeldUntilItsCallHasReturned(t *testing.T) {
+	const size, part, reply = 2 << 20, 10_000, 5000
+	var body weak.Pointer[byte]
+	b := budget.New(size + 2*part)
+	open := caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+		body = weak.Make(&call.Frames[0][0])
+		for range 2 {
+			if err := call.Partial(frames(1, part)); err != nil {
+				return mdp.Reply{}, err
+			}
+		}
+		if err := call.Partial(frames(1, part)); mdp.AsError(err).Reason != mdp.ReasonMemory {
+			t.Errorf("a part beyond the budget: got %v, want no room in memory", err)
+		}
+		<-time.After(time.Minute)
+		runtime.KeepAlive(call)
+		return mdp.Reply{Frames: frames(1, reply)}, nil
+	})
+	onVirtualTime(t, Config{Caller: open, Budget: b, BodyIdleTimeout: time.Hour}, func(t *testing.T, _ *gateway, raw *rawConn) {
+		wantHeld := func(when string, want int64) {
+			t.Helper()
+			synctest.Wait()
+			if b.Bytes() != want {
+				t.Errorf("%d bytes are held %s, want %d", b.Bytes(), when, want)
+			}
+		}
+		raw.send(head + "Accept: application/x-ndjson\r\nConnection: close\r\nContent-Length: 2097152\r\n\r\n" + strings.Repeat("x", size))
+		wantHeld("before anything was read", size+2*part)
+		resp, err := http.ReadResponse(raw.r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(resp.Body)
+		readPart := func() {
+			t.Helper()
+			if line, err := lines.ReadString('\n'); err != nil || !strings.Contains(line, `"event":"partial"`) {
+				t.Fatalf("got %.100q (%v), want a part", line, err)
+			}
+			if _, err := raw.r.Peek(2); err != nil { // the end of its chunk
+				t.Fatal(err)
+			}
+		}
+		readPart()
+		wantHeld("after one part was read", size+part)
+		time.Sleep(2 * time.Minute) // virtual; nobody reads
+		wantHeld("after the call", part+reply)
+		if runtime.GC(); body.Value() != nil {
+			t.Error("the body is kept though the call has returned")
+		}
+		readPart()
+		wantHeld("after both were read", reply)
+		if rest, err := io.ReadAll(lines); err != nil || !strings.Contains(string(rest), `"event":"final"`) {
+			t.Errorf("at the end came %.100q (%v)", rest, err)
+		}
+	})
+}
+
 func TestWhatHasBeenReadIsHeldNoMore(t *testing.T) {
 	f, b := &flood{part: frames(1, 1000), most: 3, hold: time.Minute}, budget.New(1<<30)
 	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
@@ -127,8 +189,8 @@ func TestWhatHasBeenReadIsHeldNoMore(t *testing.T) {
 		go func() { answered <- g.post("/services/echo", "x", "Accept: application/x-ndjson") }()
 		time.Sleep(time.Second) // virtual
 		synctest.Wait()
-		if f.taken != 3 || b.Bytes() != 0 {
-			t.Errorf("%d parts were taken, and %d bytes are held after all were read", f.taken, b.Bytes())
+		if f.taken != 3 || b.Bytes() != 1 { // the body's
+			t.Errorf("%d parts were taken, and %d bytes are held after all were read, want the body's", f.taken, b.Bytes())
 		}
 		<-answered
 	})

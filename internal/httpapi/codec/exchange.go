@@ -98,3 +98,7 @@ func (e *Exchange) Decode(body []byte, call *mdp.Call) error {
 	}
 	return err
 }
+
+// Forget lets go of the frames that Decode made, and with them of its body. To
+// write a reply takes neither.
+func (e *Exchange) Forget() { clear(e.few[:]) }

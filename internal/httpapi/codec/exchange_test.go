@@ -1,9 +1,11 @@
 package codec
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"weak"
 
 	"mdpgateway/internal/mdp"
 )
@@ -105,6 +107,26 @@ func TestTimeoutOfTheQueryWinsOverPrefer(t *testing.T) {
 			t.Errorf("?%s %q: %v by %q, want %v by %q", tt.query, tt.prefer, e.Timeout, e.TimeoutBy, tt.want, tt.by)
 		}
 	}
+}
+
+func TestAnExchangeThatForgotDoesNotKeepTheBody(t *testing.T) {
+	e := mustParse(t, Options{}, "")
+	body := func() weak.Pointer[byte] {
+		var call mdp.Call
+		body := make([]byte, 100_000)
+		if err := e.Decode(body, &call); err != nil {
+			t.Fatal(err)
+		}
+		return weak.Make(&body[0])
+	}()
+	if runtime.GC(); body.Value() == nil {
+		t.Error("the body is gone before it was forgotten: this test proves nothing")
+	}
+	e.Forget()
+	if runtime.GC(); body.Value() != nil {
+		t.Error("the body is kept")
+	}
+	runtime.KeepAlive(e)
 }
 
 func TestRawBodyIsOneFrameAndNotCopied(t *testing.T) {
