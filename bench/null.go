@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -57,12 +58,16 @@ func serveUntil(ctx context.Context, server *http.Server, address string) error 
 	return nil
 }
 
-// instant is every service: it replies the frames of the request, at once. What
+// instant is every service: it replies a copy of the request's frames, at once. What
 // it does not have itself no window asks for.
 type instant struct{ httpapi.Caller }
 
 func (instant) Call(_ context.Context, call mdp.Call) (mdp.Reply, error) {
-	return mdp.Reply{Frames: call.Frames}, nil
+	frames := make([][]byte, len(call.Frames))
+	for i, frame := range call.Frames {
+		frames[i] = bytes.Clone(frame)
+	}
+	return mdp.Reply{Frames: frames}, nil
 }
 
 func (instant) Limit(mdp.Call) time.Duration { return 25 * time.Second }
