@@ -14,7 +14,7 @@ import "sync/atomic"
 type Budget struct {
 	max       int64
 	held      atomic.Int64 // taken and measured
-	elsewhere atomic.Int64 // of held, what is or will be measured
+	elsewhere atomic.Int64 // of held, what was measured or handed over
 }
 
 // New returns a budget of max bytes. Zero or less is a budget that nothing but
@@ -42,19 +42,13 @@ func (b *Budget) Take(n int64) bool {
 	}
 }
 
-// TakeElsewhere takes n bytes that will be seen by a measurement. They need not,
-// and must not, be given back.
-func (b *Budget) TakeElsewhere(n int64) bool {
-	if !b.Take(n) {
-		return false
-	}
-	b.elsewhere.Add(n)
-	return true
-}
+// HandOver says that n bytes that were taken are now where measurements find them.
+// The next one counts in their place: they must not be given back.
+func (b *Budget) HandOver(n int64) { b.elsewhere.Add(n) }
 
 // Measure puts what measure finds, which nobody took, in place of what it found
 // the last time, and returns that and how many bytes are left; they are fewer than
-// none if too many are held. What is taken elsewhere meanwhile still counts until
+// none if too many are held. What is handed over meanwhile still counts until
 // the next measurement. Only one goroutine may measure.
 func (b *Budget) Measure(measure func() int64) (found, left int64) {
 	before := b.elsewhere.Load()

@@ -71,10 +71,13 @@ func TestManyLeasesAtOnceNeverHoldMoreThanTheBudget(t *testing.T) {
 	}
 }
 
-func TestWhatIsMeasuredCountsInPlaceOfWhatWasMeasuredOrTakenElsewhereBefore(t *testing.T) {
+func TestWhatIsMeasuredCountsInPlaceOfWhatWasMeasuredOrHandedOverBefore(t *testing.T) {
 	b := New(100)
-	if !b.Take(30) || !b.TakeElsewhere(50) || b.TakeElsewhere(21) || b.Bytes() != 80 {
-		t.Fatalf("%d bytes are held, want 30 and 50, and no 21 more", b.Bytes())
+	if !b.Take(80) || b.Take(21) || b.Bytes() != 80 {
+		t.Fatalf("%d bytes are held, want 80, and no 21 more", b.Bytes())
+	}
+	if b.HandOver(50); b.Bytes() != 80 {
+		t.Fatalf("%d bytes are held, want 80 as before", b.Bytes())
 	}
 	for _, c := range []struct{ found, left, held int64 }{{60, 10, 90}, {90, -20, 120}, {0, 70, 30}} {
 		found, left := b.Measure(func() int64 { return c.found })
@@ -89,13 +92,14 @@ func TestWhatIsMeasuredCountsInPlaceOfWhatWasMeasuredOrTakenElsewhereBefore(t *t
 	}
 }
 
-func TestWhatIsTakenElsewhereDuringAMeasurementStillCountsAfterIt(t *testing.T) {
+func TestWhatIsHandedOverDuringAMeasurementStillCountsAfterIt(t *testing.T) {
 	b := New(100)
 	b.Measure(func() int64 { return 10 })
 	if _, left := b.Measure(func() int64 {
-		if !b.TakeElsewhere(40) {
+		if !b.Take(40) {
 			t.Error("40 bytes do not fit beside 10")
 		}
+		b.HandOver(40)
 		return 20
 	}); left != 40 || b.Bytes() != 60 {
 		t.Errorf("%d left, %d held, want 20 measured and 40 taken", left, b.Bytes())

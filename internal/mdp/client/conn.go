@@ -24,11 +24,11 @@ type conn struct {
 	used    time.Time
 	next    *conn // in the endpoint's list of idle ones
 
-	// abandoned says why others interrupted the call: the endpoint was lost, or
-	// the pool was closed.
+	// abandoned says why others interrupted the call: the endpoint was lost, the
+	// pool was closed, or there was no room for the reply.
 	abandoned atomic.Pointer[mdp.Kind]
 
-	taken atomic.Int64 // bytes of replies that were taken from libzmq
+	taken atomic.Int64 // bytes of the connection that were taken from libzmq, or never were a reply's
 }
 
 // abandon ends the call on c with an error of that kind. Any goroutine may call
@@ -37,6 +37,18 @@ func (c *conn) abandon(kind mdp.Kind) {
 	if c.abandoned.CompareAndSwap(nil, &kind) {
 		c.sock.Interrupt()
 	}
+}
+
+// givenUp says why c is closed if others interrupted its call; empty if none did.
+func (c *conn) givenUp() (reason string) {
+	kind := c.abandoned.Load()
+	switch {
+	case kind == nil:
+		return ""
+	case *kind == mdp.ReplyTooLarge:
+		return closedMemory
+	}
+	return closedLost
 }
 
 // An exchange is one call on one connection.
@@ -50,6 +62,7 @@ type exchange struct {
 	heard  bool      // a message of the reply came
 	size   int64     // of what was received
 	kept   int64     // of it, what PARTIALs hold of the budget
+	copied int64     // what libzmq's copy of the request, yet to be made, holds of it
 	reason string    // why the connection can't be used again; empty if it can
 }
 
@@ -119,11 +132,13 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 	if err != nil {
 		return err
 	}
+	c.endpoint.pool.handOver(x)
 	for x.sent = time.Now(); ; {
 		frames, err := c.sock.Receive()
 		if err != nil {
 			return err
 		}
+		c.taken.Add(zsock.WireSize(frames))
 		c.trace(false, frames)
 		body, final, err := d.ParseReply(x.req.Service, frames)
 		if err != nil {
@@ -132,7 +147,6 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 		}
 		x.heard = true
 		size := sizeOf(body)
-		c.taken.Add(size)
 		if err := x.fits(size, maxReply); err != nil {
 			return err
 		}
@@ -197,10 +211,12 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 	var e *mdp.Error
 	switch {
 	case zsock.IsInterrupted(err):
-		if kind := c.abandoned.Load(); kind != nil && *kind == mdp.ReplyTooLarge {
-			return closedMemory, noRoom()
-		} else if kind != nil {
-			return closedLost, &mdp.Error{Kind: *kind, Detail: details[*kind]}
+		switch reason = c.givenUp(); reason {
+		case closedMemory:
+			return reason, noRoom()
+		case closedLost:
+			kind := *c.abandoned.Load()
+			return reason, &mdp.Error{Kind: kind, Detail: details[kind]}
 		}
 		if x.ctx.Err() != nil {
 			err = ended(x.ctx, sent)

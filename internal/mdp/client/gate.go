@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"mdpgateway/internal/mdp"
@@ -43,7 +44,7 @@ func (g *gate) leave(service string) {
 			continue
 		}
 		g.take(w.service)
-		g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+		g.waiting = slices.Delete(g.waiting, i, i+1)
 		close(w.granted)
 	}
 }
@@ -53,7 +54,7 @@ func (g *gate) leave(service string) {
 func (g *gate) forget(w *waiter) bool {
 	for i, other := range g.waiting {
 		if other == w {
-			g.waiting = append(g.waiting[:i], g.waiting[i+1:]...)
+			g.waiting = slices.Delete(g.waiting, i, i+1)
 			return true
 		}
 	}

@@ -154,7 +154,10 @@ func (p *Pool) release(c *conn, x *exchange, err error) {
 	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.BadReply {
 		p.stray[e.Reason]++
 	}
-	if x.reason == "" && (e.state != mdp.Up || c.abandoned.Load() != nil) {
+	if x.reason == "" { // it may have been given up after its reply was taken
+		x.reason = c.givenUp()
+	}
+	if x.reason == "" && e.state != mdp.Up {
 		x.reason = closedLost
 	}
 	if x.reason == "" {

@@ -15,17 +15,21 @@ type Budget interface {
 	// Take takes n bytes, which Release gives back, if they are to be had.
 	Take(n int64) bool
 	Release(n int64)
-	// TakeElsewhere takes n bytes that will be seen by the next measurement.
-	TakeElsewhere(n int64) bool
+	// HandOver says that n bytes that were taken are now where measurements find
+	// them. It takes the place of Release.
+	HandOver(n int64)
 	// Measure replaces what the last measurement found, and returns what this one
 	// did and how many bytes are left, fewer than none if there are too many.
 	Measure(measure func() int64) (found, left int64)
 }
 
-// What libzmq holds is measured every few milliseconds while there are calls. Up
-// to so much is no message: sockets, their buffers, a broker in the same process.
+// What libzmq holds is measured every few milliseconds while there are calls, or
+// less often if that would take more than a fiftieth of a CPU, for which libzmq's
+// threads would have to wait. Up to so much is no message: sockets, their buffers,
+// a broker in the same process.
 const (
 	measureEvery    = 5 * time.Millisecond
+	measureShare    = 50
 	memoryBase      = 8 << 20
 	memoryPerSocket = 128 << 10
 )
@@ -33,32 +37,35 @@ const (
 // watchMemory keeps the budget informed, and ends calls whose replies it has no
 // room for, until ctx ends.
 func (p *Pool) watchMemory(ctx context.Context) {
-	tick := time.NewTicker(measureEvery)
-	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-p.calling:
+		case <-timer.C: // calls that came since the last measurement wait for it, too
 		}
-		for tick.Reset(measureEvery); p.measure(); {
+		again, cost := p.measure()
+		if !again {
 			select {
 			case <-ctx.Done():
 				return
-			case <-tick.C:
+			case <-p.calling:
 			}
 		}
-		tick.Stop()
+		timer.Reset(max(measureEvery, measureShare*cost))
 	}
 }
 
-// measure measures once, and reports whether it has to be done again.
-func (p *Pool) measure() (again bool) {
+// measure measures once, and reports whether it has to be done again and what it
+// cost.
+func (p *Pool) measure() (again bool, cost time.Duration) {
 	p.mu.Lock()
 	sockets, busy := p.sockets, p.gate.free < p.cfg.Max
 	p.mu.Unlock()
-	found, left := p.cfg.Budget.Measure(func() int64 {
-		return max(0, zsock.HeapInUse()-memoryBase-int64(sockets)*memoryPerSocket)
+	found, left := p.cfg.Budget.Measure(func() (bytes int64) {
+		bytes, cost = zsock.HeapInUse()
+		return max(0, bytes-memoryBase-int64(sockets)*memoryPerSocket)
 	})
 	if left < 0 {
 		p.shed(found + left)
@@ -66,14 +73,14 @@ func (p *Pool) measure() (again bool) {
 	if found > 0 {
 		p.large.Store(true)
 	}
-	return busy || found > 0
+	return busy || found > 0, cost
 }
 
 // shed ends calls, those first whose replies hold most, until what has arrived of
 // the others fits in room. What was only announced is not there yet, so the first
 // measurement to find too much mostly ends none.
 func (p *Pool) shed(room int64) {
-	arrived := zsock.Arrived()
+	arrived := p.arrived()
 	type holder struct {
 		c     *conn
 		bytes int64
@@ -100,18 +107,55 @@ func (p *Pool) shed(room int64) {
 	}
 }
 
-// admit takes what libzmq's copy of a request will hold. Small ones are part of
-// what a socket may hold anyway.
-func (p *Pool) admit(req mdp.Request) error {
+// arrived returns, by mark, what came over each connection. Of those that rest all
+// was taken, or was ZMTP's own, of which nobody is told: a handshake, heartbeats.
+func (p *Pool) arrived() map[int]int64 {
+	arrived := zsock.Arrived()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.endpoints {
+		for c := e.idle.first; c != nil; c = c.next {
+			c.taken.Store(max(c.taken.Load(), arrived[c.sock.Mark()]))
+		}
+	}
+	return arrived
+}
+
+// settle is done now and then: it gives back the memory of large messages, and
+// sees to it that heartbeats do not add up on connections that live long.
+func (p *Pool) settle() {
+	if p.large.Swap(false) {
+		zsock.TrimHeap()
+	}
+	if p.cfg.Budget != nil {
+		p.arrived()
+	}
+}
+
+// admit takes what libzmq's copy of a request will hold, until handOver or forget.
+// Small ones are part of what a socket may hold anyway.
+func (p *Pool) admit(x *exchange) error {
 	if p.cfg.Budget == nil {
 		return nil
 	}
 	signal(p.calling)
-	size := sizeOf(req.Frames)
-	if size <= memoryPerSocket || p.cfg.Budget.TakeElsewhere(size) {
+	size := sizeOf(x.req.Frames)
+	if size <= memoryPerSocket {
 		return nil
 	}
-	return busy(mdp.ReasonMemory, "the gateway holds as many bytes of requests and replies as it may")
+	if !p.cfg.Budget.Take(size) {
+		return busy(mdp.ReasonMemory, "the gateway holds as many bytes of requests and replies as it may")
+	}
+	x.copied = size
+	return nil
+}
+
+// handOver is for when libzmq has its copy of the request.
+func (p *Pool) handOver(x *exchange) {
+	if x.copied > 0 {
+		p.cfg.Budget.HandOver(x.copied)
+		x.copied = 0
+	}
 }
 
 // keep takes what a PARTIAL that is kept holds, until forget.
@@ -127,8 +171,8 @@ func (p *Pool) keep(x *exchange, size int64) error {
 }
 
 func (p *Pool) forget(x *exchange) {
-	if x.kept > 0 {
-		p.cfg.Budget.Release(x.kept)
+	if held := x.kept + x.copied; held > 0 {
+		p.cfg.Budget.Release(held)
 	}
 }
 

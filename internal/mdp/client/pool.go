@@ -60,6 +60,7 @@ type Pool struct {
 	endpoints []*endpoint
 	cancel    context.CancelFunc // ends the goroutines that New started
 	ended     chan struct{}      // closed when Close waits for calls no longer
+	freed     chan struct{}      // closed when Close is done
 	calling   chan struct{}      // there are calls, whose memory is to be watched
 	running   sync.WaitGroup     // those goroutines
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
@@ -93,6 +94,7 @@ func New(cfg Config) (*Pool, error) {
 	p := &Pool{
 		cfg: cfg, zctx: zctx, cancel: cancel,
 		ended:   make(chan struct{}),
+		freed:   make(chan struct{}),
 		calling: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		closed:  map[string]uint64{},
@@ -153,7 +155,7 @@ func (p *Pool) call(x *exchange) error {
 		return err
 	}
 	defer p.exit(x.req.Service)
-	if err := p.admit(x.req); err != nil {
+	if err := p.admit(x); err != nil {
 		return err
 	}
 	defer p.forget(x)
@@ -232,8 +234,8 @@ func (p *Pool) announce() {
 	p.changed = make(chan struct{})
 }
 
-// sweep closes connections that nobody used for a while, and gives back the memory
-// of large messages, until ctx ends.
+// sweep closes connections that nobody used for a while, and settles what the
+// others hold, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
 	tick := time.NewTicker(max(p.cfg.Idle/4, time.Millisecond))
 	defer tick.Stop()
@@ -246,9 +248,7 @@ func (p *Pool) sweep(ctx context.Context) {
 		for _, c := range p.stale(time.Now().Add(-p.cfg.Idle)) {
 			c.close()
 		}
-		if p.large.Swap(false) {
-			zsock.TrimHeap()
-		}
+		p.settle()
 	}
 }
 
@@ -267,15 +267,22 @@ func (p *Pool) stale(limit time.Time) (old []*conn) {
 }
 
 // Close refuses new calls, lets those in flight end until ctx does, ends the
-// rest with Interrupted, and frees every socket, descriptor and goroutine.
+// rest with Interrupted, and frees every socket, descriptor and goroutine. Who comes
+// second waits for the first, but no longer than until their own ctx ends.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
-	if p.closing {
-		p.mu.Unlock()
-		return nil
-	}
+	second := p.closing
 	p.closing = true
 	p.mu.Unlock()
+	if second {
+		select {
+		case <-p.freed:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	defer close(p.freed)
 
 	quiet := make(chan struct{})
 	go func() { p.calls.Wait(); close(quiet) }()

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -301,7 +302,15 @@ func TestCloseLetsCallsEndAndLeavesNothingBehind(t *testing.T) {
 			_, err := p.Call(ctx, echo("late"))
 			return mdp.AsError(err).Kind == mdp.Draining
 		})
+		impatient, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := p.Close(impatient); !errors.Is(err, context.Canceled) {
+			t.Errorf("a second close that does not wait: got %v, want context.Canceled", err)
+		}
 		broker.Send([]byte(id), frames("", "MDPC01", "echo", "done"))
+		if err := p.Close(context.Background()); err != nil {
+			t.Errorf("a second close: %v", err)
+		}
 		if err := await(t, answered); err != nil {
 			t.Errorf("the open call: %v", err)
 		}

@@ -5,13 +5,22 @@ package zsock
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
+#include <time.h>
+typedef struct { unsigned long long bytes; long long cost; } heap_info;
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
-static unsigned long long heap_in_use(void) {
+static long long cpu_time(void) {
+	struct timespec t = {0};
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+static heap_info heap_in_use(void) {
+	long long begun = cpu_time();
 	struct mallinfo2 m = mallinfo2();
-	return m.uordblks + m.hblkhd;
+	heap_info info = {m.uordblks + m.hblkhd, cpu_time() - begun};
+	return info;
 }
 #else
-static unsigned long long heap_in_use(void) { return 0; }
+static heap_info heap_in_use(void) { heap_info none = {0}; return none; }
 #endif
 #ifdef __GLIBC__
 static void trim_heap(void) { malloc_trim(0); }
@@ -33,8 +42,13 @@ import (
 // HeapInUse returns how many bytes are allocated on the C library's heap, which
 // is to say by libzmq: connections, messages that wait to be sent or taken, and
 // the frames that are arriving, each in its declared length from its first byte
-// on. It is 0 where the C library does not tell (glibc before 2.33, musl).
-func HeapInUse() int64 { return int64(C.heap_in_use()) }
+// on. It is 0 where the C library does not tell (glibc before 2.33, musl). The cost
+// is the time of a CPU that it took to find out, which grows with the free pieces
+// between messages; nobody can allocate or free meanwhile.
+func HeapInUse() (bytes int64, cost time.Duration) {
+	info := C.heap_in_use()
+	return int64(info.bytes), time.Duration(info.cost)
+}
 
 // TrimHeap gives the C library's free memory back to the system. It keeps what
 // large messages took otherwise, in the hope of more of them; a lower
@@ -84,6 +98,18 @@ func userTimeout(mark int) time.Duration { return (firstMark + time.Duration(mar
 // Mark is the number of a Dealer, 0 of other sockets. No other Dealer of the
 // process has it while this one is open.
 func (s *Socket) Mark() int { return s.mark }
+
+// WireSize returns how many bytes the frames of a message are of a connection, with
+// what ZMTP puts before each: flags and a length, of a byte or of eight.
+func WireSize(frames [][]byte) (n int64) {
+	for _, frame := range frames {
+		n += int64(len(frame)) + 2
+		if len(frame) > 255 {
+			n += 7
+		}
+	}
+	return n
+}
 
 // Arrived returns, by Mark, how many bytes the kernel has received over each TCP
 // connection of a Dealer since it began, whether or not libzmq or anyone else has
