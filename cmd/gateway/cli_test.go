@@ -103,6 +103,9 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--admin-listen 127.0.0.1:8080", want: `--admin-listen is "127.0.0.1:8080", want another address than that of --listen`},
 		{args: "--broker tcp://a:1 --broker tcp://a:1", want: `two brokers are named "tcp://a:1", want another name for each`},
 
+		{config: "services:\n  slow: {timeout: 10m}", want: `services.slow.timeout is 10m0s, want at most --max-timeout, which is 5m0s`},
+		{config: "services:\n  slow: {timeout: 10m}", args: "--check", want: `services.slow.timeout is 10m0s, want at most --max-timeout, which is 5m0s`},
+
 		// The environment.
 		{env: "GATEWAY_TIMEOUT=soon", want: `GATEWAY_TIMEOUT is "soon", ` + duration},
 		{env: "GATEWAY_BROKER=tcp://a:1;tcp://b:2", want: `GATEWAY_BROKER is "tcp://a:1;tcp://b:2", ` + address},

@@ -108,13 +108,13 @@ func (s *settings) finish(r *resolver) (err error) {
 	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
 		return err
 	}
-	s.Catalogued, err = parseServices(s.Services, s.brokerNames(), s.Vars)
+	s.Catalogued, err = parseServices(s.Services, s.brokerNames(), s.Vars, s.MaxTimeout)
 	return err
 }
 
 // parseServices reads the services, which may refer to brokers of these names.
-func parseServices(n *yaml.Node, brokers []string, vars flowgraph.Encoding) (*catalogue.Catalogue, error) {
-	return catalogue.Parse(n, catalogue.Defaults{Brokers: brokers, Vars: vars, CheckBody: codec.CheckEnvelope})
+func parseServices(n *yaml.Node, brokers []string, vars flowgraph.Encoding, maxTimeout time.Duration) (*catalogue.Catalogue, error) {
+	return catalogue.Parse(n, catalogue.Defaults{Brokers: brokers, Vars: vars, MaxTimeout: maxTimeout, CheckBody: codec.CheckEnvelope})
 }
 
 // finishCollector reads the headers that the collector wants, from OpenTelemetry's

@@ -52,6 +52,7 @@ func (d *daemon) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 // reload puts the configuration as it is now in force. One that is not valid
 // changes nothing.
 func (d *daemon) reload() {
+	guarded := d.keys.Enabled()
 	next, err := d.config.reread()
 	if err == nil {
 		err = d.apply(next.settings)
@@ -66,13 +67,16 @@ func (d *daemon) reload() {
 	if names := d.ignored(next); len(names) > 0 {
 		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", names))
 	}
+	if guarded && !d.keys.Enabled() {
+		d.log.Warn("keys-file is no longer set: anyone who reaches this port may now call", zap.String("listen", d.settings.Listen))
+	}
 	d.warnOfOpenPort()
 }
 
 // apply puts what can be reloaded in force, all of it or nothing. Services may
 // refer to the brokers that run, not to those of the new configuration.
 func (d *daemon) apply(next *settings) error {
-	services, err := parseServices(next.Services, d.brokerNames, d.settings.Vars)
+	services, err := parseServices(next.Services, d.brokerNames, d.settings.Vars, d.settings.MaxTimeout)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"fmt"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -21,6 +22,8 @@ const (
 type Defaults struct {
 	Brokers []string           // the names that a service may list
 	Vars    flowgraph.Encoding // of services that say nothing else
+
+	MaxTimeout time.Duration // the most that a service's own time-out may be; 0 is any
 
 	// CheckBody says of a request body in JSON how many frames it has, or, with an
 	// *mdp.Error, why it is refused: examples are held against it. It is a function
@@ -83,6 +86,9 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 	}
 	if s.Timeout > s.MaxTimeout && s.MaxTimeout != 0 {
 		return nil, yamlnode.Wrong(n, path+".timeout", "is %v, want at most max_timeout, which is %v", s.Timeout, s.MaxTimeout)
+	}
+	if s.Timeout > defaults.MaxTimeout && defaults.MaxTimeout != 0 {
+		return nil, yamlnode.Wrong(n, path+".timeout", "is %v, want at most --max-timeout, which is %v", s.Timeout, defaults.MaxTimeout)
 	}
 	if schema != nil {
 		if err := s.setSchema(path+".vars_schema", schema); err != nil {

@@ -14,7 +14,8 @@ import (
 	"mdpgateway/internal/httpapi/codec"
 )
 
-// parse reads a file's services, as if its brokers were hall1 and hall2.
+// parse reads a file's services, as if its brokers were hall1 and hall2, and
+// calls might take 5 min.
 func parse(t *testing.T, file string) (*catalogue.Catalogue, error) {
 	t.Helper()
 	var doc struct{ Services yaml.Node }
@@ -24,7 +25,7 @@ func parse(t *testing.T, file string) (*catalogue.Catalogue, error) {
 	if doc.Services.IsZero() {
 		return catalogue.Parse(nil, catalogue.Defaults{})
 	}
-	return catalogue.Parse(&doc.Services, catalogue.Defaults{Brokers: []string{"hall1", "hall2"}, CheckBody: codec.CheckEnvelope})
+	return catalogue.Parse(&doc.Services, catalogue.Defaults{Brokers: []string{"hall1", "hall2"}, MaxTimeout: 5 * time.Minute, CheckBody: codec.CheckEnvelope})
 }
 
 func mustParse(t *testing.T, file string) *catalogue.Catalogue {
@@ -93,7 +94,7 @@ func TestParseFillsInDefaults(t *testing.T) {
 		}
 	}
 	mustParse(t, "services: {echo: {timeout: 2m, max_timeout: 2m}}")
-	mustParse(t, "services: {echo: {timeout: 2m}}")
+	mustParse(t, "services: {echo: {timeout: 5m, max_timeout: 10m}}") // both maxima hold
 	var services yaml.Node
 	if err := yaml.Unmarshal([]byte("{a: , b: {vars: python}}"), &services); err != nil {
 		t.Fatal(err)
@@ -158,6 +159,8 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {timeout: 0s}}`, `services.echo.timeout is "0s", want a duration above 0 such as 30s or 500ms`},
 		{`{echo: {max_timeout: -1s}}`, `services.echo.max_timeout is "-1s", want a duration above 0 such as 30s or 500ms`},
 		{`{echo: {timeout: 3m, max_timeout: 2m}}`, `services.echo.timeout is 3m0s, want at most max_timeout, which is 2m0s`},
+		{`{echo: {timeout: 10m}}`, `services.echo.timeout is 10m0s, want at most --max-timeout, which is 5m0s`},
+		{`{echo: {timeout: 10m, max_timeout: 20m}}`, `services.echo.timeout is 10m0s, want at most --max-timeout, which is 5m0s`},
 		{`{lora_decode: {vars: pickle}}`, `services.lora_decode.vars is "pickle", want one of python, json, none`},
 		{`{echo: {vars: {}}}`, `services.echo.vars is a mapping, want a name`},
 		{`{echo: {reply: raw}}`, `services.echo.reply is "raw", want one of auto, text, json, base64`},
