@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -250,13 +251,33 @@ func (b *bench) startPushpin() error {
 		_, _ = b.write("routes", fmt.Sprintf("* zhttpreq/tcp://%s\n", back))
 		return []string{"pushpin", "--config", file, "--merge-output"}
 	})
+	if err == nil {
+		err = awaitAnswer(b.urls[thePushpin] + "echo")
+	}
 	if err != nil { // it has parts of its own that may not start here
 		fmt.Fprintf(b.out, "skipped: %v\n", err)
 		delete(b.urls, thePushpin)
-		return nil
 	}
-	time.Sleep(time.Second) // its parts find each other after it listens
 	return nil
+}
+
+// awaitAnswer waits until a bridge answers: Pushpin's parts find each other only
+// after it listens.
+func awaitAnswer(url string) error {
+	client := http.Client{Timeout: time.Second}
+	for deadline := time.Now().Add(20 * time.Second); ; <-time.After(10 * time.Millisecond) {
+		answer, err := client.Post(url, "application/octet-stream", strings.NewReader("x"))
+		if err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = fmt.Errorf("status %d", answer.StatusCode)
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s: no answer: %w", url, err)
+		}
+	}
 }
 
 // pushpinFile moves every socket of Pushpin's into the directory of this run.
