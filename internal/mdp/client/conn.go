@@ -14,18 +14,19 @@ import (
 // belongs to the call that leased it, and to the pool while it is idle.
 type conn struct {
 	// Set once.
-	endpoint  *endpoint
-	sock      *zsock.Socket
-	interrupt func() // sock.Interrupt
+	endpoint *endpoint
+	sock     *zsock.Socket
+	onSent   func() // noteSent
 
 	// Owned by whoever owns the conn.
-	scratch [][]byte // frames of a request, reused
-	service []byte   // name in the request, reused
+	current *exchange // nil between two calls
+	scratch [][]byte  // frames of a request, reused
+	service []byte    // name in the request, reused
 	used    time.Time
 	next    *conn // in the endpoint's list of idle ones
 
-	// abandoned says why others interrupted the call: the endpoint was lost, the
-	// pool was closed, or there was no room for the reply.
+	// abandoned says why others interrupted the call: its caller left, the endpoint
+	// was lost, the pool was closed, or there was no room for the reply.
 	abandoned atomic.Pointer[mdp.Kind]
 
 	taken atomic.Int64 // bytes of the connection that were taken from libzmq, or never were a reply's
@@ -39,16 +40,19 @@ func (c *conn) abandon(kind mdp.Kind) {
 	}
 }
 
-// givenUp says why c is closed if others interrupted its call; empty if none did.
-func (c *conn) givenUp() (reason string) {
-	kind := c.abandoned.Load()
+// givenUp says why others interrupted the call on c, and why c is closed for it.
+// Both are empty if none did.
+func (c *conn) givenUp() (kind mdp.Kind, reason string) {
+	given := c.abandoned.Load()
 	switch {
-	case kind == nil:
-		return ""
-	case *kind == mdp.ReplyTooLarge:
-		return closedMemory
+	case given == nil:
+		return "", ""
+	case *given == mdp.ReplyTooLarge:
+		return *given, closedMemory
+	case *given == mdp.Canceled:
+		return *given, string(*given)
 	}
-	return closedLost
+	return *given, closedLost
 }
 
 // An exchange is one call on one connection.
@@ -58,6 +62,7 @@ type exchange struct {
 	cancel func()          // of wait
 	req    mdp.Request
 	reply  mdp.Reply
+	fresh  bool      // its connection was opened for it
 	sent   time.Time // zero until the request is sent
 	heard  bool      // a message of the reply came
 	size   int64     // of what was received
@@ -103,15 +108,12 @@ func (c *conn) roundTrip(x *exchange, maxReply int64) error {
 	if c.abandoned.Load() != nil { // the interrupt may have come before the deadline
 		c.sock.Interrupt()
 	}
-	stop := context.AfterFunc(x.ctx, c.interrupt)
+	c.current = x
 	err := c.exchange(x, maxReply)
-	quiet := stop()
+	c.current = nil
 	switch {
 	case err != nil:
 		x.reason, err = c.explain(x, err)
-	case !quiet:
-		// The interrupt may still be on its way, and must not meet the next call.
-		x.reason = string(mdp.Canceled)
 	case x.req.Fresh:
 		x.reason = closedFresh
 	}
@@ -119,45 +121,50 @@ func (c *conn) roundTrip(x *exchange, maxReply int64) error {
 }
 
 func (c *conn) exchange(x *exchange, maxReply int64) error {
-	d := c.endpoint.Dialect
 	c.service = append(c.service[:0], x.req.Service...)
-	message, err := d.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
+	message, err := c.endpoint.Dialect.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
 	if err != nil {
 		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
 	}
-	c.trace(true, message)
-	err = c.sock.Send(message)
-	clear(message) // the body must not live as long as the connection
 	c.scratch = message
+	frames, err := c.sock.Exchange(message, c.onSent)
+	clear(message) // the body must not live as long as the connection
+	for err == nil {
+		var final bool
+		if final, err = c.accept(x, frames, maxReply); final || err != nil {
+			return err
+		}
+		frames, err = c.sock.Receive()
+	}
+	return err
+}
+
+// accept takes one message as the reply or, unless it is final, a part of it.
+func (c *conn) accept(x *exchange, frames [][]byte, maxReply int64) (final bool, err error) {
+	c.taken.Add(zsock.WireSize(frames))
+	c.trace(false, frames)
+	body, final, err := c.endpoint.Dialect.ParseReply(x.req.Service, frames)
 	if err != nil {
-		return err
+		c.endpoint.logBadReply(x.req.Service, frames, err)
+		return false, err
 	}
-	c.endpoint.pool.handOver(x)
-	for x.sent = time.Now(); ; {
-		frames, err := c.sock.Receive()
-		if err != nil {
-			return err
-		}
-		c.taken.Add(zsock.WireSize(frames))
-		c.trace(false, frames)
-		body, final, err := d.ParseReply(x.req.Service, frames)
-		if err != nil {
-			c.endpoint.logBadReply(x.req.Service, frames, err)
-			return err
-		}
-		x.heard = true
-		size := sizeOf(body)
-		if err := x.fits(size, maxReply); err != nil {
-			return err
-		}
-		if final {
-			x.reply.Frames = body
-			return nil
-		}
-		if err := c.partial(x, body, size); err != nil {
-			return err
-		}
+	x.heard = true
+	size := sizeOf(body)
+	if err := x.fits(size, maxReply); err != nil {
+		return false, err
 	}
+	if final {
+		x.reply.Frames = body
+		return true, nil
+	}
+	return false, c.partial(x, body, size)
+}
+
+// noteSent is for the moment at which the request has been sent.
+func (c *conn) noteSent() {
+	c.trace(true, c.scratch)
+	c.endpoint.pool.handOver(c.current)
+	c.current.sent = time.Now()
 }
 
 func (c *conn) trace(out bool, frames [][]byte) {
@@ -211,11 +218,11 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 	var e *mdp.Error
 	switch {
 	case zsock.IsInterrupted(err):
-		switch reason = c.givenUp(); reason {
+		kind, reason := c.givenUp()
+		switch reason {
 		case closedMemory:
 			return reason, noRoom()
 		case closedLost:
-			kind := *c.abandoned.Load()
 			return reason, &mdp.Error{Kind: kind, Detail: details[kind]}
 		}
 		if x.ctx.Err() != nil {
@@ -231,6 +238,8 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 			e.Detail = details[e.Kind]
 		}
 		return string(e.Kind), e
+	case errors.Is(err, zsock.ErrStray):
+		return closedStray, unavailable(err)
 	case !sent && (errors.Is(err, zsock.ErrLost) || errors.Is(err, zsock.ErrAgain)):
 		return closedLost, unavailable(err)
 	default:

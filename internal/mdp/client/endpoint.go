@@ -62,7 +62,7 @@ type endpoint struct {
 	answered   bool   // it ever replied, in this dialect
 	warned     bool   // silence was logged
 	lastReply  time.Time
-	busy       map[*conn]struct{}
+	busy       map[*conn]*exchange
 	dialing    map[*conn]struct{} // those of opening whose handshake is awaited
 	opening    int
 	idle       list
@@ -76,7 +76,7 @@ func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
 		log:        p.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
 		connecting: make(chan struct{}, maxConnecting),
 		asker:      make(chan *conn, 1),
-		busy:       map[*conn]struct{}{},
+		busy:       map[*conn]*exchange{},
 		dialing:    map[*conn]struct{}{},
 	}
 	ep.asker <- nil
@@ -251,7 +251,8 @@ func (e *endpoint) dial() (*conn, error) {
 	if err != nil {
 		return nil, noDescriptors(err)
 	}
-	c := &conn{endpoint: e, sock: sock, interrupt: sock.Interrupt}
+	c := &conn{endpoint: e, sock: sock}
+	c.onSent = c.noteSent
 	sock.SetDeadline(time.Now().Add(e.pool.cfg.ConnectTimeout))
 	e.pool.mu.Lock()
 	state, address := e.state, e.address

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // attempt makes a call on one connection. It may be made again if the connection
@@ -46,14 +45,14 @@ func (p *Pool) over(x *exchange) error {
 	return nil
 }
 
-// lease gives a call a connection that is ready to send: an idle one or a fresh
-// one. If none can be opened to one broker, the others are tried: nothing has
+// lease gives a call a connection: an idle one, which its round trip may find unfit,
+// or a fresh one. If none can be opened to one broker, the others are tried: nothing has
 // been sent.
 func (p *Pool) lease(x *exchange) (*conn, error) {
 	var err error // why the last broker that was tried did not take a connection
 	var failed []*endpoint
 	for {
-		e, c, evicted := p.pick(x.req, failed)
+		e, c, evicted := p.pick(x, failed)
 		if evicted != nil {
 			evicted.close()
 		}
@@ -63,22 +62,13 @@ func (p *Pool) lease(x *exchange) (*conn, error) {
 			}
 			return nil, err
 		}
-		if c == nil {
-			if c, err = p.openFor(x.waiting(), e); err == nil || mdp.AsError(err).Kind != mdp.BrokerUnavailable {
-				return c, err
-			}
-			failed = append(failed, e)
-			continue
-		}
-		err := c.sock.Check()
-		if err == nil {
+		if x.fresh = c == nil; !x.fresh {
 			return c, nil
 		}
-		reason := closedLost
-		if err == zsock.ErrStray {
-			reason = closedStray
+		if c, err = p.openFor(x, e); err == nil || mdp.AsError(err).Kind != mdp.BrokerUnavailable {
+			return c, err
 		}
-		p.discard(c, reason)
+		failed = append(failed, e)
 	}
 }
 
@@ -86,10 +76,10 @@ func (p *Pool) lease(x *exchange) (*conn, error) {
 // with the fewest calls in flight and, if one may be used again, an idle
 // connection of it. Otherwise it has made room for a fresh one, which the caller
 // opens; evicted is to be closed for it.
-func (p *Pool) pick(req mdp.Request, failed []*endpoint) (best *endpoint, c, evicted *conn) {
+func (p *Pool) pick(x *exchange, failed []*endpoint) (best *endpoint, c, evicted *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for e := range p.allowed(req.Brokers) {
+	for e := range p.allowed(x.req.Brokers) {
 		if e.state == mdp.Up && !slices.Contains(failed, e) && (best == nil || e.inFlight() < best.inFlight()) {
 			best = e
 		}
@@ -98,9 +88,9 @@ func (p *Pool) pick(req mdp.Request, failed []*endpoint) (best *endpoint, c, evi
 		return nil, nil, nil
 	}
 	oldest := best.idle.first
-	if oldest != nil && !req.Fresh && (p.sockets >= p.cfg.Max || time.Since(oldest.used) >= rest) {
+	if oldest != nil && !x.req.Fresh && (p.sockets >= p.cfg.Max || time.Since(oldest.used) >= rest) {
 		c = best.idle.pop()
-		best.busy[c] = struct{}{}
+		best.busy[c] = x
 		return best, c, nil
 	}
 	if p.sockets >= p.cfg.Max {
@@ -127,8 +117,8 @@ func (p *Pool) evict() (c *conn) {
 
 func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
 
-func (p *Pool) openFor(ctx context.Context, e *endpoint) (*conn, error) {
-	c, err := e.open(ctx)
+func (p *Pool) openFor(x *exchange, e *endpoint) (*conn, error) {
+	c, err := e.open(x.waiting())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.opening--
@@ -136,7 +126,7 @@ func (p *Pool) openFor(ctx context.Context, e *endpoint) (*conn, error) {
 		p.sockets--
 		return nil, err
 	}
-	e.busy[c] = struct{}{}
+	e.busy[c] = x
 	return c, nil
 }
 
@@ -155,7 +145,7 @@ func (p *Pool) release(c *conn, x *exchange, err error) {
 		p.stray[e.Reason]++
 	}
 	if x.reason == "" { // it may have been given up after its reply was taken
-		x.reason = c.givenUp()
+		_, x.reason = c.givenUp()
 	}
 	if x.reason == "" && e.state != mdp.Up {
 		x.reason = closedLost

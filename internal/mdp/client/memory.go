@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -23,45 +22,18 @@ type Budget interface {
 	Measure(measure func() int64) (found, left int64)
 }
 
-// What libzmq holds is measured every few milliseconds while there are calls, or
-// less often if that would take more than a fiftieth of a CPU, for which libzmq's
-// threads would have to wait. Up to so much is no message: sockets, their buffers,
-// a broker in the same process.
+// Up to so much of what libzmq holds is no message: sockets, their buffers, a
+// broker in the same process.
 const (
-	measureEvery    = 5 * time.Millisecond
-	measureShare    = 50
 	memoryBase      = 8 << 20
 	memoryPerSocket = 128 << 10
 )
 
-// watchMemory keeps the budget informed, and ends calls whose replies it has no
-// room for, until ctx ends.
-func (p *Pool) watchMemory(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C: // calls that came since the last measurement wait for it, too
-		}
-		again, cost := p.measure()
-		if !again {
-			select {
-			case <-ctx.Done():
-				return
-			case <-p.calling:
-			}
-		}
-		timer.Reset(max(measureEvery, measureShare*cost))
-	}
-}
-
-// measure measures once, and reports whether it has to be done again and what it
-// cost.
-func (p *Pool) measure() (again bool, cost time.Duration) {
+// measure keeps the budget informed of what libzmq holds, and ends calls whose
+// replies it has no room for. It reports whether there is anything and what it cost.
+func (p *Pool) measure() (holds bool, cost time.Duration) {
 	p.mu.Lock()
-	sockets, busy := p.sockets, p.gate.free < p.cfg.Max
+	sockets := p.sockets
 	p.mu.Unlock()
 	found, left := p.cfg.Budget.Measure(func() (bytes int64) {
 		bytes, cost = zsock.HeapInUse()
@@ -73,7 +45,7 @@ func (p *Pool) measure() (again bool, cost time.Duration) {
 	if found > 0 {
 		p.large.Store(true)
 	}
-	return busy || found > 0, cost
+	return found > 0, cost
 }
 
 // shed ends calls, those first whose replies hold most, until what has arrived of
@@ -138,7 +110,6 @@ func (p *Pool) admit(x *exchange) error {
 	if p.cfg.Budget == nil {
 		return nil
 	}
-	signal(p.calling)
 	size := sizeOf(x.req.Frames)
 	if size <= memoryPerSocket {
 		return nil
@@ -178,12 +149,4 @@ func (p *Pool) forget(x *exchange) {
 
 func noRoom() *mdp.Error {
 	return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory, Detail: "the gateway has no room for the reply"}
-}
-
-// signal tells who waits, who may not have noticed the last time yet.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
 }

@@ -10,8 +10,8 @@
 // socket, to send a request twice, and to wait in libzmq.
 //
 // pool.go has the way of a call, gate.go who may have a connection, lease.go
-// which one, conn.go a round trip, memory.go what libzmq may hold meanwhile,
-// endpoint.go a broker's state, lookup.go MMI.
+// which one, conn.go a round trip, attend.go what may end it meanwhile, memory.go
+// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI.
 package client
 
 import (
@@ -31,8 +31,9 @@ const (
 	// forward, is then there and is seen.
 	rest = time.Millisecond
 
-	// maxAttempts bounds the connections that are tried for a call that was not
-	// sent: each of them may have broken a moment ago.
+	// maxAttempts bounds the connections that are opened for a call that was not
+	// sent: each of them may have broken a moment ago. Of idle ones, which a lost
+	// broker breaks all at once, any number may be tried before.
 	maxAttempts = 3
 
 	// firstVerdict is how long a call waits for the outcome of the very first
@@ -61,7 +62,7 @@ type Pool struct {
 	cancel    context.CancelFunc // ends the goroutines that New started
 	ended     chan struct{}      // closed when Close waits for calls no longer
 	freed     chan struct{}      // closed when Close is done
-	calling   chan struct{}      // there are calls, whose memory is to be watched
+	calling   chan struct{}      // there are calls to attend to
 	running   sync.WaitGroup     // those goroutines
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
 	large     atomic.Bool        // there were large messages since the last sweep
@@ -111,9 +112,7 @@ func New(cfg Config) (*Pool, error) {
 		p.running.Go(func() { e.watch(ctx) })
 	}
 	p.running.Go(func() { p.sweep(ctx) })
-	if cfg.Budget != nil {
-		p.running.Go(func() { p.watchMemory(ctx) })
-	}
+	p.running.Go(func() { p.attend(ctx) })
 	return p, nil
 }
 
@@ -159,8 +158,13 @@ func (p *Pool) call(x *exchange) error {
 		return err
 	}
 	defer p.forget(x)
-	for n := 1; ; n++ {
-		if again, err := p.attempt(x); !again || n == maxAttempts {
+	p.noteCall()
+	for opened := 0; ; {
+		again, err := p.attempt(x)
+		if x.fresh {
+			opened++
+		}
+		if !again || opened == maxAttempts {
 			return err
 		}
 	}

@@ -103,15 +103,26 @@ func TestAConnectionAbandonedBeforeItsCallBeganEndsTheCall(t *testing.T) {
 	}
 }
 
-// The interrupt of a caller who leaves just then may still be on its way when
-// the call is over, and would end the next call of the connection.
+// A call that was found to be left while its reply came has been interrupted.
 func TestACallerWhoLeavesAtTheReplyGetsItAndTheConnectionIsClosed(t *testing.T) {
 	s := newSeam(t)
 	ctx, leave := context.WithCancel(context.Background())
-	defer leave()
-	s.received = leave
+	s.received = func() { leave(); s.dismiss() }
 	s.answered(ctx)
 	s.closedFor(string(mdp.Canceled))
+}
+
+// Once its call is over, nobody may interrupt a connection for the caller's sake.
+func TestACallerWhoLeavesAfterTheReplyDoesNotEndTheNextCall(t *testing.T) {
+	s := newSeam(t)
+	ctx, leave := context.WithCancel(context.Background())
+	s.received = leave
+	s.answered(ctx)
+	s.received = func() { s.dismiss() }
+	s.answered(context.Background())
+	if got := s.Stats(); got.Idle != 1 {
+		t.Errorf("%d idle, closed %v, want the connection to rest", got.Idle, got.Closed)
+	}
 }
 
 // The broker was lost and came back between a reply and the end of its call.

@@ -20,6 +20,18 @@ int zsock_send(void *socket, const void *bytes, const size_t *sizes, int n, bool
 	return 0;
 }
 
+int zsock_begin(void *socket, const void *bytes, const size_t *sizes, int n, bool more)
+{
+	int events = zsock_events(socket);
+	if (events < 0)
+		return -events;
+	if (events & ZMQ_POLLIN)
+		return ZSOCK_STRAY;
+	if (!(events & ZMQ_POLLOUT))
+		return ZSOCK_LOST;
+	return zsock_send(socket, bytes, sizes, n, more);
+}
+
 /* put adds a frame that was received, whose message is kept if it is large. */
 static void put(zsock_inbox *in, zmq_msg_t *m)
 {
@@ -56,6 +68,21 @@ int zsock_receive(void *socket, zsock_inbox *in)
 		put(in, m);
 	} while (in->more && in->frames < ZSOCK_FRAMES);
 	return 0;
+}
+
+int zsock_look(void *socket, zsock_inbox *in)
+{
+	int rc;
+	in->frames = in->larges = 0;
+	do {
+		in->events = zsock_events(socket);
+		if (in->events < 0)
+			return -in->events;
+		if (!(in->events & ZMQ_POLLIN))
+			return EAGAIN;
+		rc = zsock_receive(socket, in);
+	} while (rc == EAGAIN); /* what there was went before it could be taken */
+	return rc;
 }
 
 void zsock_drop(zsock_inbox *in)

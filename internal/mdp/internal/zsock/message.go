@@ -4,8 +4,12 @@ package zsock
 #cgo pkg-config: libzmq
 #cgo noescape zsock_send
 #cgo nocallback zsock_send
+#cgo noescape zsock_begin
+#cgo nocallback zsock_begin
 #cgo noescape zsock_receive
 #cgo nocallback zsock_receive
+#cgo noescape zsock_look
+#cgo nocallback zsock_look
 #cgo noescape zsock_events
 #cgo nocallback zsock_events
 #cgo noescape zsock_drop
@@ -62,12 +66,18 @@ func (m *messages) free() {
 	m.in, m.socket = nil, nil
 }
 
-// send sends one message without waiting.
-func (m *messages) send(frames [][]byte) error {
+// send sends one message without waiting. If the socket rests it has to be fit for
+// it: ErrStray, ErrLost.
+func (m *messages) send(frames [][]byte, rests bool) error {
 	for sent := 0; sent < len(frames); sent += len(m.sizes) {
 		data := m.join(frames[sent:])
 		more := sent+len(m.sizes) < len(frames)
-		rc := C.zsock_send(m.socket, unsafe.Pointer(unsafe.SliceData(data)), &m.sizes[0], C.int(len(m.sizes)), C.bool(more))
+		var rc C.int
+		if rests && sent == 0 {
+			rc = C.zsock_begin(m.socket, unsafe.Pointer(unsafe.SliceData(data)), &m.sizes[0], C.int(len(m.sizes)), C.bool(more))
+		} else {
+			rc = C.zsock_send(m.socket, unsafe.Pointer(unsafe.SliceData(data)), &m.sizes[0], C.int(len(m.sizes)), C.bool(more))
+		}
 		if rc != 0 && sent > 0 {
 			rc |= C.ZSOCK_TORN
 		}
@@ -98,12 +108,24 @@ func (m *messages) join(frames [][]byte) []byte {
 
 // receive returns a whole message without waiting. Its small frames share an
 // array. A limit of 0 means none.
-func (m *messages) receive(limit int64) (frames [][]byte, err error) {
+func (m *messages) receive(limit int64) ([][]byte, error) {
 	if m.socket == nil {
 		return nil, zmq.ErrorSocketClosed
 	}
-	for size := int64(0); ; {
-		rc := C.zsock_receive(m.socket, m.in)
+	return m.collect(C.zsock_receive(m.socket, m.in), limit)
+}
+
+// look is receive for a socket of which nothing is known: to try in vain would be
+// to look twice for what libzmq's thread has told it. After ErrAgain lost says that
+// it can't be written either.
+func (m *messages) look(limit int64) (frames [][]byte, lost bool, err error) {
+	frames, err = m.collect(C.zsock_look(m.socket, m.in), limit)
+	return frames, m.in.events&C.ZMQ_POLLOUT == 0, err
+}
+
+// collect returns the message whose first frames, if rc is 0, are in the inbox.
+func (m *messages) collect(rc C.int, limit int64) (frames [][]byte, err error) {
+	for size := int64(0); ; rc = C.zsock_receive(m.socket, m.in) {
 		n := int(m.in.frames)
 		for _, s := range m.in.size[:n] {
 			size += int64(s) + frameOverhead
@@ -113,10 +135,10 @@ func (m *messages) receive(limit int64) (frames [][]byte, err error) {
 			rc |= C.ZSOCK_TORN
 			fallthrough
 		case rc != 0:
-			C.zsock_drop(m.in)
+			m.drop()
 			return nil, failure(rc)
 		case limit > 0 && size > limit:
-			C.zsock_drop(m.in)
+			m.drop()
 			return nil, ErrTooLarge
 		}
 		frames = m.take(frames, n)
@@ -142,10 +164,15 @@ func (m *messages) take(frames [][]byte, n int) [][]byte {
 		frames = append(frames, small[:size:size])
 		small = small[size:]
 	}
+	m.drop()
+	return frames
+}
+
+// drop gives what libzmq has of the inbox's frames back to it.
+func (m *messages) drop() {
 	if m.in.larges > 0 {
 		C.zsock_drop(m.in)
 	}
-	return frames
 }
 
 // events says whether a message can be received or sent. Alone among all calls it
@@ -160,6 +187,12 @@ func (m *messages) events() (in, out bool, err error) {
 
 // failure is the error of what a call into C returned.
 func failure(rc C.int) error {
+	switch rc {
+	case C.ZSOCK_STRAY:
+		return ErrStray
+	case C.ZSOCK_LOST:
+		return ErrLost
+	}
 	err := translate(zmq.Errno(rc &^ C.ZSOCK_TORN))
 	if rc&C.ZSOCK_TORN != 0 {
 		return fmt.Errorf("%w: %w", ErrTorn, err)

@@ -11,13 +11,17 @@
 enum {
 	ZSOCK_FRAMES = 8,    /* received by one call */
 	ZSOCK_SMALL = 512,   /* bytes of them that are copied at once */
-	ZSOCK_TORN = 1 << 30 /* beside an errno: it was not the message's first frame */
+	/* Beside an errno: */
+	ZSOCK_TORN = 1 << 30,  /* it was not the message's first frame */
+	ZSOCK_STRAY = 1 << 29, /* nothing was sent: a message waits in the socket */
+	ZSOCK_LOST = 1 << 28   /* nothing was sent: it has no connection */
 };
 
 /* An inbox holds the next frames of a message. Small ones are copied into it, one
  * after the other. Those that do not fit stay where libzmq has them, until
  * zsock_drop. */
 typedef struct {
+	int events; /* of the last look */
 	int frames;
 	bool more; /* the message goes on */
 	size_t size[ZSOCK_FRAMES];
@@ -32,9 +36,17 @@ typedef struct {
  * their message goes on. It returns 0 or an errno. */
 int zsock_send(void *socket, const void *bytes, const size_t *sizes, int n, bool more);
 
+/* zsock_begin is zsock_send for a socket that rests, with one connection and nothing
+ * in it. */
+int zsock_begin(void *socket, const void *bytes, const size_t *sizes, int n, bool more);
+
 /* zsock_receive receives up to ZSOCK_FRAMES frames of one message. It returns 0 or
  * an errno. */
 int zsock_receive(void *socket, zsock_inbox *in);
+
+/* zsock_look is zsock_receive if ZMQ_EVENTS, which it keeps, says that there is a
+ * message. */
+int zsock_look(void *socket, zsock_inbox *in);
 
 /* zsock_drop gives the large frames back to libzmq. */
 void zsock_drop(zsock_inbox *in);

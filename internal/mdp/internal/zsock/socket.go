@@ -18,20 +18,22 @@ import (
 // socket can be written. The order below loses no wake-up: the poller is armed
 // first (RawConn.Read does that before it calls the step), then the step asks
 // ZMQ_EVENTS, which alone always processes the socket's commands, takes what is
-// there, and only if nothing is does the goroutine wait.
+// there, and only if nothing is does the goroutine wait. What comes after the look
+// wakes it.
 type Socket struct {
 	// Set once.
-	soc       *zmq.Socket
-	wake      *os.File // a duplicate of ZMQ_FD: closing it must not close libzmq's
-	raw       syscall.RawConn
-	detect    bool  // a socket that cannot be written any more has lost its connection
-	limit     int64 // bytes of one received message; 0 means no limit
-	mark      int   // by which the kernel's socket is found; 0 means none
-	onReceive func(uintptr) bool
-	onWrite   func(uintptr) bool
+	soc                            *zmq.Socket
+	wake                           *os.File // a duplicate of ZMQ_FD: closing it must not close libzmq's
+	raw                            syscall.RawConn
+	detect                         bool  // a socket that cannot be written any more has lost its connection
+	limit                          int64 // bytes of one received message; 0 means no limit
+	mark                           int   // by which the kernel's socket is found; 0 means none
+	onExchange, onReceive, onWrite func(uintptr) bool
 
 	// Owned by the goroutine that uses the socket.
 	messages messages
+	request  [][]byte // what Exchange is yet to send
+	sent     func()   // its argument
 	message  [][]byte // result of the last step
 	err      error
 }
@@ -46,6 +48,7 @@ func newSocket(soc *zmq.Socket, wake *os.File) (*Socket, error) {
 		return nil, errors.Join(err, wake.Close(), soc.Close())
 	}
 	s := &Socket{soc: soc, wake: wake, raw: raw, messages: messages}
+	s.onExchange = s.stepExchange
 	s.onReceive = s.stepReceive
 	s.onWrite = s.stepWrite
 	return s, nil
@@ -89,17 +92,31 @@ func (s *Socket) Bind(endpoint string) (string, error) {
 // Send sends one message without waiting: ErrAgain if it cannot go now,
 // ErrUnreachable if a ROUTER knows no such peer. After ErrTorn a part of it went
 // and the socket can only be closed. The frames are copied.
-func (s *Socket) Send(frames [][]byte) error { return s.messages.send(frames) }
+func (s *Socket) Send(frames [][]byte) error { return s.messages.send(frames, false) }
 
 // TryReceive returns a whole message, or ErrAgain if there is none. ErrTooLarge
 // and ErrTorn leave the rest of a message behind: the socket can only be closed.
 func (s *Socket) TryReceive() ([][]byte, error) { return s.messages.receive(s.limit) }
 
+// Exchange sends a message on a Dealer's socket that rests between two calls, calls
+// sent, and waits for a message. Beside the errors of Send and Receive it returns,
+// with nothing sent, ErrStray if a message waits in the socket already.
+//
+// It looks at the socket once: after the poller was armed, and before it sends.
+func (s *Socket) Exchange(request [][]byte, sent func()) ([][]byte, error) {
+	s.request, s.sent = request, sent
+	message, err := s.wait(s.onExchange)
+	s.request = nil // if the deadline had passed it is still there
+	return message, err
+}
+
 // Receive waits for a whole message. Beside TryReceive's errors it returns
 // ErrLost, on sockets that detect it, and os.ErrDeadlineExceeded.
-func (s *Socket) Receive() ([][]byte, error) {
+func (s *Socket) Receive() ([][]byte, error) { return s.wait(s.onReceive) }
+
+func (s *Socket) wait(step func(uintptr) bool) ([][]byte, error) {
 	s.message, s.err = nil, nil
-	if err := s.raw.Read(s.onReceive); err != nil {
+	if err := s.raw.Read(step); err != nil {
 		return nil, err
 	}
 	message := s.message
@@ -107,25 +124,26 @@ func (s *Socket) Receive() ([][]byte, error) {
 	return message, s.err
 }
 
-// stepReceive reports whether Receive is done. It asks first: to try in vain would
-// be to look twice for what libzmq's thread has told the socket.
-func (s *Socket) stepReceive(uintptr) bool {
-	for {
-		in, out, err := s.messages.events()
-		switch {
-		case err != nil:
-			s.err = err
-			return true
-		case !in && s.detect && !out:
-			s.err = ErrLost
-			return true
-		case !in:
-			return false
-		}
-		if s.message, s.err = s.TryReceive(); s.err != ErrAgain {
-			return true
-		}
+// stepExchange reports whether Exchange is done.
+func (s *Socket) stepExchange(fd uintptr) bool {
+	if s.request == nil {
+		return s.stepReceive(fd)
 	}
+	if s.err = s.messages.send(s.request, true); s.err != nil {
+		return true
+	}
+	s.request = nil
+	s.sent()
+	return false
+}
+
+// stepReceive reports whether Receive is done.
+func (s *Socket) stepReceive(uintptr) bool {
+	var lost bool
+	if s.message, lost, s.err = s.messages.look(s.limit); s.err == ErrAgain && lost && s.detect {
+		s.err = ErrLost
+	}
+	return s.err != ErrAgain
 }
 
 // WaitWritable waits until a message can be sent: on a fresh DEALER, until its

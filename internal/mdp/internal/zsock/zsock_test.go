@@ -166,6 +166,9 @@ func TestALostConnectionEndsTheWait(t *testing.T) {
 	if err := d.Check(); err != zsock.ErrLost {
 		t.Errorf("check: got %v, want %v", err, zsock.ErrLost)
 	}
+	if _, err := d.Exchange(frames("hello"), func() { t.Error("a message was sent on a lost connection") }); err != zsock.ErrLost {
+		t.Errorf("exchange: got %v, want %v", err, zsock.ErrLost)
+	}
 }
 
 func TestASocketWithAMessageIsNotClean(t *testing.T) {
@@ -195,8 +198,37 @@ func TestASocketWithAMessageIsNotClean(t *testing.T) {
 	if err != zsock.ErrStray {
 		t.Errorf("got %v, want %v", err, zsock.ErrStray)
 	}
+	if _, err := d.Exchange(frames("hello"), func() { t.Error("a message was sent behind another's back") }); err != zsock.ErrStray {
+		t.Errorf("exchange: got %v, want %v", err, zsock.ErrStray)
+	}
 	if err := r.Send(frames("nobody", "hello")); err != zsock.ErrUnreachable {
 		t.Errorf("to nobody: got %v, want %v", err, zsock.ErrUnreachable)
+	}
+}
+
+// What comes between the one look of an exchange and its wait must end the wait:
+// here the answer is there, whole, before the wait begins.
+func TestAnExchangeSeesWhatCameBeforeItWaits(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	d := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("me")})
+	if err := d.WaitWritable(); err != nil {
+		t.Fatal(err)
+	}
+	d.SetDeadline(time.Now().Add(20 * time.Second))
+	for range 1000 {
+		got, err := d.Exchange(frames("hello"), func() {
+			m, err := r.Receive()
+			if err == nil {
+				err = r.Send(m)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil || string(got[0]) != "hello" {
+			t.Fatalf("got %q, %v, want hello", got, err)
+		}
 	}
 }
 
