@@ -1,16 +1,9 @@
 package httpapi
 
 import (
-	"encoding/hex"
-	"unicode/utf8"
+	"mdpgateway/internal/httpapi/codec"
+	"mdpgateway/internal/mdp"
 )
-
-// A plannedFrame is one frame of a message that was not sent.
-type plannedFrame struct {
-	Hex   string  `json:"hex"`
-	Text  *string `json:"text"` // null if it is no UTF-8
-	Bytes int     `json:"bytes"`
-}
 
 // dryRun answers ?dry_run=true with the message that would be sent, for whoever
 // writes a worker. No broker is asked anything.
@@ -19,19 +12,8 @@ func (a *API) dryRun(w *response) error {
 	if err != nil {
 		return err
 	}
-	answer := struct {
-		Service string         `json:"service"`
-		Dialect string         `json:"dialect"`
-		Timeout int64          `json:"timeout_ms"`
-		Frames  []plannedFrame `json:"frames"`
-	}{w.service, plan.Dialect.String(), plan.Timeout.Milliseconds(), nil}
-	for _, frame := range plan.Frames {
-		f := plannedFrame{Hex: hex.EncodeToString(frame), Bytes: len(frame)}
-		if utf8.Valid(frame) {
-			text := string(frame)
-			f.Text = &text
-		}
-		answer.Frames = append(answer.Frames, f)
+	if err := codec.WritePlan(w, w.service, plan); err != nil {
+		return &mdp.Error{Kind: mdp.Canceled, Err: err} // nobody takes the rest of it
 	}
-	return sendJSON(w, answer)
+	return nil
 }
