@@ -13,7 +13,7 @@ import (
 // hangs waits for the end of a call's context, as the pool does.
 func hangs(ctx context.Context, _ mdp.Request) (mdp.Reply, error) {
 	<-ctx.Done()
-	return mdp.Reply{Timing: mdp.Timing{Broker: time.Second}}, mdp.Ended(context.Cause(ctx), true)
+	return mdp.Reply{Timing: mdp.Timing{Broker: time.Second}}, mdp.Ended(ctx, true)
 }
 
 func TestATimeOutSaysWhichLimitFired(t *testing.T) {

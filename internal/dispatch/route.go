@@ -171,7 +171,7 @@ func (d *Dispatcher) inquire(clock *clock, q *query, verdicts []verdict, open ve
 			}
 		case <-wait.Done():
 			if ctx.Err() != nil {
-				return mdp.Ended(context.Cause(ctx), false)
+				return mdp.Ended(ctx, false)
 			}
 		}
 	}
@@ -239,7 +239,7 @@ func refusal(v verdict) error {
 	case unlisted:
 		return notFound("the service is not in the catalogue, and the broker does not say which services it has")
 	case overBudget:
-		return busy(mdp.ReasonLookup, "too many services that the broker does not know are asked for")
+		return mdp.Refused(mdp.ReasonLookup, "too many services that the broker does not know are asked for")
 	default:
 		return notFound("the broker has no such service")
 	}
@@ -260,6 +260,6 @@ func pause(ctx context.Context, giveUp time.Time) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return mdp.Ended(context.Cause(ctx), false)
+		return mdp.Ended(ctx, false)
 	}
 }

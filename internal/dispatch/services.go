@@ -188,7 +188,7 @@ func (s *services) enter(name string, spec *catalogue.Service) (leave func(), er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inFlight[name] >= spec.MaxInFlight {
-		return nil, busy(mdp.ReasonService, "the service has as many calls in flight as it may")
+		return nil, mdp.Refused(mdp.ReasonService, "the service has as many calls in flight as it may")
 	}
 	s.inFlight[name]++
 	return func() {
@@ -198,10 +198,6 @@ func (s *services) enter(name string, spec *catalogue.Service) (leave func(), er
 			delete(s.inFlight, name)
 		}
 	}, nil
-}
-
-func busy(reason, detail string) error {
-	return &mdp.Error{Kind: mdp.Busy, Reason: reason, Detail: detail}
 }
 
 // absent remembers for a moment which names a broker denied.

@@ -110,7 +110,7 @@ func (b *body) grow() error {
 const noMemory = "the gateway holds as many bytes of requests and replies as it may"
 
 func errNoMemory() error {
-	return &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonMemory, Detail: noMemory}
+	return mdp.Refused(mdp.ReasonMemory, noMemory)
 }
 
 // bodyError tells apart the ways in which a body ends before its end.

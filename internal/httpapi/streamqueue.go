@@ -115,7 +115,7 @@ func (q *streamQueue) await() error {
 	case <-timer.C:
 		return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader, Detail: "the reader is too far behind the service"}
 	case <-q.ctx.Done():
-		return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: context.Cause(q.ctx)}
+		return mdp.Ended(q.ctx, true)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()

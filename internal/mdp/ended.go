@@ -5,27 +5,34 @@ import (
 	"errors"
 )
 
-// Ended says what the end of a call means, given the cause of its context's end:
-// the cause itself if that is an *Error, a time-out if a deadline passed, else that
-// the caller left. What had not been sent has not timed out and was not
-// interrupted: the gateway was busy for too long, or is draining.
-func Ended(cause error, sent bool) *Error {
-	e := Error{Kind: Canceled, Sent: sent, Err: cause}
+// Refused is the error of a call for which a bound was reached: reason says which.
+func Refused(reason, detail string) *Error {
+	return &Error{Kind: Busy, Reason: reason, Detail: detail}
+}
+
+// Ended says what the end of a call's context means: its cause if that is an
+// *Error, that the call is Overdue if a deadline passed, else that the caller left.
+// What had not been sent was not interrupted: the gateway is draining.
+func Ended(ctx context.Context, sent bool) *Error {
+	cause := context.Cause(ctx)
 	var told *Error
 	switch {
-	case errors.As(cause, &told):
-		e = *told // a copy: others may wait on the same context
-	case errors.Is(cause, context.DeadlineExceeded):
-		e = Error{Kind: Timeout}
-	}
-	if sent {
-		return &e
-	}
-	switch e.Kind {
-	case Timeout:
-		return &Error{Kind: Busy, Reason: ReasonDeadline, Detail: "the call's time passed before it could be sent"}
-	case Interrupted:
+	case errors.As(cause, &told) && told.Kind == Timeout, errors.Is(cause, context.DeadlineExceeded):
+		return Overdue(sent)
+	case told == nil:
+		return &Error{Kind: Canceled, Sent: sent, Err: cause}
+	case told.Kind == Interrupted && !sent:
 		return &Error{Kind: Draining, Detail: "the gateway is shutting down"}
 	}
+	e := *told // a copy: others may wait on the same context
 	return &e
+}
+
+// Overdue is the error of a call whose time has passed. What had not been sent has
+// not timed out: the gateway was busy for too long.
+func Overdue(sent bool) *Error {
+	if sent {
+		return &Error{Kind: Timeout}
+	}
+	return Refused(ReasonDeadline, "the call's time passed before it could be sent")
 }

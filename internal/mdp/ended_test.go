@@ -6,6 +6,13 @@ import (
 	"testing"
 )
 
+// endedBy returns a context that has ended for that cause.
+func endedBy(cause error) context.Context {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(cause)
+	return ctx
+}
+
 func TestTheEndOfACallMeansWhatCausedItAndWhetherItWasSent(t *testing.T) {
 	interrupted := &Error{Kind: Interrupted}
 	for _, c := range []struct {
@@ -20,7 +27,7 @@ func TestTheEndOfACallMeansWhatCausedItAndWhetherItWasSent(t *testing.T) {
 		{&Error{Kind: ReplyTooLarge, Reason: ReasonReader}, "reply_too_large slow_reader", "reply_too_large slow_reader"},
 	} {
 		for sent, want := range map[bool]string{true: c.sent, false: c.unsent} {
-			e := Ended(c.cause, sent)
+			e := Ended(endedBy(c.cause), sent)
 			got := string(e.Kind)
 			if e.Reason != "" {
 				got += " " + e.Reason
@@ -33,7 +40,7 @@ func TestTheEndOfACallMeansWhatCausedItAndWhetherItWasSent(t *testing.T) {
 			}
 		}
 	}
-	if Ended(interrupted, true) == interrupted {
+	if Ended(endedBy(interrupted), true) == interrupted {
 		t.Error("the cause itself is returned, which others share")
 	}
 }

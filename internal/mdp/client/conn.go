@@ -225,12 +225,11 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 		case closedLost:
 			return reason, &mdp.Error{Kind: kind, Detail: details[kind]}
 		}
+		e = mdp.Overdue(sent)
 		if x.ctx.Err() != nil {
-			err = ended(x.ctx, sent)
-		} else {
-			err = mdp.Ended(context.DeadlineExceeded, sent)
+			e = mdp.Ended(x.ctx, sent)
 		}
-		return string(mdp.AsError(err).Kind), err
+		return string(e.Kind), e
 	case errors.Is(err, zsock.ErrTooLarge):
 		return closedTooLarge, &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}
 	case errors.As(err, &e):
@@ -255,9 +254,6 @@ var details = map[mdp.Kind]string{
 	mdp.Interrupted:       "the gateway shut down while the call was in flight",
 	mdp.BrokerUnavailable: "no broker can be reached",
 }
-
-// ended says what the end of a call's context means.
-func ended(ctx context.Context, sent bool) error { return mdp.Ended(context.Cause(ctx), sent) }
 
 func unavailable(cause error) error {
 	return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: details[mdp.BrokerUnavailable], Err: cause}

@@ -213,7 +213,7 @@ func (e *endpoint) open(ctx context.Context) (c *conn, err error) {
 	case e.connecting <- struct{}{}:
 		defer func() { <-e.connecting }()
 	case <-ctx.Done():
-		return nil, ended(ctx, false)
+		return nil, mdp.Ended(ctx, false)
 	}
 	done := make(chan struct{})
 	go func() { c, err = e.connect(ctx); close(done) }()
@@ -234,7 +234,7 @@ func (e *endpoint) connect(ctx context.Context) (*conn, error) {
 		c.close()
 		switch {
 		case ctx.Err() != nil:
-			return nil, ended(ctx, false)
+			return nil, mdp.Ended(ctx, false)
 		case starved:
 			return nil, noDescriptors(err)
 		}

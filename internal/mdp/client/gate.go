@@ -73,7 +73,7 @@ func (p *Pool) enter(x *exchange) error {
 	}
 	if len(p.gate.waiting) >= p.gate.queueMax {
 		p.mu.Unlock()
-		return busy(mdp.ReasonQueue, "too many calls wait for a connection to the broker")
+		return mdp.Refused(mdp.ReasonQueue, "too many calls wait for a connection to the broker")
 	}
 	w := &waiter{service: service, granted: make(chan struct{})}
 	p.gate.waiting = append(p.gate.waiting, w)
@@ -89,11 +89,11 @@ func (p *Pool) await(ctx context.Context, w *waiter) error {
 	case <-w.granted:
 		return nil
 	case <-timer.C:
-		err = busy(mdp.ReasonPool, "no connection to the broker came free in time")
+		err = mdp.Refused(mdp.ReasonPool, "no connection to the broker came free in time")
 	case <-p.ended:
 		err = draining()
 	case <-ctx.Done():
-		err = ended(ctx, false)
+		err = mdp.Ended(ctx, false)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -107,8 +107,4 @@ func (p *Pool) exit(service string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gate.leave(service)
-}
-
-func busy(reason, detail string) error {
-	return &mdp.Error{Kind: mdp.Busy, Reason: reason, Detail: detail}
 }

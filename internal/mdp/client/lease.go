@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -36,11 +35,11 @@ func (p *Pool) over(x *exchange) error {
 	case <-p.ended:
 		return draining()
 	case <-x.ctx.Done():
-		return ended(x.ctx, false)
+		return mdp.Ended(x.ctx, false)
 	default:
 	}
 	if x.late() {
-		return mdp.Ended(context.DeadlineExceeded, false)
+		return mdp.Overdue(false)
 	}
 	return nil
 }

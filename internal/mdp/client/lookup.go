@@ -33,7 +33,7 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 	select {
 	case c = <-e.asker:
 	case <-waiting.Done():
-		return "", ended(waiting, false)
+		return "", mdp.Ended(waiting, false)
 	}
 	defer func() { e.asker <- c }()
 	if c != nil && c.sock.Check() != nil {
@@ -68,7 +68,7 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	case err == nil && quiet:
 		return d.ParseStatus(answer)
 	case ctx.Err() != nil: // the broker had less than its time
-		return "", ended(ctx, false)
+		return "", mdp.Ended(ctx, false)
 	case asked.Err() != nil:
 		return "", &mdp.Error{Kind: mdp.Timeout, Err: err}
 	}

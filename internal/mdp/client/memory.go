@@ -115,7 +115,7 @@ func (p *Pool) admit(x *exchange) error {
 		return nil
 	}
 	if !p.cfg.Budget.Take(size) {
-		return busy(mdp.ReasonMemory, "the gateway holds as many bytes of requests and replies as it may")
+		return mdp.Refused(mdp.ReasonMemory, "the gateway holds as many bytes of requests and replies as it may")
 	}
 	x.copied = size
 	return nil

@@ -227,7 +227,7 @@ func (p *Pool) awaitVerdict(x *exchange) error {
 		case <-timeout:
 			return unavailable(nil)
 		case <-x.waiting().Done():
-			return ended(x.waiting(), false)
+			return mdp.Ended(x.waiting(), false)
 		}
 	}
 }
