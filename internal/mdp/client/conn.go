@@ -110,7 +110,7 @@ func (c *conn) roundTrip(x *exchange, maxReply int64) error {
 	}
 	c.current = x
 	err := c.exchange(x, maxReply)
-	c.current = nil
+	c.current, x.reason = nil, ""
 	switch {
 	case err != nil:
 		x.reason, err = c.explain(x, err)

@@ -18,14 +18,21 @@ func (p *Pool) attempt(x *exchange) (again bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	x.reply.Broker, x.reason = c.endpoint.index, ""
-	err = c.roundTrip(x, p.cfg.MaxReply)
-	p.release(c, x, err)
+	x.reply.Broker = c.endpoint.index
+	err = p.carry(c, x)
 	e, failed := err.(*mdp.Error)
 	if failed && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
 		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
 	}
 	return failed && e.Kind == mdp.BrokerUnavailable, err
+}
+
+// carry makes a call on the connection that it leased, and takes that back. A panic
+// of those who are shown what is sent and received passes, and costs the connection.
+func (p *Pool) carry(c *conn, x *exchange) (err error) {
+	x.reason = string(mdp.Internal) // until the round trip has come to its end
+	defer func() { p.release(c, x, err) }()
+	return c.roundTrip(x, p.cfg.MaxReply)
 }
 
 // over says why a call that has not been sent must not be any more: its time may

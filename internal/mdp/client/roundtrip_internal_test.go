@@ -93,8 +93,7 @@ func TestAConnectionAbandonedBeforeItsCallBeganEndsTheCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.abandon(mdp.BrokerLost)
-	err = c.roundTrip(x, s.cfg.MaxReply)
-	s.release(c, x, err)
+	err = s.carry(c, x)
 	if e, ok := err.(*mdp.Error); !ok || e.Kind != mdp.BrokerLost {
 		t.Errorf("got %q, %v, want %s", x.reply.Frames, err, mdp.BrokerLost)
 	}
@@ -135,4 +134,20 @@ func TestAConnectionAbandonedAtTheReplyIsNotUsedAgain(t *testing.T) {
 	}
 	s.answered(context.Background())
 	s.closedFor(closedLost)
+}
+
+// A caller's Partial may panic, or Trace, and net/http goes on after it.
+func TestAPanicInACallClosesItsConnection(t *testing.T) {
+	s := newSeam(t)
+	s.received = func() { panic("a bug") }
+	func() {
+		defer func() {
+			if v := recover(); v != "a bug" {
+				t.Errorf("recovered %v, want the panic of the call", v)
+			}
+		}()
+		_, err := s.Call(context.Background(), hello())
+		t.Errorf("the call returned %v, want a panic", err)
+	}()
+	s.closedFor(string(mdp.Internal))
 }
