@@ -118,29 +118,47 @@ func New(cfg Config) (*Dispatcher, error) {
 	return d, nil
 }
 
+// errPanicked is how a call ends that never returned.
+var errPanicked = errors.New("the call panicked")
+
 // Call checks a call, completes it, sends it and judges the reply. The error is
 // an *mdp.Error; the reply's Timing is set with it too.
-func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
-	spec, catalogued := d.cfg.Catalogue.Get(call.Service)
-	svc := d.services.get(call.Service)
-	known := catalogued || svc != nil
-	d.cfg.Observer.Started(call.Service, known)
-	svc.begin()
+func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (reply mdp.Reply, err error) {
+	spec, svc, known := d.began(call.Service)
+	reply.Broker, err = -1, errPanicked
+	defer func() { err = d.ended(&call, &reply, known, svc, err) }()
+	err = d.call(ctx, &call, spec, &reply)
+	return reply, err
+}
 
-	reply := mdp.Reply{Broker: -1}
-	err := d.call(ctx, &call, spec, &reply)
+// Refused counts a call that was refused before all of it had come, as Call counts
+// those that come to it.
+func (d *Dispatcher) Refused(service string, e *mdp.Error) {
+	_, svc, known := d.began(service)
+	call := mdp.Call{Request: mdp.Request{Service: service}}
+	_ = d.ended(&call, new(mdp.Reply), known, svc, e)
+}
+
+// began counts a call, which ends with ended, and returns what the catalogue has and
+// what is remembered of its service, if anything, and whether it is known.
+func (d *Dispatcher) began(name string) (spec *catalogue.Service, svc *service, known bool) {
+	spec, catalogued := d.cfg.Catalogue.Get(name)
+	svc = d.services.get(name)
+	known = catalogued || svc != nil
+	d.cfg.Observer.Started(name, known)
+	svc.begin()
+	return spec, svc, known
+}
+
+// ended counts the end of a call, tells the Observer of it, and returns its error as
+// one of its service. It is apart because what it needs should not lie on the stacks
+// of calls that wait.
+func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *service, err error) error {
 	if svc == nil { // a broker may have confirmed it meanwhile, by a reply or by MMI
 		svc = d.services.get(call.Service)
 		svc.begin()
 	}
-	svc.end(err != nil)
-	return reply, d.ended(&call, &reply, known, svc, err)
-}
-
-// ended tells the Observer of a call, and returns its error as one of its service.
-// It is apart because what it needs should not lie on the stacks of calls that
-// wait.
-func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *service, err error) error {
+	svc.end(err != nil && !ofCaller(err))
 	outcome := mdp.Outcome{
 		Service: call.Service, Known: known || svc != nil, KnownBefore: known, Timing: reply.Timing,
 		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
@@ -157,6 +175,13 @@ func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *se
 	}
 	d.cfg.Observer.Ended(outcome)
 	return err
+}
+
+// ofCaller reports whether a call failed for what its caller sent, which says nothing
+// of the service.
+func ofCaller(err error) bool {
+	kind := mdp.AsError(err).Kind
+	return kind == mdp.InvalidVars || kind == mdp.BadRequest
 }
 
 // call fills reply: its Timing is set with an error, too.

@@ -34,6 +34,7 @@ type pool struct {
 	called  []mdp.Request
 	results []string
 	ended   []mdp.Outcome
+	open    int // calls started and not ended
 }
 
 func (p *pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
@@ -70,12 +71,17 @@ func (p *pool) State(broker int) (mdp.EndpointState, uint64) {
 	return mdp.Up, p.epoch
 }
 
-func (p *pool) Started(string, bool) {}
+func (p *pool) Started(string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open++
+}
 
 func (p *pool) Ended(o mdp.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = append(p.ended, o)
+	p.open--
 }
 
 func (p *pool) LookedUp(result string) {
@@ -359,6 +365,51 @@ func TestTheObserverIsToldWhoseCallItWas(t *testing.T) {
 	}
 	if o := p.ended[0]; o.RequestID != c.RequestID || o.TraceID != c.TraceID {
 		t.Errorf("got request %q in trace %q, want %q in %q", o.RequestID, o.TraceID, c.RequestID, c.TraceID)
+	}
+}
+
+func TestACallThatPanicsHasEnded(t *testing.T) {
+	panics := false
+	p := &pool{call: func(_ context.Context, req mdp.Request) (mdp.Reply, error) {
+		if panics {
+			panic("a bug")
+		}
+		return mdp.Reply{Frames: req.Frames}, nil
+	}}
+	d := newDispatcher(t, p, dispatch.Config{}, "")
+	for _, panics = range []bool{false, true} {
+		func() {
+			defer func() {
+				if v := recover(); (v != nil) != panics {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			d.Call(t.Context(), call("echo", "x"))
+		}()
+	}
+	if last := p.ended[len(p.ended)-1]; len(p.ended) != 2 || p.open != 0 || last.Kind != mdp.Internal || !last.Known {
+		t.Errorf("%d calls ended, %d did not, the last was %+v, want 2, 0 and an internal error", len(p.ended), p.open, last)
+	}
+	if echo, _ := d.Service("echo"); echo.InFlight != 0 || echo.Calls != 2 || echo.Failed != 1 {
+		t.Errorf("echo is %+v, want two calls, one failed, none in flight", echo)
+	}
+}
+
+func TestACallThatNeverCameIsCountedAsRefused(t *testing.T) {
+	p := new(pool)
+	d := newDispatcher(t, p, dispatch.Config{}, "")
+	for _, known := range []bool{false, true} {
+		d.Refused("echo", &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonMemory})
+		if o := p.ended[len(p.ended)-1]; o.Kind != mdp.Busy || o.Reason != mdp.ReasonMemory || o.Service != "echo" || o.Known != known || o.KnownBefore != known || o.Sent || p.open != 0 {
+			t.Errorf("outcome %+v, %d open, want one that is busy for memory, known %v", o, p.open, known)
+		}
+		if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Refused("echo", &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonMemory})
+	if echo, _ := d.Service("echo"); echo.InFlight != 0 || echo.Failed == 0 {
+		t.Errorf("echo is %+v, want failed calls and none in flight", echo)
 	}
 }
 

@@ -26,14 +26,16 @@ func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 		for _, fails = range []bool{false, false, true} {
 			d.Call(t.Context(), call("echo", "x"))
 		}
+		d.Call(t.Context(), withVars(call("echo", "x"), `{"a":1e999}`)) // no failure of the service's
+		d.Call(t.Context(), withVars(call("echo", "x"), `{"a":}`))
 		time.Sleep(2 * time.Second)
 		all := d.Services()
 		if len(all) != 2 || all[0].Name != "echo" || all[1].Name != "lora" {
 			t.Fatalf("got %+v, want echo and lora", all)
 		}
 		echo, lora := all[0], all[1]
-		if echo.Calls != 3 || echo.Failed != 1 || echo.InFlight != 0 || echo.LastOK == nil || *echo.LastOK != 2000 || echo.Availability != mdp.ServiceUp {
-			t.Errorf("echo: got %+v, want three calls, one failed, up, the last reply 2 s ago", echo)
+		if echo.Calls != 5 || echo.Failed != 1 || echo.InFlight != 0 || echo.LastOK == nil || *echo.LastOK != 2000 || echo.Availability != mdp.ServiceUp {
+			t.Errorf("echo: got %+v, want five calls, one failed, up, the last reply 2 s ago", echo)
 		}
 		got, _ := json.Marshal(lora)
 		const want = `{"name":"lora","description":"a demodulator","catalogued":true,"availability":"unknown","in_flight":0,"calls":0,"failed":0,` +

@@ -25,6 +25,10 @@ type Caller interface {
 	// returned, nor does the reply share memory with them.
 	Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 
+	// Refused counts a call that was refused as busy before all of it had come, and
+	// so never came to Call.
+	Refused(service string, e *mdp.Error)
+
 	// Limit returns how long the call may take: its Timeout, or the default,
 	// cut to the maxima that hold for its service.
 	Limit(call mdp.Call) time.Duration

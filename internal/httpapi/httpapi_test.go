@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type caller func(ctx context.Context, call mdp.Call) (mdp.Reply, error)
 
 func (c caller) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error) { return c(ctx, call) }
+func (caller) Refused(string, *mdp.Error)                                   {}
 func (caller) Limit(call mdp.Call) time.Duration                            { return min(call.Timeout, 5*time.Minute) }
 func (caller) Form(string) (string, string)                                 { return "", "" }
 func (caller) Services() []mdp.ServiceInfo                                  { return listed }
