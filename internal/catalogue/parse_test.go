@@ -135,7 +135,7 @@ services:
 
 func TestParseRefusesInOneLine(t *testing.T) {
 	deep := strings.Repeat("{not: ", 70) + "true" + strings.Repeat("}", 70)
-	const unsent = ", want none of 401, 408, 429, 499, 503: they say that the request was not sent"
+	const unsent = ", want none of 401, 405, 407, 408, 415, 417, 421, 425, 426, 429, 499, 503: they say that the request was not sent, or how to send it again"
 	for _, tt := range []struct{ services, want string }{
 		{`[echo]`, `services is a list, want keys and values`},
 		{`echo`, `services is "echo", want keys and values`},
@@ -187,7 +187,14 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {errors: [{frame: -1}]}}`, `services.echo.errors[0].frame is "-1", want a whole number from 0 to 10000`},
 		{`{echo: {errors: [{status: 200}]}}`, `services.echo.errors[0].status is "200", want a whole number from 400 to 599`},
 		{`{echo: {errors: [{status: 401}]}}`, `services.echo.errors[0].status is "401"` + unsent},
+		{`{echo: {errors: [{status: 405}]}}`, `services.echo.errors[0].status is "405"` + unsent},
+		{`{echo: {errors: [{status: 407}]}}`, `services.echo.errors[0].status is "407"` + unsent},
 		{`{echo: {errors: [{status: 408}]}}`, `services.echo.errors[0].status is "408"` + unsent},
+		{`{echo: {errors: [{status: 415}]}}`, `services.echo.errors[0].status is "415"` + unsent},
+		{`{echo: {errors: [{status: 417}]}}`, `services.echo.errors[0].status is "417"` + unsent},
+		{`{echo: {errors: [{status: 421}]}}`, `services.echo.errors[0].status is "421"` + unsent},
+		{`{echo: {errors: [{status: 425}]}}`, `services.echo.errors[0].status is "425"` + unsent},
+		{`{echo: {errors: [{status: 426}]}}`, `services.echo.errors[0].status is "426"` + unsent},
 		{`{echo: {errors: [{status: 429}]}}`, `services.echo.errors[0].status is "429"` + unsent},
 		{`{echo: {errors: [{status: 499}]}}`, `services.echo.errors[0].status is "499"` + unsent},
 		{`{echo: {errors: [{status: 503}]}}`, `services.echo.errors[0].status is "503"` + unsent},

@@ -33,16 +33,16 @@ func rules(dst *[]Rule) yamlnode.Reader {
 }
 
 // status reads the status of a response to a request that ran. To callers and
-// proxies some mean that it was not sent or that they may send it again, and
-// others need headers that only the gateway's own refusals have.
+// proxies some mean that it was not sent or make them send it again, and others need
+// headers that only the gateway's own refusals have.
 func status(dst *int) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
 		if err := integer(dst, 400, 599)(path, n); err != nil {
 			return err
 		}
 		switch *dst {
-		case 401, 408, 429, 499, 503:
-			return yamlnode.Wrong(n, path, "is %s, want none of 401, 408, 429, 499, 503: they say that the request was not sent", yamlnode.Show(n))
+		case 401, 405, 407, 408, 415, 417, 421, 425, 426, 429, 499, 503:
+			return yamlnode.Wrong(n, path, "is %s, want none of 401, 405, 407, 408, 415, 417, 421, 425, 426, 429, 499, 503: they say that the request was not sent, or how to send it again", yamlnode.Show(n))
 		}
 		return nil
 	}

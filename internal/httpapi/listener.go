@@ -76,10 +76,10 @@ func (c *conn) CloseWrite() error {
 //	Content-Type: text/plain; charset=utf-8 CR LF Connection: close CR LF CR LF
 //	400 Bad Request: missing required Host header
 //
-// To an Expect it answers 417 with nothing of ours, which every answer of the API
-// has: a service's rule may set that status, too.
+// To an Expect it answers 417, in the version of the request; no answer of the API
+// has that status.
 func refusal(p []byte) *mdp.Error {
-	if bytes.HasPrefix(p, []byte("HTTP/1.1 417 ")) && !bytes.Contains(p, []byte("\r\nX-Request-Id: ")) {
+	if len(p) > 13 && string(p[:7]) == "HTTP/1." && string(p[8:13]) == " 417 " {
 		return &mdp.Error{Kind: mdp.BadRequest, Detail: "Expect has something else than 100-continue"}
 	}
 	const fixed = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"

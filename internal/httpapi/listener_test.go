@@ -25,6 +25,7 @@ func TestWhatIsNoHTTPIsAProblemToo(t *testing.T) {
 		{"GET /livez HTTP/7.7\r\nHost: x\r\n\r\n", mdp.BadRequest, "unsupported protocol version"},
 		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", mdp.BadRequest, "not HTTP/1.1"},
 		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: foo\r\n\r\n", mdp.BadRequest, "Expect"},
+		{"POST /services/echo HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\nExpect: foo\r\n\r\n", mdp.BadRequest, "Expect"},
 		{"hello\r\n\r\n", mdp.BadRequest, "not HTTP/1.1"},
 		{"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 50_000) + "\r\n\r\n", mdp.HeadersTooLarge, "larger than the gateway takes"},
 	} {
@@ -82,16 +83,5 @@ func TestAReplyThatLooksLikeARefusalIsLeftAlone(t *testing.T) {
 	a := g.post("/services/echo", "x", "Accept: application/x-ndjson")
 	if n := strings.Count(string(a.body), "HTTP/1.1 400"); n != 3011 || a.StatusCode != http.StatusOK {
 		t.Errorf("the stream is %d with %d times the text, want 3011", a.StatusCode, n)
-	}
-}
-
-// A service's rule may set the status with which net/http refuses an Expect.
-func TestAStatusOfARuleIsNoRefusal(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
-		return mdp.Reply{}, &mdp.Error{Kind: mdp.WorkerError, Reason: "mine", Status: http.StatusExpectationFailed}
-	})})
-	a := g.post("/services/echo", "x")
-	if a.StatusCode != http.StatusExpectationFailed || !strings.Contains(string(a.body), `"reason":"mine"`) {
-		t.Errorf("got %d %s, want 417 with the rule's reason", a.StatusCode, a.body)
 	}
 }
