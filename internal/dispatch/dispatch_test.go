@@ -216,6 +216,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 		{"something is missing", call("checked", "x"), mdp.V01, "#/vars", ""},
 		{"a service without vars", withVars(call("none", "x"), `{}`), mdp.V01, "", "this service takes no vars"},
 		{"too large", withVars(call("any", "x"), `{"a":"`+strings.Repeat("x", 100)+`"}`), mdp.V01, "", "the vars take 109 bytes, want at most 100"},
+		{"too large for the schema", withVars(call("checked", "x"), `{"sf":13,"a":"`+strings.Repeat("x", 100)+`"}`), mdp.V01, "", "the vars take 119 bytes, want at most 100"},
 		{"far too large", withVars(call("any", "x"), `{"a":`+strings.Repeat(" ", 900)+`1}`), mdp.V01, "", "the vars have 907 bytes, want at most 800"},
 		{"too many frames for one with python vars", call("plain", "a", "b"), mdp.V01, "", "the body has 2 frames, this service takes at most 1"},
 		{"too many frames in the loudify dialect", call("any", "a", "b"), mdp.Loudify, "", "the body has 2 frames, this service takes at most 1"},

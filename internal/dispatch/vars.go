@@ -49,7 +49,7 @@ func (d *Dispatcher) complete(call *mdp.Call, spec *catalogue.Service) error {
 	return nil
 }
 
-// encodeVars checks vars against the service's schema and writes its vars frame.
+// encodeVars writes the vars frame of a service and checks vars against its schema.
 func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *catalogue.Service) ([]byte, error) {
 	if encoding == flowgraph.None {
 		return nil, invalidVars("this service takes no vars")
@@ -57,17 +57,17 @@ func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *
 	if most := varsSlack * d.cfg.MaxVars; len(vars) > most {
 		return nil, invalidVars(fmt.Sprintf("the vars have %d bytes, want at most %d", len(vars), most))
 	}
-	if spec != nil {
-		if faults := spec.CheckVars(vars); len(faults) > 0 {
-			return nil, &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
-		}
-	}
 	frame, err := encoding.Append(nil, vars)
 	if err != nil {
 		return nil, varsError(err)
 	}
 	if len(frame) > d.cfg.MaxVars {
 		return nil, invalidVars(fmt.Sprintf("the vars take %d bytes, want at most %d", len(frame), d.cfg.MaxVars))
+	}
+	if spec != nil { // after the size, which bounds its work and how much it finds
+		if faults := spec.CheckVars(vars); len(faults) > 0 {
+			return nil, &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
+		}
 	}
 	return frame, nil
 }
