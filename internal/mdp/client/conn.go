@@ -217,6 +217,11 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 	sent := !x.sent.IsZero()
 	var e *mdp.Error
 	switch {
+	case errors.As(err, &e): // whatever it wraps
+		if e.Detail == "" {
+			e.Detail = details[e.Kind]
+		}
+		return string(e.Kind), e
 	case zsock.IsInterrupted(err):
 		kind, reason := c.givenUp()
 		switch reason {
@@ -232,11 +237,6 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 		return string(e.Kind), e
 	case errors.Is(err, zsock.ErrTooLarge):
 		return closedTooLarge, &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}
-	case errors.As(err, &e):
-		if e.Detail == "" {
-			e.Detail = details[e.Kind]
-		}
-		return string(e.Kind), e
 	case errors.Is(err, zsock.ErrStray):
 		return closedStray, unavailable(err)
 	case !sent && (errors.Is(err, zsock.ErrLost) || errors.Is(err, zsock.ErrAgain)):

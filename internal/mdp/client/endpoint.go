@@ -119,7 +119,7 @@ func (e *endpoint) attempt(ctx context.Context) (connected bool) {
 	defer w.Close()
 	defer context.AfterFunc(ctx, w.Interrupt)()
 	event, err := w.Next()
-	if err != nil || event != zsock.WatchUp {
+	if event != zsock.WatchUp {
 		e.down(event.String(), err)
 		return false
 	}
@@ -144,13 +144,14 @@ func (e *endpoint) startGrace(up, now time.Time) {
 func (e *endpoint) up(address string) {
 	p := e.pool
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if !e.upSince.IsZero() {
 		e.reconnects++
 	}
+	reconnects := e.reconnects
 	e.state, e.address, e.upSince, e.asked = mdp.Up, address, time.Now(), 0
 	p.announce()
-	e.log.Info("broker connected", zap.Uint64("reconnects", e.reconnects))
+	p.mu.Unlock()
+	e.log.Info("broker connected", zap.Uint64("reconnects", reconnects))
 }
 
 // down keeps new calls from the endpoint, gives up connections that are being

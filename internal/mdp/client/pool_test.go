@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -380,5 +381,26 @@ func TestACallThatIsOverIsNotSent(t *testing.T) {
 	mustCall(t, p, "last")
 	if got := fmt.Sprint(seen.bodies); got != "[first last]" {
 		t.Errorf("the broker got %s, want [first last]", got)
+	}
+}
+
+// It may wrap what the socket's own wait ends with: the caller's writer timed out.
+func TestTheErrorOfACallersPartialIsTheCalls(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		return [][][]byte{{[]byte("MDPC02"), {2}, m[2], []byte("one")}}
+	})
+	p := newPool(t, client.Config{}, client.Endpoint{Address: broker.Endpoint(), Dialect: mdp.V02})
+	for _, c := range []struct {
+		err  error
+		want mdp.Kind
+	}{
+		{&mdp.Error{Kind: mdp.Canceled, Sent: true, Err: os.ErrDeadlineExceeded}, mdp.Canceled},
+		{os.ErrDeadlineExceeded, mdp.Canceled},
+		{&mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader}, mdp.ReplyTooLarge},
+	} {
+		req := echo("hello")
+		req.Partial = func([][]byte) error { return c.err }
+		_, err := p.Call(context.Background(), req)
+		failure(t, err, c.want, "")
 	}
 }

@@ -73,9 +73,10 @@ func (w *Watch) start(c *Context, endpoint string, o WatchOptions) error {
 // An Event is a change of a Watch.
 type Event int
 
-// The events. Every Watch ends with one of those after WatchUp.
+// The events. Every Watch ends with WatchFailed or one of those after WatchUp.
 const (
-	WatchUp       Event = iota // the handshake is done
+	WatchFailed   Event = iota // there was an error, so nothing is known
+	WatchUp                    // the handshake is done
 	WatchLost                  // the connection broke, or its heartbeats were not answered
 	WatchRefused               // nothing listens, or nothing answered in time
 	WatchRejected              // what listens there does not speak ZMTP, or wants credentials
@@ -83,18 +84,18 @@ const (
 
 // String says what the event means.
 func (e Event) String() string {
-	return [...]string{"connected", "connection lost", "connection refused", "handshake failed"}[e]
+	return [...]string{"watch failed", "connected", "connection lost", "connection refused", "handshake failed"}[e]
 }
 
-// Next waits for the next event.
+// Next waits for the next event, WatchFailed with an error.
 func (w *Watch) Next() (Event, error) {
 	for {
 		frames, err := w.monitor.Receive()
 		if err != nil {
-			return 0, err
+			return WatchFailed, err
 		}
 		if len(frames) == 0 || len(frames[0]) < 2 {
-			return 0, fmt.Errorf("a monitor event of %d frames", len(frames))
+			return WatchFailed, fmt.Errorf("a monitor event of %d frames", len(frames))
 		}
 		switch zmq.Event(binary.NativeEndian.Uint16(frames[0])) {
 		case zmq.EVENT_HANDSHAKE_SUCCEEDED:

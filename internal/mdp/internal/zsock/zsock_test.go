@@ -325,8 +325,8 @@ func TestAWatchSaysWhatBecomesOfItsConnection(t *testing.T) {
 	expect(t, refused, zsock.WatchRefused)
 
 	go w.Interrupt()
-	if _, err := w.Next(); !zsock.IsInterrupted(err) {
-		t.Errorf("interrupted: got %v, want os.ErrDeadlineExceeded", err)
+	if e, err := w.Next(); !zsock.IsInterrupted(err) || e != zsock.WatchFailed {
+		t.Errorf("interrupted: got %v, %v, want %v, os.ErrDeadlineExceeded", e, err, zsock.WatchFailed)
 	}
 }
 
