@@ -25,17 +25,25 @@ func (a *API) record(next http.Handler) http.Handler {
 			route = "unmatched"
 		}
 		a.cfg.Observer.Started(route, method)
-		next.ServeHTTP(w, r)
+		w.serve(next, r)
 		took := time.Since(start)
 		a.cfg.Observer.Done(route, method, w.code(), took)
 		a.logRequest(w, r, route, took)
 		a.tell(w, r, route, method, start, took)
-		w.body.free() // of a request that was not forgotten
-		w.lease.Release()
 		if w.abort {
 			panic(http.ErrAbortHandler)
 		}
 	})
+}
+
+// serve answers a request by next, and gives back what it held: before it is
+// logged, since a log may stand still, and also if it panics.
+func (w *response) serve(next http.Handler, r *http.Request) {
+	defer func() {
+		w.body.free() // of a request that was not forgotten
+		w.lease.Release()
+	}()
+	next.ServeHTTP(w, r)
 }
 
 // code is the status that logs and metrics tell, also where the caller was gone

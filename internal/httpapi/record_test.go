@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"mdpgateway/internal/budget"
+	"mdpgateway/internal/mdp"
+)
+
+// A log may stand still, on a full pipe for instance.
+func TestNothingIsHeldWhileARequestIsLogged(t *testing.T) {
+	b := budget.New(1000)
+	core, _ := observer.New(zap.InfoLevel)
+	lines, held := 0, int64(0)
+	log := zap.New(core, zap.Hooks(func(zapcore.Entry) error {
+		lines++
+		held += b.Bytes()
+		return nil
+	}))
+	a, err := New(Config{Caller: caller(echo), Health: health{}, Budget: b, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{"/services/echo": http.StatusOK, "/services/echo?frame=7": http.StatusNotAcceptable} {
+		w := httptest.NewRecorder()
+		a.ServeHTTP(w, httptest.NewRequest(http.MethodPost, path, strings.NewReader(`{"body":"hello"}`)))
+		if w.Code != want {
+			t.Errorf("%s: got %d %s, want %d", path, w.Code, w.Body, want)
+		}
+	}
+	if lines != 2 || held != 0 {
+		t.Errorf("%d lines were logged with %d bytes held, want 2 and 0", lines, held)
+	}
+}
+
+// A panicking is a ResponseWriter that panics from some time on.
+type panicking struct {
+	http.ResponseWriter
+	now bool
+}
+
+func (p *panicking) Header() http.Header {
+	if p.now {
+		panic("no more")
+	}
+	return p.ResponseWriter.Header()
+}
+
+func TestNothingIsHeldAfterAPanicThatNobodyAnswers(t *testing.T) {
+	b := budget.New(1000)
+	w := &panicking{ResponseWriter: httptest.NewRecorder()}
+	a, err := New(Config{Health: health{}, Budget: b, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		w.now = true
+		return echo(ctx, call)
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if v := recover(); v != "no more" || b.Bytes() != 0 {
+			t.Errorf("recovered %v with %d bytes held, want the panic and none", v, b.Bytes())
+		}
+	}()
+	a.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/services/echo", strings.NewReader(`{"body":"hello"}`)))
+}
