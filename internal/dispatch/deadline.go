@@ -72,9 +72,11 @@ func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.
 	c.stop = func() { timer.Stop(); cancel(nil); stop() }
 	pass := call.Partial
 	call.Partial = func(frames [][]byte) error {
-		timer.Reset(limit)
+		timer.Stop() // while it is passed on, the reader is slow, not the service
 		c.parts++
-		return pass(frames)
+		err := pass(frames)
+		timer.Reset(limit)
+		return err
 	}
 	return c
 }

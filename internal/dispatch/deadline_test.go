@@ -104,6 +104,28 @@ func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
 	}
 }
 
+func TestASlowReaderIsNoSilenceOfTheService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{call: func(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+			for range 2 {
+				if err := req.Partial(nil); err != nil {
+					return mdp.Reply{}, err
+				}
+			}
+			if ctx.Err() != nil {
+				return hangs(ctx, req)
+			}
+			return mdp.Reply{Frames: req.Frames}, nil
+		}}
+		request := call("any", "x")
+		request.Timeout = 10 * time.Second
+		request.Partial = func([][]byte) error { time.Sleep(15 * time.Second); return nil }
+		if _, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), request); err != nil {
+			t.Errorf("got %v, want the reply", err)
+		}
+	})
+}
+
 func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{call: hangs}

@@ -80,7 +80,7 @@ func (m *Metrics) Ended(o mdp.Outcome) {
 	m.services.get(o.Service, o.KnownBefore).inFlight.Dec()
 
 	s := m.services.get(o.Service, o.Known)
-	if o.Sent || o.Kind == mdp.Busy { // those who waited in vain count too
+	if waited(&o) {
 		m.calls.queueWait.Observe(o.Timing.Queue.Seconds())
 	}
 	if o.Sent {
@@ -93,6 +93,12 @@ func (m *Metrics) Ended(o mdp.Outcome) {
 		return
 	}
 	m.failed(s.name, &o)
+}
+
+// waited reports whether a call waited for a connection, be it in vain; others were
+// refused before they came to it.
+func waited(o *mdp.Outcome) bool {
+	return o.Sent || o.Kind == mdp.Busy && (o.Reason == mdp.ReasonPool || o.Reason == mdp.ReasonDeadline)
 }
 
 // failed counts what is rare enough to look its series up.

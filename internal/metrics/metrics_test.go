@@ -63,6 +63,19 @@ type keyring map[string]time.Time
 func (k keyring) Enabled() bool                  { return len(k) > 0 }
 func (k keyring) Expiries() map[string]time.Time { return k }
 
+func TestOnlyCallsThatCameToTheQueueHaveWaitedInIt(t *testing.T) {
+	for reason, want := range map[string]string{
+		mdp.ReasonPool: "1", mdp.ReasonDeadline: "1",
+		mdp.ReasonQueue: "0", mdp.ReasonService: "0", mdp.ReasonMemory: "0", mdp.ReasonDescriptors: "0", mdp.ReasonLookup: "0",
+	} {
+		m := New(Config{})
+		call(m, mdp.Outcome{Service: "echo", Kind: mdp.Busy, Reason: reason})
+		if got := value(t, m, "queue_wait_seconds_count"); got != want {
+			t.Errorf("busy for %s: %s calls have waited, want %s", reason, got, want)
+		}
+	}
+}
+
 // TestTheExpositionIsAsDocumented holds every name, type, help and label: they
 // are what dashboards and alerts are written against.
 func TestTheExpositionIsAsDocumented(t *testing.T) {
