@@ -296,6 +296,25 @@ func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
 	})
 }
 
+// One broker confirms the name while the call is under way, the other can't be asked.
+func TestANameThatWasJustConfirmedNeedsNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{call: hangs, lookup: func(int, string) (string, error) {
+			time.Sleep(time.Millisecond)
+			return mdp.StatusFound, nil
+		}}
+		d := newDispatcher(t, p, dispatch.Config{Exclusive: dispatch.Open}, "", mdp.V02, mdp.Majortomo)
+		var running sync.WaitGroup
+		for range 10 {
+			running.Go(func() {
+				_, err := d.Call(t.Context(), call("echo", "x"))
+				failure(t, err, mdp.Timeout, "")
+			})
+		}
+		running.Wait()
+	})
+}
+
 func TestACallGoesOnlyToBrokersThatDoNotDenyItsService(t *testing.T) {
 	found, notFound := mdp.StatusFound, mdp.StatusNotFound
 	for _, c := range []struct {

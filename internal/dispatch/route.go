@@ -100,8 +100,9 @@ func (d *Dispatcher) route(clock *clock, call *mdp.Call, spec *catalogue.Service
 			return nil, nil, err
 		}
 		if best == allowed {
+			q.svc = d.services.get(call.Service) // a broker may just have confirmed it
 			release, err := d.admitUnknown(&q, call)
-			return d.services.get(call.Service), release, err
+			return q.svc, release, err
 		}
 		if best != deniedByMMI || spec == nil && !svc.remembered(time.Now()) {
 			return nil, nil, refusal(best)
@@ -215,7 +216,7 @@ func serves(spec *catalogue.Service, b Broker) bool {
 // admitUnknown bounds the calls in flight to names that no broker confirmed and
 // that are sent because the catalogue is open.
 func (d *Dispatcher) admitUnknown(q *query, call *mdp.Call) (release func(), err error) {
-	if !q.unconfirmed {
+	if !q.unconfirmed || q.svc != nil {
 		return func() {}, nil
 	}
 	for i := range d.brokers {
