@@ -33,7 +33,6 @@ import "C"
 import (
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,49 +54,6 @@ func HeapInUse() (bytes int64, cost time.Duration) {
 // M_MMAP_THRESHOLD, which would give each back at once, halves the throughput of
 // bodies of 1 MiB.
 func TrimHeap() { C.trim_heap() }
-
-// firstMark is ZMQ_TCP_MAXRT, which the kernel calls TCP_USER_TIMEOUT, in
-// milliseconds: how long what was sent may stay unacknowledged. A Dealer adds its
-// number to it: by that its descriptor, which libzmq does not tell, is found.
-const firstMark = 4000
-
-// spareMarks is how many numbers rest before one is used again: libzmq closes a
-// descriptor a moment after its socket.
-const spareMarks = 64
-
-// marks numbers the Dealers of the process: a descriptor does not say whose
-// context it belongs to.
-var marks struct {
-	sync.Mutex
-	free []int // guarded by the mutex; those that rest longest first
-	last int   // guarded by the mutex
-}
-
-func takeMark() (mark int) {
-	marks.Lock()
-	defer marks.Unlock()
-	if len(marks.free) > spareMarks {
-		mark, marks.free = marks.free[0], marks.free[1:]
-		return mark
-	}
-	marks.last++
-	return marks.last
-}
-
-func freeMark(mark int) {
-	if mark == 0 {
-		return
-	}
-	marks.Lock()
-	defer marks.Unlock()
-	marks.free = append(marks.free, mark)
-}
-
-func userTimeout(mark int) time.Duration { return (firstMark + time.Duration(mark)) * time.Millisecond }
-
-// Mark is the number of a Dealer, 0 of other sockets. No other Dealer of the
-// process has it while this one is open.
-func (s *Socket) Mark() int { return s.mark }
 
 // WireSize returns how many bytes the frames of a message are of a connection, with
 // what ZMTP puts before each: flags and a length, of a byte or of eight.
@@ -127,12 +83,12 @@ func Arrived() map[int]int64 {
 		if err != nil {
 			continue
 		}
-		timeout, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
-		if err != nil || timeout <= firstMark {
+		mark, ok := markOf(fd)
+		if !ok {
 			continue
 		}
 		if info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
-			arrived[timeout-firstMark] += int64(info.Bytes_received)
+			arrived[mark] += int64(info.Bytes_received)
 		}
 	}
 	return arrived

@@ -56,27 +56,3 @@ func heapInUse() int64 {
 	bytes, _ := zsock.HeapInUse()
 	return bytes
 }
-
-// A number rests before it names another socket, whose predecessor libzmq may not
-// have closed yet.
-func TestMarksAreNotUsedAgainAtOnce(t *testing.T) {
-	c := newContext(t)
-	seen := map[int]int{}
-	for i := range 200 {
-		d, err := c.Dealer(zsock.DealerOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		mark := d.Mark()
-		if err := d.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if last, ok := seen[mark]; ok && i-last < 32 {
-			t.Fatalf("the socket %d has the mark of %d", i, last)
-		}
-		seen[mark] = i
-	}
-	if len(seen) > 120 {
-		t.Errorf("%d marks for one socket at a time, want old ones used again", len(seen))
-	}
-}

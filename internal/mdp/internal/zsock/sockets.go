@@ -102,12 +102,13 @@ func maxMessage(bytes int64) func(*zmq.Socket) error {
 // time-out to arrive.
 func keepalive(mark int) func(*zmq.Socket) error {
 	return func(s *zmq.Socket) error {
+		timeout, count := options(mark)
 		for _, set := range []func() error{
 			func() error { return s.SetTcpKeepalive(1) },
 			func() error { return s.SetTcpKeepaliveIdle(1) },
 			func() error { return s.SetTcpKeepaliveIntvl(1) },
-			func() error { return s.SetTcpKeepaliveCnt(3) },
-			func() error { return s.SetTcpMaxrt(userTimeout(mark)) },
+			func() error { return s.SetTcpKeepaliveCnt(count) },
+			func() error { return s.SetTcpMaxrt(timeout) },
 		} {
 			if err := set(); err != nil {
 				return err
