@@ -9,11 +9,22 @@ import (
 
 // The calls in flight are looked after every few milliseconds, or less often if
 // that would take more than a fiftieth of a CPU: to look at them keeps the pool's
-// mutex, and to measure libzmq's memory keeps its threads from having any.
+// mutex, and to measure libzmq's memory keeps its threads from having any. To find
+// out which calls hold too much of it may take a tenth. But nobody who left, and
+// nothing that was measured, counts for longer than attendLatest: a look may have
+// taken long only because the machine has no CPU free.
 const (
-	attendEvery = 5 * time.Millisecond
-	attendShare = 50
+	attendEvery  = 5 * time.Millisecond
+	attendLatest = 200 * time.Millisecond
+	attendShare  = 50
+	shedShare    = 10
 )
+
+// pauseAfter says how long after the beginning of a look that took so much the next
+// one begins.
+func pauseAfter(looking, shedding time.Duration) time.Duration {
+	return min(max(attendEvery, attendShare*looking, shedShare*shedding), attendLatest)
+}
 
 // attend looks after the calls in flight until ctx ends: it ends those whose callers
 // left and, with a budget, those whose replies there is no room for. To be told by
@@ -31,11 +42,11 @@ func (p *Pool) attend(ctx context.Context) {
 		}
 		begun := time.Now()
 		busy := p.dismiss()
-		pause := max(attendEvery, attendShare*time.Since(begun))
+		pause := pauseAfter(time.Since(begun), 0)
 		if p.cfg.Budget != nil && !begun.Before(due) {
-			var cost time.Duration
-			holds, cost = p.measure()
-			due = begun.Add(max(attendEvery, attendShare*cost))
+			var next time.Duration
+			holds, next = p.measure()
+			due = begun.Add(next)
 		}
 		if !busy && !holds {
 			select {

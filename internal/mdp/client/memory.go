@@ -30,22 +30,26 @@ const (
 )
 
 // measure keeps the budget informed of what libzmq holds, and ends calls whose
-// replies it has no room for. It reports whether there is anything and what it cost.
-func (p *Pool) measure() (holds bool, cost time.Duration) {
+// replies it has no room for. It reports whether there is anything, and how long
+// after its beginning to measure again.
+func (p *Pool) measure() (holds bool, pause time.Duration) {
+	var measuring, shedding time.Duration
 	p.mu.Lock()
 	sockets := p.sockets
 	p.mu.Unlock()
 	found, left := p.cfg.Budget.Measure(func() (bytes int64) {
-		bytes, cost = zsock.HeapInUse()
+		bytes, measuring = zsock.HeapInUse()
 		return max(0, bytes-memoryBase-int64(sockets)*memoryPerSocket)
 	})
 	if left < 0 {
+		begun := time.Now()
 		p.shed(found + left)
+		shedding = time.Since(begun)
 	}
 	if found > 0 {
 		p.large.Store(true)
 	}
-	return found > 0, cost
+	return found > 0, pauseAfter(measuring, shedding)
 }
 
 // shed ends calls, those first whose replies hold most, until what has arrived of
