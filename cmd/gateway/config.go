@@ -209,12 +209,12 @@ func (s *settings) hosts() []string {
 	return s.AllowedHosts
 }
 
-// isLoopback reports whether an address to listen on can be reached from this
-// machine alone.
 // loopbackHosts are the names that a listener on loopback is reached by. Nobody may
 // write to it.
 var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
 
+// isLoopback reports whether an address to listen on can be reached from this
+// machine alone.
 func isLoopback(address string) bool {
 	host, _, _ := net.SplitHostPort(address)
 	if host == "localhost" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -54,8 +55,13 @@ func (d *daemon) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 func (d *daemon) reload() {
 	guarded := d.keys.Enabled()
 	next, err := d.config.reread()
+	var ignored []string
 	if err == nil {
+		ignored = d.ignored(next)
 		err = d.apply(next.settings)
+	}
+	if err != nil && len(ignored) > 0 { // they may be what was to make it valid
+		err = fmt.Errorf("%w (changed too, but need a restart: %s)", err, strings.Join(ignored, ", "))
 	}
 	d.metrics.Reloaded(err == nil, time.Now())
 	if err != nil {
@@ -64,13 +70,14 @@ func (d *daemon) reload() {
 	}
 	d.log.Info("configuration reloaded",
 		zap.Int("services", len(d.catalogue.Names())), zap.Int("keys", len(d.keys.Expiries())), zap.Int("origins", len(next.CORSOrigin)))
-	if names := d.ignored(next); len(names) > 0 {
-		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", names))
+	if len(ignored) > 0 {
+		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", ignored))
 	}
 	if guarded && !d.keys.Enabled() {
 		d.log.Warn("keys-file is no longer set: anyone who reaches this port may now call", zap.String("listen", d.settings.Listen))
 	}
 	d.warnOfOpenPort()
+	d.warnOfShortDrain()
 }
 
 // apply puts what can be reloaded in force, all of it or nothing. Services may
@@ -130,5 +137,19 @@ func effectiveValues(flags []*kong.Flag) map[string]string {
 func (d *daemon) warnOfOpenPort() {
 	if !isLoopback(d.settings.Listen) && !d.keys.Enabled() {
 		d.log.Warn("no keys file: anyone who reaches this port may run code on workers that unpickle", zap.String("listen", d.settings.Listen))
+	}
+}
+
+// warnOfShortDrain says that calls may be cut off which are in time.
+func (d *daemon) warnOfShortDrain() {
+	longest, setBy := d.settings.Timeout, "timeout"
+	for _, name := range d.catalogue.Names() {
+		if spec, ok := d.catalogue.Get(name); ok && spec.Timeout > longest {
+			longest, setBy = spec.Timeout, "services."+name+".timeout"
+		}
+	}
+	if d.settings.Drain < longest {
+		d.log.Warn("drain is shorter than the longest time-out: a shutdown may cut calls off that are in time",
+			zap.Duration("drain", d.settings.Drain), zap.Duration("timeout", longest), zap.String("set_by", setBy))
 	}
 }

@@ -103,7 +103,7 @@ func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 		"keys-file: DIR/gone.yaml\n":                            "gone.yaml",
 		"cors-origin: lab.example\nkeys-file: DIR/other.yaml\n": `gateway.yaml:1: cors-origin is "lab.example", want`,
 		// What needs a restart does not hold yet.
-		"max-timeout: 20m\nservices: {echo: {timeout: 10m}}\n": "services.echo.timeout is 10m0s, want at most --max-timeout, which is 5m0s",
+		"max-timeout: 20m\nservices: {echo: {timeout: 10m}}\n": "services.echo.timeout is 10m0s, want at most --max-timeout, which is 5m0s (changed too, but need a restart: max-timeout)",
 		"timeout: soon\n":  `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
 		"log-levl: info\n": "gateway.yaml:1: log-levl is no setting",
 		"keys-file: [":     "gateway.yaml: yaml:",
@@ -193,6 +193,32 @@ func TestAReloadPutsOriginsAndLogLevelInForce(t *testing.T) {
 	}
 	if want := "[brokers embedded timeout]"; warned != want {
 		t.Errorf("the log warns of %q, want %q", warned, want)
+	}
+}
+
+// An open call may need its whole time-out.
+func TestADrainShorterThanATimeOutIsWorthAWarning(t *testing.T) {
+	const warning = "drain is shorter than the longest time-out: a shutdown may cut calls off that are in time"
+	const config = "drain: 10s\ntimeout: 5s\nservices: {echo: {timeout: %s}, sleep: {}}\n"
+	for _, c := range []struct {
+		before, after string
+		want          int
+	}{
+		{"drain: 10s\n", "", 1}, // the default is 25s
+		{fmt.Sprintf(config, "10s"), "", 0},
+		{fmt.Sprintf(config, "11s"), "", 1},
+		{fmt.Sprintf(config, "9s"), fmt.Sprintf(config, "11s"), 1},
+		{fmt.Sprintf(config, "11s"), fmt.Sprintf(config, "9s"), 1},
+	} {
+		g := startWith(t, c.before, nil)
+		if c.after != "" {
+			g.write(t, c.after)
+			g.hangUp(t)
+		}
+		g.end()
+		if n := g.warned(warning); n != c.want {
+			t.Errorf("%q, then %q: %d warnings, want %d", c.before, c.after, n, c.want)
+		}
 	}
 }
 

@@ -111,6 +111,7 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		return nil
 	})
 	d.warnOfOpenPort()
+	d.warnOfShortDrain()
 	if d.broker != nil {
 		serving.Go(func() error { return d.watchBroker(failed) })
 	}

@@ -34,13 +34,13 @@ func (q *query) established() bool { return q.spec != nil || q.svc != nil }
 // Whatever a broker said before, it can't take a call while it is down.
 func (d *Dispatcher) consider(q *query, broker int) verdict {
 	now := time.Now()
-	state, _ := d.cfg.Pool.State(broker)
+	state, epoch := d.cfg.Pool.State(broker)
 	switch {
 	case state == mdp.Down:
 		return unreachable
 	case q.svc.known(broker, now):
 		return allowed
-	case !d.askable(broker, now):
+	case !d.askable(broker, epoch, now):
 		return d.unaskable(q)
 	case d.cfg.MMI == MMIHint && q.established():
 		return allowed
@@ -52,13 +52,9 @@ func (d *Dispatcher) consider(q *query, broker int) verdict {
 	return unasked
 }
 
-// askable reports whether a broker answers look-ups, as far as is known.
-func (d *Dispatcher) askable(broker int, now time.Time) bool {
-	if d.cfg.MMI == MMIOff || !d.cfg.Brokers[broker].Dialect.HasMMI() {
-		return false
-	}
-	_, epoch := d.cfg.Pool.State(broker)
-	return !d.brokers[broker].muted(now, epoch)
+// askable reports whether a broker answers look-ups in this epoch, as far as is known.
+func (d *Dispatcher) askable(broker int, epoch uint64, now time.Time) bool {
+	return d.cfg.MMI != MMIOff && d.cfg.Brokers[broker].Dialect.HasMMI() && !d.brokers[broker].muted(now, epoch)
 }
 
 // unaskable is the verdict of a broker that can't be asked.

@@ -190,7 +190,7 @@ func (d *Dispatcher) listed(svc *service) error {
 		return nil
 	}
 	for i := range d.cfg.Brokers {
-		if d.askable(i, time.Now()) {
+		if _, epoch := d.cfg.Pool.State(i); d.askable(i, epoch, time.Now()) {
 			return nil
 		}
 	}
