@@ -104,6 +104,9 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--broker tcp://a:1 --broker tcp://a:1", want: `two brokers are named "tcp://a:1", want another name for each`},
 
 		{config: "services:\n  slow: {timeout: 10m}", want: `services.slow.timeout is 10m0s, want at most --max-timeout, which is 5m0s`},
+		{config: "services:\n  lora: {example: {vars: {sf: 7}}}", args: "--check --max-vars 8B", want: `services.lora.example.vars has 9 bytes as a frame, want at most --max-vars, which is 8`},
+		{config: "services:\n  lora: {example: {body: AAEC}}", args: "--check --max-body 8B", want: `services.lora.example has 15 bytes as JSON, want at most --max-body, which is 8`},
+		{config: "services:\n  lora: {vars: json, example: {frames: [a, b]}}\nbrokers: [{endpoint: 'tcp://a:1', dialect: loudify}]", args: "--check", want: `services.lora.example has 2 frames, and the service takes at most 1`},
 		{config: "services:\n  slow: {timeout: 10m}", args: "--check", want: `services.slow.timeout is 10m0s, want at most --max-timeout, which is 5m0s`},
 
 		// The environment.

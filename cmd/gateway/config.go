@@ -108,13 +108,23 @@ func (s *settings) finish(r *resolver) (err error) {
 	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
 		return err
 	}
-	s.Catalogued, err = parseServices(s.Services, s.brokerNames(), s.Vars, s.MaxTimeout)
+	s.Catalogued, err = parseServices(s.Services, s.brokerNames(), s)
 	return err
 }
 
-// parseServices reads the services, which may refer to brokers of these names.
-func parseServices(n *yaml.Node, brokers []string, vars flowgraph.Encoding, maxTimeout time.Duration) (*catalogue.Catalogue, error) {
-	return catalogue.Parse(n, catalogue.Defaults{Brokers: brokers, Vars: vars, MaxTimeout: maxTimeout, CheckBody: codec.CheckEnvelope})
+// parseServices reads the services, which may refer to brokers of these names and
+// are called under settings s.
+func parseServices(n *yaml.Node, brokers []string, s *settings) (*catalogue.Catalogue, error) {
+	var loudify []string
+	for _, b := range s.Brokers {
+		if b.Dialect == mdp.Loudify {
+			loudify = append(loudify, b.Name)
+		}
+	}
+	return catalogue.Parse(n, catalogue.Defaults{
+		Brokers: brokers, Vars: s.Vars, MaxTimeout: s.MaxTimeout,
+		Loudify: loudify, MaxBody: s.MaxBody, MaxVars: s.MaxVars, CheckBody: codec.CheckEnvelope,
+	})
 }
 
 // finishCollector reads the headers that the collector wants, from OpenTelemetry's

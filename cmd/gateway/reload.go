@@ -83,7 +83,7 @@ func (d *daemon) reload() {
 // apply puts what can be reloaded in force, all of it or nothing. Services may
 // refer to the brokers that run, not to those of the new configuration.
 func (d *daemon) apply(next *settings) error {
-	services, err := parseServices(next.Services, d.brokerNames, d.settings.Vars, d.settings.MaxTimeout)
+	services, err := parseServices(next.Services, d.brokerNames, d.settings)
 	if err != nil {
 		return err
 	}

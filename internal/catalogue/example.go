@@ -1,6 +1,8 @@
 package catalogue
 
 import (
+	"slices"
+
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/flowgraph"
@@ -8,10 +10,8 @@ import (
 	"mdpgateway/internal/yamlnode"
 )
 
-// setExample reads an example and proves that, as a request, it would be sent, as far
-// as the service itself decides: the gateway's bounds on sizes, and the one frame that
-// a loudify broker's workers take, are not looked at.
-func (s *Service) setExample(path string, n *yaml.Node, checkBody func([]byte) (int, error)) (err error) {
+// setExample reads an example and proves that, as a request, it would be sent.
+func (s *Service) setExample(path string, n *yaml.Node, defaults *Defaults) (err error) {
 	var vars, other *yaml.Node
 	err = object(path, n, []yamlnode.Field{
 		{Key: "body", Read: keep(&other)}, {Key: "frames", Read: keep(&other)}, {Key: "encoding", Read: keep(&other)}, {Key: "vars", Read: keep(&vars)},
@@ -22,19 +22,22 @@ func (s *Service) setExample(path string, n *yaml.Node, checkBody func([]byte) (
 	if s.Example, err = toJSON(path, n); err != nil {
 		return err
 	}
-	if checkBody != nil {
-		frames, err := checkBody(s.Example)
+	if size := int64(len(s.Example)); size > defaults.MaxBody && defaults.MaxBody != 0 {
+		return yamlnode.Wrong(n, path, "has %d bytes as JSON, want at most --max-body, which is %d", size, defaults.MaxBody)
+	}
+	if defaults.CheckBody != nil {
+		frames, err := defaults.CheckBody(s.Example)
 		if err != nil {
 			return yamlnode.Wrong(n, path, "is refused as a request: %s", why(err))
 		}
-		if most := s.MostFrames(false); frames > most {
+		if most := s.MostFrames(slices.ContainsFunc(defaults.Loudify, s.MayAsk)); frames > most {
 			return yamlnode.Wrong(n, path, "has %d frames, and the service takes at most %d", frames, most)
 		}
 	}
 	if vars == nil {
 		return s.checkNoVars(path, n)
 	}
-	return s.checkExampleVars(path+".vars", vars)
+	return s.checkExampleVars(path+".vars", vars, defaults.MaxVars)
 }
 
 // checkNoVars holds that an example may do without vars.
@@ -45,7 +48,7 @@ func (s *Service) checkNoVars(path string, n *yaml.Node) error {
 	return nil
 }
 
-func (s *Service) checkExampleVars(path string, vars *yaml.Node) error {
+func (s *Service) checkExampleVars(path string, vars *yaml.Node, most int) error {
 	if s.Vars == flowgraph.None {
 		return yamlnode.Wrong(vars, path, "is given, but vars is none")
 	}
@@ -53,8 +56,12 @@ func (s *Service) checkExampleVars(path string, vars *yaml.Node) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.Vars.Append(nil, text); err != nil {
+	frame, err := s.Vars.Append(nil, text)
+	if err != nil {
 		return yamlnode.Wrong(vars, path, "can't be sent: %v", err)
+	}
+	if len(frame) > most && most != 0 {
+		return yamlnode.Wrong(vars, path, "has %d bytes as a frame, want at most --max-vars, which is %d", len(frame), most)
 	}
 	if faults := s.CheckVars(text); len(faults) > 0 {
 		return yamlnode.Wrong(vars, path, "does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)

@@ -25,6 +25,11 @@ type Defaults struct {
 
 	MaxTimeout time.Duration // the most that a service's own time-out may be; 0 is any
 
+	// What an example may be, as any request.
+	Loudify []string // of Brokers, those whose workers take one frame
+	MaxBody int64    // bytes of it; 0 is any number
+	MaxVars int      // bytes of its vars frame; 0 is any number
+
 	// CheckBody says of a request body in JSON how many frames it has, or, with an
 	// *mdp.Error, why it is refused: examples are held against it. It is a function
 	// since bodies are read where HTTP is. Nil takes any body.
@@ -96,7 +101,7 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		}
 	}
 	if example != nil {
-		return s, s.setExample(path+".example", example, defaults.CheckBody)
+		return s, s.setExample(path+".example", example, &defaults)
 	}
 	return s, nil
 }

@@ -25,7 +25,10 @@ func parse(t *testing.T, file string) (*catalogue.Catalogue, error) {
 	if doc.Services.IsZero() {
 		return catalogue.Parse(nil, catalogue.Defaults{})
 	}
-	return catalogue.Parse(&doc.Services, catalogue.Defaults{Brokers: []string{"hall1", "hall2"}, MaxTimeout: 5 * time.Minute, CheckBody: codec.CheckEnvelope})
+	return catalogue.Parse(&doc.Services, catalogue.Defaults{
+		Brokers: []string{"hall1", "hall2"}, Loudify: []string{"hall2"}, MaxTimeout: 5 * time.Minute,
+		MaxBody: 1000, MaxVars: 100, CheckBody: codec.CheckEnvelope,
+	})
 }
 
 func mustParse(t *testing.T, file string) *catalogue.Catalogue {
@@ -221,6 +224,9 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {example: {vars: }}}`, `services.echo.example is refused as a request: #/vars: vars is null, want an object`},
 		{`{echo: {example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
 		{`{echo: {vars: json, max_frames: 2, example: {frames: [a, b, c]}}}`, `services.echo.example has 3 frames, and the service takes at most 2`},
+		{`{echo: {vars: json, example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
+		{`{echo: {example: {body: ` + strings.Repeat("x", 1000) + `}}}`, `services.echo.example has 1011 bytes as JSON, want at most --max-body, which is 1000`},
+		{`{echo: {example: {vars: {a: ` + strings.Repeat("x", 100) + `}}}}`, `services.echo.example.vars has 109 bytes as a frame, want at most --max-vars, which is 100`},
 		{`{echo: {vars: none, example: {vars: {}}}}`, `services.echo.example.vars is given, but vars is none`},
 		{`{echo: {vars_schema: {required: [sf]}, example: {body: a}}}`, `services.echo.example has no vars, and without does not match vars_schema: #/vars: missing property 'sf'`},
 		{`{echo: {example: {vars: [7]}}}`, `services.echo.example is refused as a request: #/vars: vars is an array, want an object`},
@@ -237,6 +243,10 @@ func TestParseRefusesInOneLine(t *testing.T) {
 			t.Errorf("%.200s:\ngot  line %d: %s\nwant line 3: %s", tt.services, e.Line, e, tt.want)
 		}
 	}
+}
+
+func TestAnExampleMayHaveTheFramesThatItsBrokersTake(t *testing.T) {
+	mustParse(t, `services: {echo: {vars: json, brokers: [hall1], example: {frames: [a, b]}}}`)
 }
 
 // Aliases make a short file a long schema.

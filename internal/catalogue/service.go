@@ -3,6 +3,7 @@ package catalogue
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,12 @@ type Service struct {
 	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
 	Reuse       bool               // false: each call gets a connection of its own
 	Errors      []Rule             // replies that mean failure, the first that matches counts
+}
+
+// MayAsk reports whether the service may be asked at the broker of that name. A nil
+// service may be asked at any.
+func (s *Service) MayAsk(broker string) bool {
+	return s == nil || len(s.Brokers) == 0 || slices.Contains(s.Brokers, broker)
 }
 
 // CheckVars says where vars, a JSON object, do not match the service's schema.

@@ -64,7 +64,7 @@ func (d *Dispatcher) Service(name string) (mdp.ServiceInfo, bool) {
 // or nil.
 func (d *Dispatcher) live(name string, spec *catalogue.Service) *mdp.LiveService {
 	for _, b := range d.cfg.Brokers {
-		if b.Live == nil || !serves(spec, b) {
+		if b.Live == nil || !spec.MayAsk(b.Name) {
 			continue
 		}
 		if live := b.Live.Service(name); live.Workers+live.Queued > 0 {
@@ -98,7 +98,7 @@ func describe(info *mdp.ServiceInfo, spec *catalogue.Service) {
 func (d *Dispatcher) availability(name string, spec *catalogue.Service, svc *service, now time.Time) mdp.Availability {
 	down := true
 	for i, b := range d.cfg.Brokers {
-		if !serves(spec, b) {
+		if !spec.MayAsk(b.Name) {
 			continue
 		}
 		state, _ := d.cfg.Pool.State(i)

@@ -17,7 +17,7 @@ func (d *Dispatcher) Plan(call mdp.Call) (mdp.Plan, error) {
 	}
 	plan := mdp.Plan{Timeout: d.Limit(call)}
 	for _, b := range d.cfg.Brokers {
-		if serves(spec, b) {
+		if spec.MayAsk(b.Name) {
 			plan.Dialect = b.Dialect
 			break
 		}

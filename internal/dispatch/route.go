@@ -125,7 +125,7 @@ func (d *Dispatcher) survey(clock *clock, q *query, call *mdp.Call) (best verdic
 	verdicts := few[:0]
 	for i, broker := range d.cfg.Brokers {
 		v := unreachable
-		if serves(q.spec, broker) {
+		if q.spec.MayAsk(broker.Name) {
 			v = d.consider(q, i)
 		}
 		verdicts = append(verdicts, v)
@@ -206,11 +206,6 @@ func allowing(verdicts []verdict) (brokers []int) {
 		}
 	}
 	return brokers
-}
-
-// serves reports whether the catalogue lets a service use a broker.
-func serves(spec *catalogue.Service, b Broker) bool {
-	return spec == nil || len(spec.Brokers) == 0 || slices.Contains(spec.Brokers, b.Name)
 }
 
 // admitUnknown bounds the calls in flight to names that no broker confirmed and

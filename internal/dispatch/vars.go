@@ -76,7 +76,7 @@ func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *
 // whose workers need a vars frame and die of a second data frame.
 func (d *Dispatcher) speaksLoudify(spec *catalogue.Service) bool {
 	return slices.ContainsFunc(d.cfg.Brokers, func(b Broker) bool {
-		return b.Dialect == mdp.Loudify && serves(spec, b)
+		return b.Dialect == mdp.Loudify && spec.MayAsk(b.Name)
 	})
 }
 
