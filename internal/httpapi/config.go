@@ -130,6 +130,10 @@ func (c Config) withDefaults() Config {
 	c.BodyIdleTimeout = cmp.Or(c.BodyIdleTimeout, 30*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 650*time.Second)
 	c.SlowLog = cmp.Or(c.SlowLog, 5*time.Second)
+	c.AllowedHosts = slices.Clone(c.AllowedHosts)
+	for i, host := range c.AllowedHosts {
+		c.AllowedHosts[i] = hostname(host)
+	}
 	return c
 }
 

@@ -22,11 +22,11 @@ func (a *API) hostAllowed(r *http.Request) error {
 	return &mdp.Error{Kind: mdp.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", hostname(r.Host))}
 }
 
-// AnswersTo reports whether the header Host names one of those hosts, of which "*"
-// is any.
+// AnswersTo reports whether the header Host names one of those hosts, which have
+// neither ports nor brackets; "*" is any.
 func AnswersTo(host string, hosts []string) bool {
 	host = hostname(host)
-	return slices.ContainsFunc(hosts, func(h string) bool { return h == "*" || strings.EqualFold(hostname(h), host) })
+	return slices.ContainsFunc(hosts, func(h string) bool { return h == "*" || strings.EqualFold(h, host) })
 }
 
 // hostname strips what does not make another host: port, brackets, final dot.

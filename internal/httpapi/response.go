@@ -24,7 +24,7 @@ const linger = time.Second
 // It belongs to the goroutine of the request.
 type response struct {
 	rw      http.ResponseWriter
-	control *http.ResponseController
+	control http.ResponseController
 	timeout time.Duration // for each part of the answer to be taken
 	expires time.Time     // of the connection; zero is never
 
@@ -54,7 +54,7 @@ type response struct {
 
 func newResponse(rw http.ResponseWriter, r *http.Request, timeout time.Duration) *response {
 	return &response{
-		rw: rw, control: http.NewResponseController(rw), timeout: timeout,
+		rw: rw, control: *http.NewResponseController(rw), timeout: timeout,
 		unread: r.ProtoMajor == 1 && r.ContentLength != 0,
 	}
 }

@@ -40,9 +40,18 @@ func CheckEnvelope(body []byte) (frames int, err error) {
 	return len(call.Frames), err
 }
 
-// decodeEnvelope reads a JSON body into call. What the body's values are is
-// decided when all members are known: they may come in any order.
+// decodeEnvelope reads a JSON body into call.
 func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
+	if frame, ok := plainBody(src); ok {
+		call.Frames = append(call.Frames, frame)
+		return nil
+	}
+	return readEnvelope(src, varsBy, call)
+}
+
+// readEnvelope reads any JSON body into call. What the body's values are is
+// decided when all members are known: they may come in any order.
+func readEnvelope(src []byte, varsBy string, call *mdp.Call) error {
 	v := envelope{tokenizer: tokenizers.Get().(*tokenizer), call: call, varsBy: varsBy}
 	v.read(src)
 	defer v.release(len(src))

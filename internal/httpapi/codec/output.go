@@ -155,24 +155,32 @@ func nextSpace(text []byte) int {
 
 // appendEscaped appends UTF-8, or a part of it, as it is written in a JSON string.
 func appendEscaped(dst, s []byte) []byte {
-	kept := 0 // of s, what precedes it has been dealt with
-	for i := 0; i < len(s); {
-		if len(s)-i >= 8 && verbatim(binary.LittleEndian.Uint64(s[i:])) {
-			i += 8
-			continue
+	for {
+		plain := plainRun(s)
+		dst = append(dst, s[:plain]...)
+		if plain == len(s) {
+			return dst
 		}
-		for end := min(i+8, len(s)); i < end; i++ {
-			if c := s[i]; c < ' ' || c == '"' || c == '\\' {
-				dst = appendEscape(append(dst, s[kept:i]...), c)
-				kept = i + 1
-			}
-		}
+		dst = appendEscape(dst, s[plain])
+		s = s[plain+1:]
 	}
-	return append(dst, s[kept:]...)
 }
 
-// verbatim reports whether none of eight bytes needs an escape. A borrow from one
-// byte to the next may make it say no for nothing, never yes.
+// plainRun returns how many bytes of s come before the first that a JSON string has
+// only as an escape.
+func plainRun(s []byte) int {
+	i := 0
+	for len(s)-i >= 8 && verbatim(binary.LittleEndian.Uint64(s[i:])) {
+		i += 8
+	}
+	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+		i++
+	}
+	return i
+}
+
+// verbatim reports whether none of eight bytes needs an escape. A borrow goes only from
+// a byte that does.
 func verbatim(word uint64) bool {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	quotes, slashes := word^'"'*ones, word^'\\'*ones

@@ -150,7 +150,7 @@ func framesHint(frames [][]byte) int {
 func write(w http.ResponseWriter, contentType string, body []byte) error {
 	h := w.Header()
 	setType(h, contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	_, err := w.Write(body)
 	return err
 }
@@ -158,13 +158,17 @@ func write(w http.ResponseWriter, contentType string, body []byte) error {
 // The values of headers that most answers share. Nobody may write to them in place.
 var (
 	attachment = []string{"attachment"}
-	typeValues = map[string][]string{typeJSON: {typeJSON}, typeOctets: {typeOctets}}
+	jsonValue  = []string{typeJSON}
+	octetValue = []string{typeOctets}
 )
 
 func setType(h http.Header, contentType string) {
-	value, usual := typeValues[contentType]
-	if !usual {
-		value = []string{contentType}
+	switch contentType {
+	case typeJSON:
+		h["Content-Type"] = jsonValue
+	case typeOctets:
+		h["Content-Type"] = octetValue
+	default:
+		h["Content-Type"] = []string{contentType}
 	}
-	h["Content-Type"] = value
 }
