@@ -91,9 +91,11 @@ func (x *exchange) waiting() context.Context {
 	return x.wait
 }
 
+// done frees the context of waiting, which a later wait makes anew.
 func (x *exchange) done() {
 	if x.cancel != nil {
 		x.cancel()
+		x.wait, x.cancel = nil, nil
 	}
 }
 

@@ -41,11 +41,12 @@ func (p *Pool) over(x *exchange) error {
 	select {
 	case <-p.ended:
 		return draining()
-	case <-x.ctx.Done():
-		return mdp.Ended(x.ctx, false)
 	default:
 	}
-	if x.late() {
+	switch {
+	case x.ctx.Err() != nil: // to ask for Done would make a channel
+		return mdp.Ended(x.ctx, false)
+	case x.late():
 		return mdp.Overdue(false)
 	}
 	return nil
@@ -125,6 +126,7 @@ func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
 
 func (p *Pool) openFor(x *exchange, e *endpoint) (*conn, error) {
 	c, err := e.open(x.waiting())
+	x.done() // not to be held for as long as the reply takes
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.opening--
