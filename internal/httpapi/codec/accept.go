@@ -28,12 +28,11 @@ type menu struct {
 }
 
 func newMenu(accept []string, own string) menu {
-	own, _, _ = strings.Cut(own, ";")
 	m := menu{offers: [...]offer{
 		{media: typeJSON, kind: jsonReply}, {media: typeForm, kind: formReply},
 		{media: typeSSE, kind: sseReply}, {media: typeNDJSON, kind: ndjsonReply},
 		{media: typeOctets, kind: rawReply}, {media: typeText, kind: rawReply},
-		{media: strings.Trim(own, blanks), kind: rawReply},
+		{media: mediaOf(own), kind: rawReply},
 	}}
 	for _, value := range accept {
 		for element := range split(value, ',') {
@@ -42,6 +41,12 @@ func newMenu(accept []string, own string) menu {
 		}
 	}
 	return m
+}
+
+// mediaOf returns a Content-Type without its parameters.
+func mediaOf(contentType string) string {
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.Trim(media, blanks)
 }
 
 // add applies one range. One that is malformed matches nothing, but * alone means

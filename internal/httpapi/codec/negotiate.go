@@ -85,7 +85,7 @@ func (e *Exchange) set(o *offer) {
 // setRaw sets the type of a raw reply: ours, never the caller's spelling. The
 // service's own keeps its parameters.
 func (e *Exchange) setRaw(o *offer) {
-	if o.media == typeOctets || o.media == typeText {
+	if o.media != mediaOf(e.raw) {
 		e.raw = o.media
 	}
 }

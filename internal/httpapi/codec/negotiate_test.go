@@ -47,6 +47,9 @@ func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
 		{"text/plain", isJSON, "audio/x-raw", "raw text/plain"},
 		{"audio/x-raw", isJSON, "audio/x-raw", "raw audio/x-raw"},
 		{"Audio/*", isJSON, "audio/x-raw; rate=8000", "raw audio/x-raw; rate=8000"},
+		{"text/plain", isJSON, "text/plain; charset=iso-8859-1", "raw text/plain; charset=iso-8859-1"},
+		{"application/octet-stream", "", "application/octet-stream; rate=1", "raw application/octet-stream; rate=1"},
+		{"application/octet-stream", "", "text/plain; charset=iso-8859-1", "raw application/octet-stream"},
 		{"application/json, text/plain, */*", "", "", "json"},
 		{"text/plain, */*", isJSON, "", "raw text/plain"},
 		// Quality.
