@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -34,7 +33,7 @@ func (a *API) call(w *response, r *http.Request) error {
 	w.forget(x)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
-		return cutShort(r.Context(), err)
+		return err
 	}
 	return writeReply(w, x, &reply)
 }
@@ -140,23 +139,6 @@ func serviceName(r *http.Request) (string, error) {
 		return "", &mdp.Error{Kind: mdp.Forbidden, Service: name, Detail: "names that begin with mmi. belong to the broker"}
 	}
 	return name, nil
-}
-
-// cutShort tells a call that Interrupt ended from one whose caller left: both had
-// their context cancelled.
-func cutShort(ctx context.Context, err error) error {
-	e := mdp.AsError(err)
-	if e.Kind != mdp.Canceled {
-		return err
-	}
-	cause, interrupted := context.Cause(ctx).(*mdp.Error)
-	switch {
-	case !interrupted:
-		return err
-	case !e.Sent:
-		return &mdp.Error{Kind: mdp.Draining, Err: err}
-	}
-	return &mdp.Error{Kind: cause.Kind, Err: err}
 }
 
 // seconds returns d in whole seconds, rounded up: a caller who waits that long has

@@ -154,7 +154,7 @@ func waiting(began chan<- struct{}, sent bool) caller {
 	return func(ctx context.Context, _ mdp.Call) (mdp.Reply, error) {
 		began <- struct{}{}
 		<-ctx.Done()
-		return mdp.Reply{}, &mdp.Error{Kind: mdp.Canceled, Sent: sent, Err: ctx.Err()}
+		return mdp.Reply{}, mdp.Ended(ctx, sent)
 	}
 }
 

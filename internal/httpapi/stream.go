@@ -37,7 +37,6 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	case err == nil:
 		return unwritten
 	}
-	err = cutShort(r.Context(), err)
 	if e := mdp.AsError(err); s.Started() && e.Kind != mdp.Canceled {
 		p := w.problem(e)
 		return s.Problem(p.encode(), p.Frames)

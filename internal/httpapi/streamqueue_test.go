@@ -47,7 +47,7 @@ func (f *flood) caller(b *budget.Budget) caller {
 		case <-time.After(f.hold):
 			return mdp.Reply{Frames: [][]byte{[]byte("end")}}, nil
 		case <-ctx.Done():
-			return mdp.Reply{}, &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: context.Cause(ctx)}
+			return mdp.Reply{}, mdp.Ended(ctx, true)
 		}
 	}
 }
@@ -208,6 +208,23 @@ func TestAReaderWhoNeverReadsEndsTheCallAfterTheTimeForAWrite(t *testing.T) {
 		g.stop()
 		if f := g.logs.FilterMessage("request").All()[0].ContextMap(); f["code"] != "canceled" || b.Bytes() != 0 {
 			t.Errorf("the log line is %v, want code canceled, and %d bytes are held, want 0", f, b.Bytes())
+		}
+	})
+}
+
+func TestAStreamWhoseReaderStandsStillIsInterruptedToo(t *testing.T) {
+	f, b := &flood{part: frames(1, 5000)}, budget.New(1<<30)
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send(streamed)
+		time.Sleep(patience / 2) // virtual; the call waits for room
+		g.Interrupt()
+		synctest.Wait()
+		if e := mdp.AsError(f.err); e.Kind != mdp.Interrupted || f.taken != mostBehind {
+			t.Errorf("after %d parts the call ended with %v, want interrupted after %d", f.taken, f.err, mostBehind)
+		}
+		a := raw.answer()
+		if !strings.Contains(string(a.body[max(0, len(a.body)-500):]), `"code":"interrupted"`) {
+			t.Errorf("at the end came %q, want that it was interrupted", a.body[max(0, len(a.body)-500):])
 		}
 	})
 }
