@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	zmq "github.com/pebbe/zmq4"
+	"golang.org/x/sys/unix"
 )
 
 // Errors of this package. A wait that ended by Interrupt or SetDeadline is
@@ -41,7 +42,12 @@ func NewContext(sockets int) (*Context, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zmq context: %w", err)
 	}
-	if err := errors.Join(batch(zctx), zctx.SetMaxSockets(sockets)); err != nil {
+	// Woken, the I/O thread leaves a busy CPU to who woke it: there is more to do at
+	// once when its turn comes.
+	if err := zctx.SetThreadSchedPolicy(unix.SCHED_BATCH); err != nil {
+		return nil, errors.Join(fmt.Errorf("zmq context's threads: %w", err), zctx.Term())
+	}
+	if err := zctx.SetMaxSockets(sockets); err != nil {
 		return nil, errors.Join(fmt.Errorf("zmq context for %d sockets: %w", sockets, err), zctx.Term())
 	}
 	return &Context{zctx: zctx}, nil
