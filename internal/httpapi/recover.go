@@ -16,8 +16,13 @@ type panicked struct {
 
 func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
-// recoverPanic turns a panic into an internal error. Whether the request had been
+// bug returns the error of a panic, while it is recovered. Whether the request had been
 // sent is unknown then, so it counts as sent.
+func bug(value any) *mdp.Error {
+	return &mdp.Error{Kind: mdp.Internal, Sent: true, Err: &panicked{value, debug.Stack()}}
+}
+
+// recoverPanic turns a panic into an internal error.
 func (a *API) recoverPanic(next http.Handler) http.Handler {
 	return a.handle(func(w *response, r *http.Request) (err error) {
 		defer func() {
@@ -26,7 +31,7 @@ func (a *API) recoverPanic(next http.Handler) http.Handler {
 			case http.ErrAbortHandler:
 				err = &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: http.ErrAbortHandler}
 			default:
-				err = &mdp.Error{Kind: mdp.Internal, Sent: true, Err: &panicked{v, debug.Stack()}}
+				err = bug(v)
 			}
 		}()
 		next.ServeHTTP(w, r)

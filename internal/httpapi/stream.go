@@ -32,10 +32,10 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	unwritten := q.stop(left)
 	a.returned(w, reply.Timing, err)
 	switch {
-	case err == nil && unwritten == nil:
-		return s.Final(reply.Frames)
-	case err == nil:
+	case unwritten != nil:
 		return unwritten
+	case err == nil:
+		return s.Final(reply.Frames)
 	}
 	if e := mdp.AsError(err); s.Started() && e.Kind != mdp.Canceled {
 		p := w.problem(e)

@@ -167,9 +167,16 @@ func signal(c chan struct{}) {
 	}
 }
 
-// run writes what comes, and pings after each time in which nothing did.
+// run writes what comes, and pings after each time in which nothing did. A panic is
+// an error of writing: here it would end the process.
 func (q *streamQueue) run() {
 	defer close(q.ended)
+	defer func() {
+		if v := recover(); v != nil {
+			e := bug(v)
+			q.fail(e, e)
+		}
+	}()
 	quiet := time.NewTimer(pingEvery)
 	defer quiet.Stop()
 	for {
@@ -217,12 +224,17 @@ func (q *streamQueue) check(err error) bool {
 	if err == nil {
 		return true
 	}
+	q.fail(err, mdp.AsError(err).Err) // the bare cause: whether it was sent, the call knows
+	return false
+}
+
+// fail notes an error of writing, and ends the call with that cause.
+func (q *streamQueue) fail(err, cause error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.err, q.waiting = err, nil
 	signal(q.room)
-	q.cancel(mdp.AsError(err).Err) // the bare cause: whether it was sent, the call knows
-	return false
+	q.cancel(cause)
 }
 
 // written gives back what the part that was first has held.

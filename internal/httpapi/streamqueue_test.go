@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 	"weak"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/mdp"
@@ -291,6 +295,52 @@ func TestAWriteThatFailsEndsTheCall(t *testing.T) {
 			t.Errorf("the call went on for %v", took)
 		}
 	})
+}
+
+// A crashing is a ResponseWriter that panics at its second write.
+type crashing struct {
+	http.ResponseWriter
+	writes int
+}
+
+func (w *crashing) Write(p []byte) (int, error) {
+	if w.writes++; w.writes == 2 {
+		panic("a bug of writing")
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+func TestAPanicOfWritingEndsItsCallAndNoMore(t *testing.T) {
+	for name, most := range map[string]int{"while the call goes on": 2, "while it waits for room": 0} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, b := &flood{part: frames(1, 1), most: most, hold: time.Hour}, budget.New(1<<30)
+				core, logs := observer.New(zap.InfoLevel)
+				a, err := New(Config{Caller: f.caller(b), Health: health{}, Budget: b, Log: zap.New(core)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := httptest.NewRequest("POST", "/services/echo", strings.NewReader("x"))
+				r.Header.Set("Accept", "application/x-ndjson")
+				w, start := &crashing{ResponseWriter: httptest.NewRecorder()}, time.Now()
+				func() {
+					defer func() {
+						if recover() != http.ErrAbortHandler {
+							t.Error("the answer ended in good order")
+						}
+					}()
+					a.ServeHTTP(w, r)
+				}()
+				if took := time.Since(start); took != 0 || w.writes != 2 || b.Bytes() != 0 {
+					t.Errorf("the call took %v with %d writes, and %d bytes are held, want no time, 2 and 0", took, w.writes, b.Bytes())
+				}
+				line := logs.FilterLevelExact(zap.ErrorLevel).All()
+				if len(line) != 1 || line[0].ContextMap()["error"] != "internal: panic: a bug of writing" || !strings.Contains(fmt.Sprint(line[0].ContextMap()["stack"]), "crashing") {
+					t.Errorf("the log has %v, want the panic and its stack", logs.All())
+				}
+			})
+		})
+	}
 }
 
 func TestAReaderIsGivenASecondForEachBurst(t *testing.T) {
