@@ -29,10 +29,12 @@ type brokerCmd struct {
 
 // Run runs the broker until the process shall stop.
 func (c *brokerCmd) Run(p *process) error {
-	log, err := newLogger(p.stderr, c.LogLevel, c.LogFormat)
+	logs, err := newLogs(p.stderr, c.LogLevel, c.LogFormat)
 	if err != nil {
 		return err
 	}
+	defer logs.close()
+	log := logs.main
 	b, err := broker.New(broker.Config{
 		Bind: c.Bind, Heartbeat: c.Heartbeat, QueueMax: c.QueueMax, ServiceQueueMax: c.ServiceQueueMax,
 		Expiry: c.Expiry, Redispatch: c.Redispatch, Log: log,

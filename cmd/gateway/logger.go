@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -10,50 +11,52 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// flushEvery is the longest that the line of a request waits for others to be
-// written together with, and flushSize how much of them does.
-const (
-	flushEvery = 200 * time.Millisecond
-	flushSize  = 64 << 10
-)
-
-// newLogger writes to w at a level of zap's and in one of two formats: json for
-// machines, console for people.
-func newLogger(w io.Writer, level, format string) (*zap.Logger, error) {
-	at, err := parseLevel(level)
-	if err != nil {
-		return nil, err
-	}
-	return zap.New(zapcore.NewCore(newEncoder(format), zapcore.Lock(unsynced(w)), at)), nil
-}
-
-// Logs are the two logs of a gateway, which write the same lines to one place in
-// the order in which they come. A write for each request costs as much as the
-// rest of what HTTP does for it, so the lines of requests wait for each other.
-// A process that is killed, or crashes, loses those of the last flushEvery, and a
-// disk that is full those that it does not take.
+// Logs are the two logs of a process, which write the same lines to one place in
+// the order in which they come, and make nobody wait. A write for each request costs
+// as much as the rest of what HTTP does for it, so the lines of requests wait for
+// each other. A process that is killed, or crashes, loses those of the last
+// flushEvery, and a disk that is full those that it does not take.
 type logs struct {
-	main     *zap.Logger // writes each line at once, after those that wait
+	main     *zap.Logger // its lines are written at once, after those that wait
 	requests *zap.Logger // lets lines wait that are below Warn
 	level    zap.AtomicLevel
-	buffer   *zapcore.BufferedWriteSyncer
+	queue    *logQueue
 }
 
+// newLogs writes to w at a level of zap's and in one of two formats: json for
+// machines, console for people. Close ends it.
 func newLogs(w io.Writer, level, format string) (*logs, error) {
-	at, err := parseLevel(level)
+	return newLogsAt(time.NewTicker(flushEvery).C, w, level, format)
+}
+
+// newLogsAt writes the lines that wait at each of ticks.
+func newLogsAt(ticks <-chan time.Time, w io.Writer, level, format string) (*logs, error) {
+	at, err := zap.ParseAtomicLevel(level)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("log-level is %q: %w", level, err)
 	}
-	buffer := &zapcore.BufferedWriteSyncer{WS: unsynced(patient{w}), Size: flushSize, FlushInterval: flushEvery}
-	core := zapcore.NewCore(newEncoder(format), buffer, at)
+	encoder := newEncoder(format)
+	queue := newLogQueue(w, ticks, func(lost int) []byte { return lostLines(encoder, lost) })
+	core := zapcore.NewCore(encoder, queue, at)
 	return &logs{
 		main: zap.New(prompt{core, zapcore.DebugLevel}), requests: zap.New(prompt{core, zapcore.WarnLevel}),
-		level: at, buffer: buffer,
+		level: at, queue: queue,
 	}, nil
 }
 
 // close writes what waits. What is logged to main afterwards is still written.
-func (l *logs) close() error { return l.buffer.Stop() }
+func (l *logs) close() { l.queue.close() }
+
+// lostLines returns the line that stands where others are missing.
+func lostLines(encoder zapcore.Encoder, lost int) []byte {
+	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log were dropped, since nobody took them"}
+	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int("lines", lost)})
+	if err != nil {
+		return nil
+	}
+	defer line.Free()
+	return bytes.Clone(line.Bytes())
+}
 
 // A prompt writes what waits as soon as a line of some level comes.
 type prompt struct {
@@ -81,29 +84,6 @@ func (p prompt) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		err = errors.Join(err, p.Sync())
 	}
 	return err
-}
-
-// A patient writer says that it wrote what it could not: bufio, in front of it,
-// never writes again after an error, and a disk that was full for a moment would
-// end the log. There is no other place to complain to.
-type patient struct{ io.Writer }
-
-// Write is io.Writer.
-func (p patient) Write(text []byte) (int, error) {
-	_, _ = p.Writer.Write(text)
-	return len(text), nil
-}
-
-// unsynced hides that a file could be made to reach its disk, which is not worth
-// the wait.
-func unsynced(w io.Writer) zapcore.WriteSyncer { return zapcore.AddSync(struct{ io.Writer }{w}) }
-
-func parseLevel(level string) (zap.AtomicLevel, error) {
-	at, err := zap.ParseAtomicLevel(level)
-	if err != nil {
-		return at, fmt.Errorf("log-level is %q: %w", level, err)
-	}
-	return at, nil
 }
 
 func newEncoder(format string) zapcore.Encoder {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -42,22 +43,16 @@ func (w *writes) messages() string {
 	return strings.Join(all, " | ")
 }
 
-// A ticks is a clock that is flushEvery further whenever something is sent.
-type ticks chan time.Time
-
-func (ticks) Now() time.Time { return time.Time{} }
-
-func (c ticks) NewTicker(time.Duration) *time.Ticker { return &time.Ticker{C: c} }
-
-func newTestLogs(t *testing.T, w io.Writer) (*logs, ticks) {
-	l, err := newLogs(w, "info", "json")
+// newTestLogs returns logs whose lines have waited long enough whenever something is
+// sent to the channel.
+func newTestLogs(t *testing.T, w io.Writer) (*logs, chan<- time.Time) {
+	ticks := make(chan time.Time)
+	l, err := newLogsAt(ticks, w, "info", "json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := make(ticks)
-	l.buffer.Clock = c
-	t.Cleanup(func() { _ = l.close() })
-	return l, c
+	t.Cleanup(l.close)
+	return l, ticks
 }
 
 func TestLinesOfRequestsAreWrittenTogether(t *testing.T) {
@@ -81,15 +76,13 @@ func TestWhatIsNotOfARequestOrIsAWarningIsWrittenAtOnceAndInOrder(t *testing.T) 
 		"named":   {func(l *logs) { l.main.Named("x").With(zap.Int("n", 1)).Info("life") }, "request life"},
 		"warning": {func(l *logs) { l.requests.Warn("slow") }, "request slow"},
 		"error":   {func(l *logs) { l.requests.Error("bug") }, "request bug"},
-		"the end": {func(l *logs) { _ = l.close(); l.main.Info("last") }, "request | last"},
+		"the end": {func(l *logs) { l.close(); l.main.Info("last") }, "request | last"},
 	} {
 		var w writes
 		l, _ := newTestLogs(t, &w)
 		l.requests.Info("request")
 		c.log(l)
-		if got := w.messages(); got != c.want {
-			t.Errorf("%s: got the writes %q, want %q", name, got, c.want)
-		}
+		eventually(t, name+": the writes are "+c.want, func() bool { return w.messages() == c.want })
 	}
 }
 
@@ -101,9 +94,7 @@ func TestLevelsHoldForBothLogsAndMayChange(t *testing.T) {
 	l.level.SetLevel(zap.DebugLevel)
 	l.requests.Debug("request")
 	l.main.Debug("life")
-	if got := w.messages(); got != "request life" {
-		t.Errorf("got the writes %q, want the lines after the change", got)
-	}
+	eventually(t, "the lines after the change are written", func() bool { return w.messages() == "request life" })
 }
 
 // BenchmarkRequestLine measures what a line of the size of a request's costs when it
@@ -137,12 +128,11 @@ func BenchmarkRequestLine(b *testing.B) {
 // full is a disk without room for the first line.
 type full struct {
 	writes
-	refused bool
+	refused atomic.Bool
 }
 
 func (f *full) Write(p []byte) (int, error) {
-	if !f.refused {
-		f.refused = true
+	if f.refused.CompareAndSwap(false, true) {
 		return 0, syscall.ENOSPC
 	}
 	return f.writes.Write(p)
@@ -152,9 +142,11 @@ func TestAWriteThatFailsDoesNotEndTheLog(t *testing.T) {
 	w := new(full)
 	l, _ := newTestLogs(t, w)
 	l.main.Warn("lost")
+	eventually(t, "the first line is refused", w.refused.Load)
 	l.requests.Info("request")
 	l.main.Warn("kept")
-	if err := l.close(); err != nil || w.messages() != "request kept" {
-		t.Errorf("got %q, %v, want both lines that came later", w.messages(), err)
+	l.close()
+	if got := w.messages(); got != "request kept" {
+		t.Errorf("got %q, want both lines that came later", got)
 	}
 }

@@ -25,7 +25,7 @@ const lastWords = 2 * time.Second
 // serve runs the gateway until the process shall stop, and then drains it. A
 // SIGHUP that comes while it starts must not end it, so it listens for them
 // first.
-func serve(p *process, s *settings) (err error) {
+func serve(p *process, s *settings) error {
 	hangups := make(chan os.Signal, 1) // one that waits stands for all
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -33,7 +33,7 @@ func serve(p *process, s *settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, logs.close()) }() // also if it panics
+	defer logs.close() // also if it panics
 	d, err := newDaemon(s, logs)
 	if err != nil {
 		return err

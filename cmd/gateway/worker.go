@@ -22,10 +22,12 @@ func (c *workerCmd) Run(p *process) error {
 	if !c.Dialect.HasWorkers() {
 		return usageError{&valueError{p.resolver.origin("dialect"), c.Dialect.String(), "a dialect with workers: mdp/0.1, mdp/0.2 or loudify"}}
 	}
-	log, err := newLogger(p.stderr, c.LogLevel, c.LogFormat)
+	logs, err := newLogs(p.stderr, c.LogLevel, c.LogFormat)
 	if err != nil {
 		return err
 	}
+	defer logs.close()
+	log := logs.main
 	w, err := demo.Start(demo.Config{Endpoint: c.Broker, Dialect: c.Dialect, Concurrency: c.Concurrency, Log: log})
 	if err != nil {
 		return err

@@ -50,8 +50,8 @@ type Config struct {
 	// another one. Default 0: a request may not be safe to run twice.
 	Redispatch int
 
-	// Log gets the comings and goings of services (Info) and workers (Debug).
-	// Nil means none.
+	// Log gets the comings and goings of services (Info) and workers (Debug). It
+	// must not block: nothing moves meanwhile. Nil means none.
 	Log *zap.Logger
 }
 
