@@ -93,7 +93,7 @@ func TestAReaderTooFarBehindForASecondEndsTheCallAndIsTold(t *testing.T) {
 				if e.Kind != mdp.ReplyTooLarge || e.Reason != c.reason || f.taken != c.taken || f.took != wait {
 					t.Errorf("after %d parts in %v the call ended with %v, want reply_too_large (%s) after %d in %v", f.taken, f.took, f.err, c.reason, c.taken, wait)
 				}
-				if want := 1 + int64(c.taken)*framesSize(c.part); f.held != want { // one is the body's
+				if want := 1 + int64(c.taken)*mdp.Size(c.part); f.held != want { // one is the body's
 					t.Errorf("%d bytes were held, want %d", f.held, want)
 				}
 				a := raw.answer()
@@ -299,7 +299,7 @@ func TestAWriteThatFailsEndsTheCall(t *testing.T) {
 
 // A crashing is a ResponseWriter that panics at its second write.
 type crashing struct {
-	http.ResponseWriter
+	*httptest.ResponseRecorder
 	writes int
 }
 
@@ -307,7 +307,7 @@ func (w *crashing) Write(p []byte) (int, error) {
 	if w.writes++; w.writes == 2 {
 		panic("a bug of writing")
 	}
-	return w.ResponseWriter.Write(p)
+	return w.ResponseRecorder.Write(p)
 }
 
 func TestAPanicOfWritingEndsItsCallAndNoMore(t *testing.T) {
@@ -322,7 +322,7 @@ func TestAPanicOfWritingEndsItsCallAndNoMore(t *testing.T) {
 				}
 				r := httptest.NewRequest("POST", "/services/echo", strings.NewReader("x"))
 				r.Header.Set("Accept", "application/x-ndjson")
-				w, start := &crashing{ResponseWriter: httptest.NewRecorder()}, time.Now()
+				w, start := &crashing{ResponseRecorder: httptest.NewRecorder()}, time.Now()
 				func() {
 					defer func() {
 						if recover() != http.ErrAbortHandler {
