@@ -161,7 +161,7 @@ func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *se
 	svc.end(err != nil && !ofCaller(err))
 	outcome := mdp.Outcome{
 		Service: call.Service, Known: known || svc != nil, KnownBefore: known, Timing: reply.Timing,
-		Sent: reply.Timing.Broker > 0, RequestBytes: size(call.Frames), ReplyBytes: size(reply.Frames),
+		Sent: reply.Timing.Broker > 0, RequestBytes: mdp.Size(call.Frames), ReplyBytes: mdp.Size(reply.Frames),
 		RequestID: call.RequestID, TraceID: call.TraceID,
 	}
 	if err != nil {
@@ -262,13 +262,6 @@ func (d *Dispatcher) judge(spec *catalogue.Service, reply *mdp.Reply) error {
 		return e
 	}
 	return nil
-}
-
-func size(frames [][]byte) (n int) {
-	for _, frame := range frames {
-		n += len(frame)
-	}
-	return n
 }
 
 type noObserver struct{}

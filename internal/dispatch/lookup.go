@@ -12,8 +12,8 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// lookupTimeout bounds a look-up together with its wait for those before it.
-const lookupTimeout = 2 * time.Second
+// lookupPatience bounds a look-up together with its wait for those before it.
+const lookupPatience = 2 * time.Second
 
 // mutedFor is how long a broker that did not answer a look-up is not asked.
 const mutedFor = time.Minute
@@ -75,7 +75,7 @@ func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) <-chan singl
 	name, established := q.name, q.established()
 	return d.lookups.DoChan(strconv.Itoa(broker)+" "+name, func() (any, error) {
 		// It outlives a caller that leaves: others wait for it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupPatience)
 		defer cancel()
 		return d.lookUp(ctx, broker, name, established), nil
 	})

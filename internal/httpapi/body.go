@@ -61,7 +61,7 @@ type body struct {
 // read fills buf with all there is; before each read it calls wait.
 func (b *body) read(wait func()) error {
 	if b.length > 0 && !b.lease.Resize(b.length) {
-		return errNoMemory()
+		return mdp.Refused(mdp.ReasonMemory, mdp.NoMemory)
 	}
 	for int64(len(b.buf)) != b.length {
 		if len(b.buf) == cap(b.buf) {
@@ -93,7 +93,7 @@ func (b *body) grow() error {
 	case b.length < 0:
 		size = min(max(2*have, firstGuess), b.max+1)
 		if !b.lease.Resize(size) {
-			return errNoMemory()
+			return mdp.Refused(mdp.ReasonMemory, mdp.NoMemory)
 		}
 	case have == 0:
 		size = min(b.length, firstBuffer)
@@ -105,12 +105,6 @@ func (b *body) grow() error {
 	b.buffer.free()
 	b.buffer = next
 	return nil
-}
-
-const noMemory = "the gateway holds as many bytes of requests and replies as it may"
-
-func errNoMemory() error {
-	return mdp.Refused(mdp.ReasonMemory, noMemory)
 }
 
 // bodyError tells apart the ways in which a body ends before its end.

@@ -291,13 +291,31 @@ func TestBodiesThatDoNotFitInMemoryAreRefusedAtOnceAndOnlyThey(t *testing.T) {
 }
 
 func TestAReplyThatDoesNotFitInMemoryIsNotCalledUnsent(t *testing.T) {
-	g := serve(t, Config{Budget: budget.New(100), Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Budget: budget.New(100 + 2*mdp.PartOverhead), Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
 		return mdp.Reply{Frames: [][]byte{make([]byte, 50)}, Partials: [][][]byte{{make([]byte, 30)}, {make([]byte, 21)}}}, nil
 	})})
 	p := g.post("/services/echo", "x").wantProblem(t, mdp.ReplyTooLarge)
 	if p["reason"] != "memory" || p["executed"] != "maybe" {
 		t.Errorf("the problem is %v, want reason memory and executed maybe", p)
 	}
+}
+
+func TestPartsWithoutFramesAreHeldWhileTheReplyIsWritten(t *testing.T) {
+	const n = 2000
+	b := budget.New(1 << 20)
+	empty := caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
+		return mdp.Reply{Partials: make([][][]byte, n)}, nil
+	})
+	onVirtualTime(t, Config{Caller: empty, Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+		raw.send(head + "Accept: application/json\r\nContent-Length: 1\r\n\r\nx")
+		synctest.Wait() // for the writer, whom nobody reads
+		if b.Bytes() != n*mdp.PartOverhead {
+			t.Errorf("%d bytes are held, want %d", b.Bytes(), n*mdp.PartOverhead)
+		}
+		if a := raw.answer(); a.StatusCode != 200 || strings.Count(string(a.body), "[]") != n+1 {
+			t.Errorf("got %d %.300s, want %d parts", a.StatusCode, a.body, n)
+		}
+	})
 }
 
 func TestTheBufferGrowsWithWhatHasComeNotWithWhatIsDeclared(t *testing.T) {

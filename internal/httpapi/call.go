@@ -103,20 +103,13 @@ func hold(lease *budget.Lease, n int64) error {
 	if lease.Resize(n) {
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory, Detail: noMemory}
+	return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory, Detail: mdp.NoMemory}
 }
 
 func replySize(reply *mdp.Reply) int64 {
-	n := framesSize(reply.Frames)
+	n := mdp.Size(reply.Frames)
 	for _, partial := range reply.Partials {
-		n += framesSize(partial)
-	}
-	return n
-}
-
-func framesSize(frames [][]byte) (n int64) {
-	for _, frame := range frames {
-		n += int64(len(frame))
+		n += mdp.Size(partial) + mdp.PartOverhead
 	}
 	return n
 }

@@ -74,10 +74,10 @@ func fail(w *response, err error) {
 func (w *response) problem(e *mdp.Error) problem {
 	w.err = e
 	p := newProblem(e, w.id, w.service)
-	if p.Frames != nil && !w.lease.Resize(framesSize(p.Frames)) {
+	if p.Frames != nil && !w.lease.Resize(mdp.Size(p.Frames)) {
 		bare := *e
 		bare.Frames, p.Frames = nil, nil
-		p.Detail += "; its frames are left out: " + noMemory
+		p.Detail += "; its frames are left out: " + mdp.NoMemory
 		w.err = &bare
 	}
 	return p

@@ -112,7 +112,7 @@ func TestFramesThatDoNotFitInMemoryAreLeftOutOfTheProblem(t *testing.T) {
 			onVirtualTime(t, Config{Caller: c.caller, Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
 				a := g.post("/services/echo", "x", "Accept: "+c.accept)
 				p := readCarried(t, strings.NewReader(strings.TrimPrefix(string(a.body), c.begins)))
-				if p.Frames != nil || p.Detail != "it failed; its frames are left out: "+noMemory || p.Code != c.code || p.Status != 502 || p.Executed != mdp.Yes {
+				if p.Frames != nil || p.Detail != "it failed; its frames are left out: "+mdp.NoMemory || p.Code != c.code || p.Status != 502 || p.Executed != mdp.Yes {
 					t.Errorf("the problem is %.300v, want worker_error without frames, and that it says so", p)
 				}
 				g.stop()

@@ -77,7 +77,7 @@ func (q *streamQueue) put(frames [][]byte) error {
 // add adds a PARTIAL, or says that there is no room. One that is large by itself
 // has room if no other waits.
 func (q *streamQueue) add(frames [][]byte) (full bool, err error) {
-	n, size := max(1, len(frames)), framesSize(frames)
+	n, size := max(1, len(frames)), mdp.Size(frames)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
@@ -136,7 +136,7 @@ func (q *streamQueue) forget() {
 func (q *streamQueue) expect(frames [][]byte) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	size := framesSize(frames)
+	size := mdp.Size(frames)
 	if err := hold(q.lease, q.bytes+size); err != nil {
 		return err
 	}
@@ -244,7 +244,7 @@ func (q *streamQueue) written(frames [][]byte) {
 	q.waiting[0] = nil
 	q.waiting = q.waiting[1:]
 	q.frames -= max(1, len(frames))
-	q.bytes -= framesSize(frames)
+	q.bytes -= mdp.Size(frames)
 	q.lease.Resize(q.body + q.bytes)
 	signal(q.room)
 }

@@ -61,6 +61,9 @@ const (
 	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
 )
 
+// NoMemory is the detail of whatever fails for ReasonMemory.
+const NoMemory = "the gateway holds as many bytes of requests and replies as it may"
+
 // ReasonReader is a reason of ReplyTooLarge: the caller takes the parts of a stream
 // so slowly that too much of it waits.
 const ReasonReader = "slow_reader"

@@ -12,8 +12,8 @@ type Outcome struct {
 	Stage        string // of a time-out
 	Sent         bool   // false: it was refused before it reached the broker
 	Timing       Timing
-	RequestBytes int // of all frames sent
-	ReplyBytes   int // of all frames received
+	RequestBytes int64 // of all frames sent
+	ReplyBytes   int64 // of all frames received
 
 	RequestID, TraceID string // of the call: printable ASCII, and 32 hexadecimal digits; empty if unknown
 }

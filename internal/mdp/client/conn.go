@@ -151,7 +151,7 @@ func (c *conn) accept(x *exchange, frames [][]byte, maxReply int64) (final bool,
 		return false, err
 	}
 	x.heard = true
-	size := sizeOf(body)
+	size := mdp.Size(body)
 	if err := x.fits(size, maxReply); err != nil {
 		return false, err
 	}
@@ -175,10 +175,6 @@ func (c *conn) trace(out bool, frames [][]byte) {
 	}
 }
 
-// partOverhead is what a part of a reply that is kept counts beside its frames,
-// so that parts without any are bounded too.
-const partOverhead = 64
-
 // partial passes a PARTIAL on, or keeps it.
 func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 	if x.req.Partial != nil {
@@ -190,8 +186,8 @@ func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 		return err
 	}
 	x.reply.Partials = append(x.reply.Partials, body)
-	x.size += partOverhead
-	return c.endpoint.pool.keep(x, size+partOverhead)
+	x.size += mdp.PartOverhead
+	return c.endpoint.pool.keep(x, size+mdp.PartOverhead)
 }
 
 // fits checks the size of one message or, if the parts of a reply are kept, of
@@ -204,13 +200,6 @@ func (x *exchange) fits(size, maxReply int64) error {
 		return zsock.ErrTooLarge
 	}
 	return nil
-}
-
-func sizeOf(frames [][]byte) (n int64) {
-	for _, frame := range frames {
-		n += int64(len(frame))
-	}
-	return n
 }
 
 // explain turns what ended an exchange into the caller's error, and says why the

@@ -114,12 +114,12 @@ func (p *Pool) admit(x *exchange) error {
 	if p.cfg.Budget == nil {
 		return nil
 	}
-	size := sizeOf(x.req.Frames)
+	size := mdp.Size(x.req.Frames)
 	if size <= memoryPerSocket {
 		return nil
 	}
 	if !p.cfg.Budget.Take(size) {
-		return mdp.Refused(mdp.ReasonMemory, "the gateway holds as many bytes of requests and replies as it may")
+		return mdp.Refused(mdp.ReasonMemory, mdp.NoMemory)
 	}
 	x.copied = size
 	return nil
