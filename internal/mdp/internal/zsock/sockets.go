@@ -97,7 +97,8 @@ func maxMessage(bytes int64) func(*zmq.Socket) error {
 	}
 }
 
-// keepalive makes the kernel see a link that goes dark, in 3.6 to 4.5 s. ZMTP
+// keepalive makes the kernel see a link that goes dark, in 3.6 to 4.5 s; and a peer
+// that for so long reads nothing of what it is sent, even if its kernel says so. ZMTP
 // heartbeats would end healthy connections whose frame takes longer than their
 // time-out to arrive.
 func keepalive(mark int) func(*zmq.Socket) error {
