@@ -57,7 +57,7 @@ type settings struct {
 	CORSOrigin       []string      `name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
 	AllowedHosts     []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
 	HeaderTimeout    time.Duration `default:"10s" placeholder:"DURATION" help:"For a request's headers to arrive (${default})."`
-	BodyIdleTimeout  time.Duration `default:"30s" placeholder:"DURATION" help:"For the next bytes of a body (${default})."`
+	BodyIdleTimeout  time.Duration `default:"30s" placeholder:"DURATION" help:"For the next bytes of a body to come, or of an answer to be taken (${default})."`
 	IdleTimeout      time.Duration `default:"650s" placeholder:"DURATION" help:"For the next request on a connection (${default})."`
 	MaxConnectionAge time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"Older connections are closed after an answer, so that new replicas get their share; give or take a tenth, 0 for never (${default})."`
 	MaxHeader        int           `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
