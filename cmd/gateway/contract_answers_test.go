@@ -3,10 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"mdpgateway/internal/demo"
@@ -73,6 +77,11 @@ var provocations = map[string]func(t *testing.T) exchange{
 	"broker_lost":        brokerLost,
 	"interrupted":        interrupted,
 	"busy":               busy,
+	"busy_queue":         busyQueue,
+	"busy_deadline":      busyDeadline,
+	"busy_service":       busyService,
+	"busy_memory":        busyMemory,
+	"busy_lookup":        busyLookup,
 	"broker_unavailable": brokerUnavailable,
 	"no_workers":         noWorkers,
 	"draining":           draining,
@@ -292,21 +301,69 @@ func interrupted(t *testing.T) exchange {
 	return <-open
 }
 
+// occupied holds calls of sleep until the test has ended: some at the broker, and
+// others waiting for a connection.
+func (g *running) occupied(calls, waiting int) *running {
+	g.t.Helper()
+	ctx, leave := context.WithCancel(context.Background())
+	client := newClient(g.t)
+	var open sync.WaitGroup
+	g.t.Cleanup(func() { leave(); open.Wait() })
+	for range calls + waiting {
+		r := g.request(g.t, http.MethodPost, "/services/sleep", strings.NewReader(`{"body":"1m"}`), []string{"Content-Type", jsonBody})
+		open.Go(func() { _, _ = do(client, r.WithContext(ctx)) })
+	}
+	g.busyConnections(strconv.Itoa(calls))
+	eventually(g.t, "the others wait", func() bool {
+		return strings.Contains(string(g.get("/metrics").body), fmt.Sprintf("mdp_gateway_queue_depth %d\n", waiting))
+	})
+	return g
+}
+
 func busy(t *testing.T) exchange {
-	g := startLora(t, "--pool-max", "1", "--queue-timeout", "50ms")
-	ctx, leave := context.WithCancel(t.Context())
-	defer leave()
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		r := g.request(t, http.MethodPost, "/services/sleep", strings.NewReader(`{"body":"1m"}`), []string{"Content-Type", jsonBody})
-		_, _ = do(newClient(t), r.WithContext(ctx))
-	}()
-	g.busyConnections("1")
-	x := g.call(t, "sleep", jsonBody, `{"body":"1ms"}`)
-	leave()
-	<-left
-	return x
+	return startLora(t, "--pool-max", "1", "--queue-timeout", "50ms").occupied(1, 0).call(t, "sleep", jsonBody, `{}`)
+}
+
+func busyQueue(t *testing.T) exchange {
+	return startLora(t, "--pool-max", "1", "--queue-max", "1", "--queue-timeout", "1m").occupied(1, 1).call(t, "sleep", jsonBody, `{}`)
+}
+
+func busyDeadline(t *testing.T) exchange {
+	return startLora(t, "--pool-max", "1", "--queue-timeout", "1m").occupied(1, 0).call(t, "sleep?timeout=50ms", jsonBody, `{}`)
+}
+
+func busyService(t *testing.T) exchange {
+	g := start(t, "--config", write(t, t.TempDir(), "gateway.yaml", "services: {sleep: {max_in_flight: 1}}"))
+	g.waitForDemo()
+	return g.occupied(1, 0).call(t, "sleep", jsonBody, `{}`)
+}
+
+func busyMemory(t *testing.T) exchange { return startFull(t).call(t, "echo", jsonBody, `{}`) }
+
+// startFull starts a gateway that holds as many bytes as it may: of bodies whose
+// callers have said how long they are, and have sent nothing.
+func startFull(t *testing.T) *running {
+	t.Helper()
+	g := startLora(t, "--max-body", "1MiB", "--max-reply", "1MiB", "--max-buffered", "2MiB")
+	for range 2 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, "POST /services/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: 1048576\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "both hold their length", func() bool {
+		return strings.Contains(string(g.get("/metrics").body), "mdp_gateway_buffered_bytes 2.097152e+06\n")
+	})
+	return g
+}
+
+// Without MMI no broker confirms sleep before it has replied.
+func busyLookup(t *testing.T) exchange {
+	return startLora(t, "--mmi", "off", "--catalogue", "open").occupied(2, 0).call(t, "vars", jsonBody, `{}`)
 }
 
 func brokerUnavailable(t *testing.T) exchange {

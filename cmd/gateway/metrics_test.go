@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -169,27 +168,12 @@ func families(t *testing.T, base string) map[string]*dto.MetricFamily {
 // A body that is refused for its bytes never becomes a call of the dispatcher's, and
 // is counted as one all the same: alerts and the runbook ask for it.
 func TestABodyWithoutRoomIsARejectedCall(t *testing.T) {
-	g := start(t, "--max-body", "1MiB", "--max-reply", "1MiB", "--max-buffered", "2MiB")
-	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
-	for range 2 { // who declare a body and send nothing
-		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := io.WriteString(c, "POST /services/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: 1048576\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	has := func(line string) bool {
-		return strings.Contains(scrape(t, g.url, "text/plain"), "mdp_gateway_"+line+"\n")
-	}
-	eventually(t, "both hold their length", func() bool { return has("buffered_bytes 2.097152e+06") })
+	g := startFull(t)
 	if a := g.post("echo", `{}`); a.status != http.StatusServiceUnavailable {
 		t.Errorf("got %d %s, want 503", a.status, a.body)
 	}
 	for _, want := range []string{`rejected_total{reason="memory"} 1`, `requests_total{outcome="busy",service="echo"} 1`} {
-		if !has(want) {
+		if !strings.Contains(scrape(t, g.url, "text/plain"), "mdp_gateway_"+want+"\n") {
 			t.Errorf("/metrics has no line %s", want)
 		}
 	}
