@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	_ "mdpgateway/internal/timerslack" // the monitor of Go's runtime wakes less often
 )
 
 func main() {
