@@ -1,10 +1,16 @@
 package httpapi
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/go-chi/chi/v5"
 
@@ -37,9 +43,9 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 // tell nothing of this gateway: they are the same in all of one version. What is
 // of this gateway is in /openapi.json, for which the page asks with the key of
 // whoever reads it.
-func docsPage(w *response, _ *http.Request) error {
+func docsPage(w *response, r *http.Request) error {
 	w.Header().Set("Content-Security-Policy", docsPolicy)
-	return sendDocs(w, "index.html")
+	return sendDocs(w, r, "index.html")
 }
 
 // docsFile answers GET /docs/{file}: what the page loads.
@@ -48,14 +54,65 @@ func docsFile(w *response, r *http.Request) error {
 	if docsTypes[path.Ext(file)] == "" || strings.HasSuffix(file, ".html") {
 		return notFound(w, r)
 	}
-	return sendDocs(w, file)
+	return sendDocs(w, r, file)
 }
 
-func sendDocs(w *response, file string) error {
-	b, err := docs.ReadFile("docs/" + file)
-	if err != nil {
+// A document is one of the page's files, plain and compressed.
+type document struct {
+	plain, zipped []byte
+	tag           string // of its content, in either form
+}
+
+// documents are the page's files by their names, compressed when the first of them
+// is asked for. Nobody may write to them.
+var documents = sync.OnceValue(func() map[string]document {
+	all := make(map[string]document)
+	files, _ := fs.Glob(docs, "docs/*") // of a pattern that is none
+	for _, file := range files {
+		plain, _ := docs.ReadFile(file) // which is in the program
+		var zipped bytes.Buffer
+		z := gzip.NewWriter(&zipped)
+		_, _ = z.Write(plain) // to memory
+		_ = z.Close()
+		sum := sha256.Sum256(plain)
+		all[path.Base(file)] = document{plain, zipped.Bytes(), `W/"` + hex.EncodeToString(sum[:8]) + `"`}
+	}
+	return all
+})
+
+// sendDocs answers with a file. Browsers may keep it, but must ask whether it is still
+// the same: its name says nothing of the gateway's version.
+func sendDocs(w *response, r *http.Request, file string) error {
+	d, ok := documents()[file]
+	if !ok {
 		return &mdp.Error{Kind: mdp.NotFound, Detail: "the page has no file of this name"}
 	}
-	w.send(http.StatusOK, docsTypes[path.Ext(file)], b)
+	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept-Encoding, Origin")
+	h.Set("ETag", d.tag)
+	if lists(r.Header["If-None-Match"], d.tag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	body := d.plain
+	if lists(r.Header["Accept-Encoding"], "gzip") {
+		h.Set("Content-Encoding", "gzip")
+		body = d.zipped
+	}
+	w.send(http.StatusOK, docsTypes[path.Ext(file)], body)
 	return nil
+}
+
+// lists reports whether one of the elements of a header is this one. An element that
+// has parameters is not: who gives gzip a weight gets the file as it is.
+func lists(values []string, element string) bool {
+	for _, value := range values {
+		for e := range strings.SplitSeq(value, ",") {
+			if strings.TrimSpace(e) == element {
+				return true
+			}
+		}
+	}
+	return false
 }

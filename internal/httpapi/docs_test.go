@@ -1,8 +1,11 @@
 package httpapi
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -61,6 +64,37 @@ func TestThePageHasNothingWithinItAndLoadsItsOwnFilesOnly(t *testing.T) {
 		if a.StatusCode != 200 || len(a.body) == 0 {
 			t.Errorf("%s is %d with %d bytes", file[1], a.StatusCode, len(a.body))
 		}
+	}
+}
+
+func TestAFileOfThePageIsSentOnceAndCompressed(t *testing.T) {
+	g := serve(t, Config{})
+	for _, path := range []string{"/docs", "/docs/web-components.min.js", "/docs/styles.min.css"} {
+		plain := g.get(path)
+		plain.wantHeader(t, "Content-Encoding", "")
+		plain.wantHeader(t, "Cache-Control", "no-cache")
+		plain.wantHeader(t, "Vary", "Accept-Encoding, Origin")
+		tag := plain.Header.Get("Etag")
+
+		zipped := g.get(path, "Accept-Encoding: br, gzip")
+		zipped.wantHeader(t, "Content-Encoding", "gzip")
+		zipped.wantHeader(t, "Etag", tag)
+		unzipped, err := gzip.NewReader(bytes.NewReader(zipped.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(unzipped); err != nil || !bytes.Equal(body, plain.body) || len(zipped.body) > len(plain.body)*2/3 {
+			t.Errorf("%s: of %d bytes came %d, which are %d (%v), want the same in two thirds at most", path, len(plain.body), len(zipped.body), len(body), err)
+		}
+		g.get(path, "Accept-Encoding: gzip;q=0").wantBody(t, 200, string(plain.body))
+
+		for _, known := range []string{tag, `"x", ` + tag} {
+			again := g.get(path, "If-None-Match: "+known, "Accept-Encoding: gzip")
+			again.wantBody(t, 304, "")
+			again.wantHeader(t, "Etag", tag)
+			again.wantHeader(t, "Cache-Control", "no-cache")
+		}
+		g.get(path, `If-None-Match: W/"0000000000000000"`).wantBody(t, 200, string(plain.body))
 	}
 }
 
