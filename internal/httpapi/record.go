@@ -37,21 +37,24 @@ func (a *API) record(next http.Handler) http.Handler {
 }
 
 // serve answers a request by next, and gives back what it held: before it is
-// logged, since a log may stand still, and also if it panics.
+// logged, since a log may stand still. A panic that gets here, from above recoverPanic
+// or from the answer to one, can't be answered.
 func (w *response) serve(next http.Handler, r *http.Request) {
 	defer func() {
+		if v := recover(); v != nil {
+			w.err, w.abort = bug(v), true
+		}
 		w.body.free() // of a request that was not forgotten
 		w.lease.Release()
 	}()
 	next.ServeHTTP(w, r)
 }
 
-// code is the status that logs and metrics tell, also where the caller was gone
-// and saw none.
+// code is the status that logs and metrics tell, also where the caller saw none.
 func (w *response) code() int {
 	switch {
-	case w.err != nil && w.err.Kind == mdp.Canceled:
-		return problems[mdp.Canceled].status
+	case w.err != nil && (w.err.Kind == mdp.Canceled || w.status == 0):
+		return problems[w.err.Kind].status
 	case w.status == 0:
 		return http.StatusOK
 	}

@@ -54,10 +54,12 @@ func (p *panicking) Header() http.Header {
 	return p.ResponseWriter.Header()
 }
 
-func TestNothingIsHeldAfterAPanicThatNobodyAnswers(t *testing.T) {
+func TestAPanicThatNobodyAnswersIsCountedAndLoggedAndHoldsNothing(t *testing.T) {
 	b := budget.New(1000)
+	core, logs := observer.New(zap.InfoLevel)
+	told := &seen{done: make(chan string, 2)}
 	w := &panicking{ResponseWriter: httptest.NewRecorder()}
-	a, err := New(Config{Health: health{}, Budget: b, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	a, err := New(Config{Health: health{}, Budget: b, Log: zap.New(core), Observer: told, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
 		w.now = true
 		return echo(ctx, call)
 	})})
@@ -65,8 +67,15 @@ func TestNothingIsHeldAfterAPanicThatNobodyAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if v := recover(); v != "no more" || b.Bytes() != 0 {
-			t.Errorf("recovered %v with %d bytes held, want the panic and none", v, b.Bytes())
+		if v := recover(); v != http.ErrAbortHandler || b.Bytes() != 0 {
+			t.Errorf("recovered %v with %d bytes held, want the end of the connection and none", v, b.Bytes())
+		}
+		told.done <- "nothing" // if it was told nothing else
+		if got := <-told.done; got != "/services/{name} POST Internal Server Error" || told.open != 0 {
+			t.Errorf("the observer was told %q, and %d requests are open, want 500 and none", got, told.open)
+		}
+		if line := logs.FilterLevelExact(zap.ErrorLevel).All(); len(line) != 1 || line[0].ContextMap()["error"] != "internal: panic: no more" {
+			t.Errorf("the log has %v, want the panic", logs.All())
 		}
 	}()
 	a.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/services/echo", strings.NewReader(`{"body":"hello"}`)))
