@@ -2,7 +2,10 @@ package client
 
 import (
 	"context"
+	"runtime"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"mdpgateway/internal/mdp"
 )
@@ -11,8 +14,7 @@ import (
 // that would take more than a fiftieth of a CPU: to look at them keeps the pool's
 // mutex, and to measure libzmq's memory keeps its threads from having any. To find
 // out which calls hold too much of it may take a tenth. But nobody who left, and
-// nothing that was measured, counts for longer than attendLatest: a look may have
-// taken long only because the machine has no CPU free.
+// nothing that was measured, counts for longer than attendLatest.
 const (
 	attendEvery  = 5 * time.Millisecond
 	attendLatest = 200 * time.Millisecond
@@ -20,8 +22,8 @@ const (
 	shedShare    = 10
 )
 
-// pauseAfter says how long after the beginning of a look that took so much the next
-// one begins.
+// pauseAfter says how long after the beginning of a look that took so much of a CPU
+// the next one begins.
 func pauseAfter(looking, shedding time.Duration) time.Duration {
 	return min(max(attendEvery, attendShare*looking, shedShare*shedding), attendLatest)
 }
@@ -41,8 +43,8 @@ func (p *Pool) attend(ctx context.Context) {
 		case <-timer.C:
 		}
 		begun := time.Now()
-		busy := p.dismiss()
-		pause := pauseAfter(time.Since(begun), 0)
+		var busy bool
+		pause := pauseAfter(cpuTime(func() { busy = p.dismiss() }), 0)
 		if p.cfg.Budget != nil && !begun.Before(due) {
 			var next time.Duration
 			holds, next = p.measure()
@@ -79,4 +81,16 @@ func (p *Pool) noteCall() {
 	case p.calling <- struct{}{}:
 	default:
 	}
+}
+
+// cpuTime does f and returns how much of a CPU that took. On a busy machine the time
+// that passes is many times as much.
+func cpuTime(f func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var begun, ended unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &begun) // which Linux always has
+	f()
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ended)
+	return time.Duration(ended.Nano() - begun.Nano())
 }

@@ -1,9 +1,21 @@
 package client
 
 import (
+	"crypto/sha256"
 	"testing"
 	"time"
 )
+
+// What a look costs is not how long it takes on a machine that others use.
+func TestTheCostOfALookIsWhatTheCPUSpendsOnIt(t *testing.T) {
+	const long = 50 * time.Millisecond
+	if cost := cpuTime(func() { <-time.After(long) }); cost < 0 || cost >= long {
+		t.Errorf("to wait for %v took %v of a CPU, want next to nothing", long, cost)
+	}
+	if cost := cpuTime(func() { sha256.Sum256(make([]byte, 1<<20)) }); cost <= 0 {
+		t.Errorf("to hash a MiB took %v of a CPU, want some", cost)
+	}
+}
 
 func TestCallsAreLookedAfterAsOftenAsTheCostAllowsAndNotMuchLessOften(t *testing.T) {
 	const ms = time.Millisecond

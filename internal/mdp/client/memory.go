@@ -42,9 +42,7 @@ func (p *Pool) measure() (holds bool, pause time.Duration) {
 		return max(0, bytes-memoryBase-int64(sockets)*memoryPerSocket)
 	})
 	if left < 0 {
-		begun := time.Now()
-		p.shed(found + left)
-		shedding = time.Since(begun)
+		shedding = cpuTime(func() { p.shed(found + left) })
 	}
 	if found > 0 {
 		p.large.Store(true)
