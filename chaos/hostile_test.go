@@ -175,6 +175,7 @@ func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
 		if a, err := g.post(ctx, "echo", "never"); err == nil {
 			t.Errorf("got %v, want none", a)
 		}
+		counted(t) // it is noticed a moment later
 		h.Send(<-id, final("late"))
 		counted(t)
 	})

@@ -149,8 +149,8 @@ func TestAStormOfTimeOutsAndLeaversLeavesNothingBehind(t *testing.T) {
 	was := orphaned.Load()
 	start := time.Now()
 	timedOut, left := storm(t, g, calls, over)
+	after := g.atRest() // the last callers who left are noticed a moment later
 	orphans := int64(g.metric(`mdp_gateway_orphaned_requests{service="hang"}`))
-	after := g.atRest()
 	opened, most := link.counts()
 	t.Logf("%d timed out and %d were left within %v; %d requests reached the broker, %d are counted as orphans; %d connections were opened, at most %d at a time",
 		timedOut, left, time.Since(start).Round(time.Second), orphaned.Load()-was, orphans, opened, most)
@@ -162,9 +162,6 @@ func TestAStormOfTimeOutsAndLeaversLeavesNothingBehind(t *testing.T) {
 	// A call may run out of time before it is sent, and its request before it leaves.
 	if sent := orphaned.Load(); orphans < sent || orphans > int64(calls+calls/2) {
 		t.Errorf("%d orphans are counted, want the %d that the broker has", orphans, sent)
-	}
-	if n := int64(g.metric("mdp_gateway_orphaned_requests")); n != orphans {
-		t.Errorf("%d orphans after a rest, want still %d", n, orphans)
 	}
 	broker.Close()
 	mdptest.NewRouterAt(t, broker.Endpoint(), nil)
