@@ -68,6 +68,9 @@ func (h *hall) awaitUp(name string, up float64) {
 // waits for their answers.
 func (h *hall) spread() (answers func() (right, lost int)) {
 	h.t.Helper()
+	for _, name := range []string{"a", "b", "c"} { // one of them may have come back a moment ago
+		mdptest.WaitForService(h.t, h.brokers[name].endpoint, "sleep")
+	}
 	h.works("sleep") // which asks all three for it
 	<-time.After(300 * time.Millisecond)
 	const each = 10
