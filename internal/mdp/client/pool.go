@@ -11,7 +11,7 @@
 //
 // pool.go has the way of a call, gate.go who may have a connection, lease.go
 // which one, conn.go a round trip, attend.go what may end it meanwhile, memory.go
-// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI.
+// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, close.go the end.
 package client
 
 import (
@@ -268,68 +268,6 @@ func (p *Pool) stale(limit time.Time) (old []*conn) {
 	p.sockets -= len(old)
 	p.closed[closedIdle] += uint64(len(old))
 	return old
-}
-
-// Close refuses new calls, lets those in flight end until ctx does, ends the
-// rest with Interrupted, and frees every socket, descriptor and goroutine. Who comes
-// second waits for the first, but no longer than until their own ctx ends.
-func (p *Pool) Close(ctx context.Context) error {
-	p.mu.Lock()
-	second := p.closing
-	p.closing = true
-	p.mu.Unlock()
-	if second {
-		select {
-		case <-p.freed:
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	defer close(p.freed)
-
-	quiet := make(chan struct{})
-	go func() { p.calls.Wait(); close(quiet) }()
-	select {
-	case <-quiet:
-	case <-ctx.Done():
-		p.interrupt(quiet)
-	}
-	p.cancel()
-	p.running.Wait()
-	p.closeIdle()
-	return p.zctx.Close()
-}
-
-// interrupt ends calls until there are none: those that wait for a place at
-// once, and those in flight. One that was still opening its connection is met on
-// a later round.
-func (p *Pool) interrupt(quiet <-chan struct{}) {
-	close(p.ended)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		p.mu.Lock()
-		for _, e := range p.endpoints {
-			e.abandonAll(mdp.Interrupted)
-			e.abandonDialing()
-		}
-		p.mu.Unlock()
-		select {
-		case <-quiet:
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-func (p *Pool) closeIdle() {
-	for _, e := range p.endpoints {
-		e.closeIdle(closedShutdown)
-		if c := <-e.asker; c != nil {
-			c.close()
-		}
-	}
 }
 
 // Stats returns a snapshot.

@@ -1,0 +1,70 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
+
+// Close refuses new calls, lets those in flight end until ctx does, ends the
+// rest with Interrupted, and frees every socket, descriptor and goroutine. Who comes
+// second waits for the first, but no longer than until their own ctx ends.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	second := p.closing
+	p.closing = true
+	p.mu.Unlock()
+	if second {
+		select {
+		case <-p.freed:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	defer close(p.freed)
+
+	quiet := make(chan struct{})
+	go func() { p.calls.Wait(); close(quiet) }()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+		p.interrupt(quiet)
+	}
+	p.cancel()
+	p.running.Wait()
+	p.closeIdle()
+	return p.zctx.Close()
+}
+
+// interrupt ends calls until there are none: those that wait for a place at
+// once, and those in flight. One that was still opening its connection is met on
+// a later round.
+func (p *Pool) interrupt(quiet <-chan struct{}) {
+	close(p.ended)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		p.mu.Lock()
+		for _, e := range p.endpoints {
+			e.abandonAll(mdp.Interrupted)
+			e.abandonDialing()
+		}
+		p.mu.Unlock()
+		select {
+		case <-quiet:
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (p *Pool) closeIdle() {
+	for _, e := range p.endpoints {
+		e.closeIdle(closedShutdown)
+		if c := <-e.asker; c != nil {
+			c.close()
+		}
+	}
+}
