@@ -22,13 +22,14 @@ import (
 // wakes it.
 type Socket struct {
 	// Set once.
-	soc                            *zmq.Socket
-	wake                           *os.File // a duplicate of ZMQ_FD: closing it must not close libzmq's
-	raw                            syscall.RawConn
-	detect                         bool  // a socket that cannot be written any more has lost its connection
-	limit                          int64 // bytes of one received message; 0 means no limit
-	mark                           int   // by which the kernel's socket is found; 0 means none
-	onExchange, onReceive, onWrite func(uintptr) bool
+	soc    *zmq.Socket
+	wake   *os.File // a duplicate of ZMQ_FD: closing it must not close libzmq's
+	raw    syscall.RawConn
+	detect bool  // a socket that cannot be written any more has lost its connection
+	limit  int64 // bytes of one received message; 0 means no limit
+	mark   int   // by which the kernel's socket is found; 0 means none
+
+	onExchange, onReceive, onWrite func(uintptr) bool // the steps; set once
 
 	// Owned by the goroutine that uses the socket.
 	messages messages
@@ -102,7 +103,8 @@ func (s *Socket) TryReceive() ([][]byte, error) { return s.messages.receive(s.li
 // sent, and waits for a message. Beside the errors of Send and Receive it returns,
 // with nothing sent, ErrStray if a message waits in the socket already.
 //
-// It looks at the socket once: after the poller was armed, and before it sends.
+// After the request was sent it looks once more, as every wait must: to send takes what
+// libzmq's thread has told the socket, too.
 func (s *Socket) Exchange(request [][]byte, sent func()) ([][]byte, error) {
 	s.request, s.sent = request, sent
 	message, err := s.wait(s.onExchange)
@@ -134,7 +136,7 @@ func (s *Socket) stepExchange(fd uintptr) bool {
 	}
 	s.request = nil
 	s.sent()
-	return false
+	return s.stepReceive(fd)
 }
 
 // stepReceive reports whether Receive is done.

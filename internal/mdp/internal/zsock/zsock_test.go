@@ -2,9 +2,12 @@ package zsock_test
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -206,8 +209,8 @@ func TestASocketWithAMessageIsNotClean(t *testing.T) {
 	}
 }
 
-// What comes between the one look of an exchange and its wait must end the wait:
-// here the answer is there, whole, before the wait begins.
+// What comes before an exchange waits must end its wait: here the answer is on its
+// way then, or there.
 func TestAnExchangeSeesWhatCameBeforeItWaits(t *testing.T) {
 	c := newContext(t)
 	r, endpoint := router(t, c)
@@ -229,6 +232,80 @@ func TestAnExchangeSeesWhatCameBeforeItWaits(t *testing.T) {
 		if err != nil || string(got[0]) != "hello" {
 			t.Fatalf("got %q, %v, want hello", got, err)
 		}
+	}
+}
+
+// To send takes what libzmq's thread has told the socket, a stray message's coming
+// too, and after that nobody is told of the reply: an exchange that does not look
+// once more waits for ever. The stray comes at about the time of the request.
+func TestAStrayWhileTheRequestIsSentHidesNoReply(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	c := newContext(t)
+	r, endpoint := router(t, c)
+	ids := make(chan string)
+	defer close(ids)
+	go func() {
+		for id := range ids {
+			for r.Send(frames(id, "stray")) == zsock.ErrUnreachable {
+				_ = r.Check() // takes the news of who has connected
+			}
+			m, err := r.Receive()
+			if err == nil {
+				err = r.Send(append(m[:1], []byte("reply")))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	for i := range 1500 {
+		id := fmt.Sprint("client ", i)
+		d, err := c.Dealer(zsock.DealerOptions{RoutingID: []byte(id)})
+		if err == nil {
+			err = errors.Join(d.Connect(endpoint), d.WaitWritable())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.SetDeadline(time.Now().Add(20 * time.Second))
+		ids <- id
+		pause := time.Duration(random.IntN(200)) * time.Microsecond
+		for begun := time.Now(); time.Since(begun) < pause; {
+		}
+		got, err := d.Exchange(frames("hello"), func() {})
+		if err == zsock.ErrStray {
+			if got, err = d.Receive(); err == nil {
+				got, err = d.Exchange(frames("hello"), func() {})
+			}
+		}
+		for err == nil && string(got[0]) == "stray" {
+			got, err = d.Receive()
+		}
+		if err != nil || string(got[0]) != "reply" {
+			t.Fatalf("round %d: got %q, %v, want the reply", i, got, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// process.c has the program's own getpid, which libzmq can only find if the program
+// offers it to its libraries.
+func TestLibzmqGetsOurProcessID(t *testing.T) {
+	program, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	symbols, err := program.DynamicSymbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(symbols, func(s elf.Symbol) bool { return s.Name == "getpid" && s.Section != elf.SHN_UNDEF }) {
+		t.Error("the program does not offer getpid")
 	}
 }
 
