@@ -231,7 +231,7 @@ func storm(t *testing.T, g *gateway, calls int, over time.Duration) (timedOut, l
 
 // The only place is held by a call that nobody answers. When its caller leaves,
 // the next one has it.
-func TestACancelledCallFreesItsPlaceAtOnce(t *testing.T) {
+func TestACancelledCallFreesItsPlace(t *testing.T) {
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
 		switch string(m[2]) {
 		case mdp.MMIService:

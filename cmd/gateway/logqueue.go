@@ -97,13 +97,18 @@ func (q *logQueue) run() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.direct = true
-	q.write(q.waiting)
+	q.write(q.taken())
 }
 
 // take takes out what waits.
 func (q *logQueue) take() []byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.taken()
+}
+
+// taken is take for who holds the mutex.
+func (q *logQueue) taken() []byte {
 	text := q.waiting
 	if q.lost > 0 {
 		text = append(text, q.tell(q.lost)...)
@@ -122,7 +127,7 @@ func (q *logQueue) write(text []byte) {
 }
 
 // close has what waits written, and waits for that, but no longer than lastWords.
-// What is logged afterwards is still written.
+// What is logged afterwards is still written, unless it took longer.
 func (q *logQueue) close() {
 	q.stopped.Do(func() { close(q.stop) })
 	select {

@@ -58,7 +58,7 @@ func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
 	}
 	body, err := a.readBody(w, r)
 	if err != nil {
-		if e := mdp.AsError(err); e.Kind == mdp.Busy {
+		if e := mdp.AsError(err); e.Kind == mdp.Busy && !x.DryRun {
 			a.cfg.Caller.Refused(w.service, e)
 		}
 		return nil, err

@@ -61,7 +61,8 @@ const (
 	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
 )
 
-// NoMemory is the detail of whatever fails for ReasonMemory.
+// NoMemory is the detail where --max-buffered has no room for a request or for a reply
+// that came.
 const NoMemory = "the gateway holds as many bytes of requests and replies as it may"
 
 // ReasonReader is a reason of ReplyTooLarge: the caller takes the parts of a stream

@@ -98,7 +98,11 @@ func (m *Metrics) Ended(o mdp.Outcome) {
 // waited reports whether a call waited for a connection, be it in vain; others were
 // refused before they came to it.
 func waited(o *mdp.Outcome) bool {
-	return o.Sent || o.Kind == mdp.Busy && (o.Reason == mdp.ReasonPool || o.Reason == mdp.ReasonDeadline)
+	switch o.Reason {
+	case mdp.ReasonPool, mdp.ReasonDeadline, mdp.ReasonDescriptors:
+		return o.Sent || o.Kind == mdp.Busy
+	}
+	return o.Sent
 }
 
 // failed counts what is rare enough to look its series up.

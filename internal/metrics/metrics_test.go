@@ -65,8 +65,8 @@ func (k keyring) Expiries() map[string]time.Time { return k }
 
 func TestOnlyCallsThatCameToTheQueueHaveWaitedInIt(t *testing.T) {
 	for reason, want := range map[string]string{
-		mdp.ReasonPool: "1", mdp.ReasonDeadline: "1",
-		mdp.ReasonQueue: "0", mdp.ReasonService: "0", mdp.ReasonMemory: "0", mdp.ReasonDescriptors: "0", mdp.ReasonLookup: "0",
+		mdp.ReasonPool: "1", mdp.ReasonDeadline: "1", mdp.ReasonDescriptors: "1",
+		mdp.ReasonQueue: "0", mdp.ReasonService: "0", mdp.ReasonMemory: "0", mdp.ReasonLookup: "0",
 	} {
 		m := New(Config{})
 		call(m, mdp.Outcome{Service: "echo", Kind: mdp.Busy, Reason: reason})

@@ -11,10 +11,10 @@ import (
 )
 
 // The calls in flight are looked after every few milliseconds, or less often if
-// that would take more than a fiftieth of a CPU: to look at them keeps the pool's
-// mutex, and to measure libzmq's memory keeps its threads from having any. To find
-// out which calls hold too much of it may take a tenth. But nobody who left, and
-// nothing that was measured, counts for longer than attendLatest.
+// that would take more than a fiftieth of a CPU: a look holds the pool's mutex, and
+// while libzmq's memory is measured its threads can allocate none. To find out which
+// calls hold too much of it may take a tenth. But nobody who left, and nothing that
+// was measured, counts for longer than attendLatest.
 const (
 	attendEvery  = 5 * time.Millisecond
 	attendLatest = 200 * time.Millisecond

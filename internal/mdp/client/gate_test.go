@@ -109,7 +109,7 @@ func TestAWaitingCallEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestACancelledCallFreesItsPlaceAtOnce(t *testing.T) {
+func TestACancelledCallFreesItsPlace(t *testing.T) {
 	h := newHeld(t, client.Config{Max: 1, QueueTimeout: patience})
 	ctx, cancel := context.WithCancel(context.Background())
 	first := inBackground(ctx, h.pool, echo("first"))

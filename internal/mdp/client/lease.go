@@ -15,6 +15,7 @@ func (p *Pool) attempt(x *exchange) (again bool, err error) {
 		return false, err
 	}
 	c, err := p.lease(x)
+	x.done() // not to be held for as long as the reply takes
 	if err != nil {
 		return false, err
 	}
@@ -126,7 +127,6 @@ func (e *endpoint) inFlight() int { return len(e.busy) + e.opening }
 
 func (p *Pool) openFor(x *exchange, e *endpoint) (*conn, error) {
 	c, err := e.open(x.waiting())
-	x.done() // not to be held for as long as the reply takes
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.opening--

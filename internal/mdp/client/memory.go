@@ -38,7 +38,7 @@ func (p *Pool) measure() (holds bool, pause time.Duration) {
 	sockets := p.sockets
 	p.mu.Unlock()
 	found, left := p.cfg.Budget.Measure(func() (bytes int64) {
-		bytes, measuring = zsock.HeapInUse()
+		measuring = cpuTime(func() { bytes = zsock.HeapInUse() })
 		return max(0, bytes-memoryBase-int64(sockets)*memoryPerSocket)
 	})
 	if left < 0 {

@@ -5,22 +5,13 @@ package zsock
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
-#include <time.h>
-typedef struct { unsigned long long bytes; long long cost; } heap_info;
 #if defined(__GLIBC__) && (__GLIBC__ > 2 || __GLIBC_MINOR__ >= 33)
-static long long cpu_time(void) {
-	struct timespec t = {0};
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-static heap_info heap_in_use(void) {
-	long long begun = cpu_time();
+static unsigned long long heap_in_use(void) {
 	struct mallinfo2 m = mallinfo2();
-	heap_info info = {m.uordblks + m.hblkhd, cpu_time() - begun};
-	return info;
+	return m.uordblks + m.hblkhd;
 }
 #else
-static heap_info heap_in_use(void) { heap_info none = {0}; return none; }
+static unsigned long long heap_in_use(void) { return 0; }
 #endif
 #ifdef __GLIBC__
 static void trim_heap(void) { malloc_trim(0); }
@@ -33,7 +24,6 @@ import "C"
 import (
 	"os"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,13 +31,10 @@ import (
 // HeapInUse returns how many bytes are allocated on the C library's heap, which
 // is to say by libzmq: connections, messages that wait to be sent or taken, and
 // the frames that are arriving, each in its declared length from its first byte
-// on. It is 0 where the C library does not tell (glibc before 2.33, musl). The cost
-// is the time of a CPU that it took to find out, which grows with the free pieces
-// between messages; nobody can allocate or free meanwhile.
-func HeapInUse() (bytes int64, cost time.Duration) {
-	info := C.heap_in_use()
-	return int64(info.bytes), time.Duration(info.cost)
-}
+// on. It is 0 where the C library does not tell (glibc before 2.33, musl). It takes the
+// longer the more free pieces there are between messages, and nobody can allocate or
+// free meanwhile.
+func HeapInUse() int64 { return int64(C.heap_in_use()) }
 
 // TrimHeap gives the C library's free memory back to the system. It keeps what
 // large messages took otherwise, in the hope of more of them; a lower
