@@ -129,7 +129,7 @@ func (b *bench) load(w window, seconds float64) []string {
 		return []string{program, command, endpoint, w.Service, callers, size, fmt.Sprint(seconds)}
 	}
 	return []string{"wrk", "-t1", "-c", callers, "-d", fmt.Sprintf("%.0fs", max(seconds, 1)), "--timeout", "20s",
-		"-s", b.src + "/check.lua", b.urls[w.Target] + w.Service, "--", w.Form, size}
+		"-s", b.src + "/check.lua", b.urls[w.process()] + w.Service, "--", w.Form, size}
 }
 
 // parseResult finds the line of JSON in what a load generator printed.

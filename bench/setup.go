@@ -15,6 +15,7 @@ import (
 // Names of what is measured.
 const (
 	theGateway  = "gateway"  // at the C broker
+	theCrowd    = "crowd"    // another like it, for windows of many connections
 	theAgainst  = "against"  // another build of it, BENCH_AGAINST
 	theEmbedded = "embedded" // the gateway as `make run` starts it, its broker and worker within
 	theNull     = "null"
@@ -148,6 +149,9 @@ func (b *bench) gateway() string { return env("BENCH_GATEWAY", b.bin+"/gateway")
 // the request log, which goes to a file.
 func (b *bench) startGateways() error {
 	if err := b.startGateway(theGateway, b.gateway(), "1100"); err != nil {
+		return err
+	}
+	if err := b.startGateway(theCrowd, b.gateway(), "1100"); err != nil {
 		return err
 	}
 	if other := os.Getenv("BENCH_AGAINST"); other != "" {

@@ -37,7 +37,7 @@ type settings struct {
 	Timeout        time.Duration `default:"25s" placeholder:"DURATION" help:"How long a call may take (${default})."`
 	MaxTimeout     time.Duration `default:"5m" placeholder:"DURATION" help:"The most that a caller may ask for (${default})."`
 	PoolMax        int           `default:"256" min:"1" placeholder:"N" help:"Connections to brokers, so calls in flight (${default})."`
-	PoolIdle       time.Duration `default:"60s" placeholder:"DURATION" help:"How long an unused connection is kept (${default})."`
+	PoolIdle       time.Duration `default:"60s" placeholder:"DURATION" help:"How long a connection is kept that is not needed (${default})."`
 	PoolReserve    float64       `default:"0.1" placeholder:"SHARE" help:"Share of the pool kept for services that hold less than it (${default})."`
 	QueueMax       int           `default:"1024" min:"1" placeholder:"N" help:"Calls that may wait for a connection (${default})."`
 	QueueTimeout   time.Duration `default:"1s" placeholder:"DURATION" help:"How long they may wait (${default})."`

@@ -30,7 +30,7 @@ type Config struct {
 	QueueMax       int           // calls that may wait for a connection; default 1,024
 	QueueTimeout   time.Duration // how long they may; default 1s
 	ConnectTimeout time.Duration // of a fresh connection's handshake; default 1s
-	Idle           time.Duration // how long an unused connection is kept; default 60s
+	Idle           time.Duration // how long a connection is kept that is not needed; default 60s
 	MaxReply       int64         // bytes of one reply; default 64 MiB
 	Resolver       *net.Resolver // of the brokers' names; nil means the system's
 	Log            *zap.Logger   // nil means none

@@ -1,9 +1,17 @@
 package client
 
-// A list holds idle connections, the one that rests longest first.
+import "slices"
+
+// quarters are those of Config.Idle.
+const quarters = 4
+
+// A list holds idle connections, the one that rests longest first. All of them take
+// turns, so none says of itself that it is not needed: the list remembers how few it
+// held.
 type list struct {
 	first, last *conn
 	len         int
+	least       [quarters]int // of what it holds now, that it held in each quarter, this one first
 }
 
 func (l *list) push(c *conn) {
@@ -26,12 +34,31 @@ func (l *list) pop() *conn {
 	}
 	c.next = nil
 	l.len--
+	l.least[0] = min(l.least[0], l.len)
 	return c
 }
 
-func (l *list) takeAll() (all []*conn) {
-	for c := l.pop(); c != nil; c = l.pop() {
-		all = append(all, c)
-	}
+func (l *list) takeAll() []*conn {
+	all := l.take(l.len)
+	*l = list{}
 	return all
+}
+
+// takeSurplus takes out as many connections as nobody needed in any of the last
+// quarters, and begins another.
+func (l *list) takeSurplus() []*conn {
+	surplus := slices.Min(l.least[:])
+	copy(l.least[1:], l.least[:quarters-1])
+	for i := range l.least {
+		l.least[i] -= surplus
+	}
+	l.least[0] = l.len
+	return l.take(surplus)
+}
+
+func (l *list) take(n int) (taken []*conn) {
+	for range n {
+		taken = append(taken, l.pop())
+	}
+	return taken
 }

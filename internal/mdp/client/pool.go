@@ -43,7 +43,7 @@ const (
 
 // Reasons of closing a connection, beside the Kind that a call ended with.
 const (
-	closedIdle     = "idle"      // unused for Config.Idle
+	closedIdle     = "idle"      // not needed for Config.Idle
 	closedEvicted  = "evicted"   // to make room for one to another broker
 	closedLost     = "lost"      // the connection broke
 	closedStray    = "stray"     // a message waited in it that nobody had asked for
@@ -238,10 +238,10 @@ func (p *Pool) announce() {
 	p.changed = make(chan struct{})
 }
 
-// sweep closes connections that nobody used for a while, and settles what the
+// sweep closes connections that were not needed for a while, and settles what the
 // others hold, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
-	tick := time.NewTicker(max(p.cfg.Idle/4, time.Millisecond))
+	tick := time.NewTicker(max(p.cfg.Idle/quarters, time.Millisecond))
 	defer tick.Stop()
 	for {
 		select {
@@ -249,25 +249,24 @@ func (p *Pool) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, c := range p.stale(time.Now().Add(-p.cfg.Idle)) {
+		for _, c := range p.surplus() {
 			c.close()
 		}
 		p.settle()
 	}
 }
 
-// stale takes out the connections that were last used before limit.
-func (p *Pool) stale(limit time.Time) (old []*conn) {
+// surplus takes out the connections that were not needed for Config.Idle. After a
+// burst these are most: all take turns, and each is colder in the CPU's caches then.
+func (p *Pool) surplus() (all []*conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.endpoints {
-		for e.idle.first != nil && e.idle.first.used.Before(limit) {
-			old = append(old, e.idle.pop())
-		}
+		all = append(all, e.idle.takeSurplus()...)
 	}
-	p.sockets -= len(old)
-	p.closed[closedIdle] += uint64(len(old))
-	return old
+	p.sockets -= len(all)
+	p.closed[closedIdle] += uint64(len(all))
+	return all
 }
 
 // Stats returns a snapshot.

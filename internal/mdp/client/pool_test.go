@@ -179,6 +179,35 @@ func TestUnusedConnectionsAreClosed(t *testing.T) {
 	mustCall(t, p, "hello again")
 }
 
+// All connections take turns, so each of them was used a moment ago.
+func TestAfterABurstAPoolInUseClosesWhatItDoesNotNeed(t *testing.T) {
+	const burst = 8
+	script, arrived := hold()
+	broker := mdptest.NewRouter(t, script)
+	p := newPool(t, client.Config{Idle: 40 * time.Millisecond}, at(broker.Endpoint()))
+	call := func(n int) {
+		t.Helper()
+		var open []<-chan error
+		for range n {
+			open = append(open, inBackground(context.Background(), p, echo("hello")))
+		}
+		for range n {
+			broker.Send([]byte(await(t, arrived)), frames("", "MDPC01", "echo", "done"))
+		}
+		for _, ended := range open {
+			if err := await(t, ended); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	call(burst)
+	eventually(t, "few connections are left", func() bool {
+		call(1)
+		s := p.Stats()
+		return s.Idle < burst/2 && s.Closed["idle"] > burst/2
+	})
+}
+
 func TestWhereNothingListensACallFailsAtOnceAndNothingIsSentLater(t *testing.T) {
 	gone := mdptest.NewRouter(t, nil)
 	endpoint := gone.Endpoint()
