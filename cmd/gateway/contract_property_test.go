@@ -176,7 +176,7 @@ func (d *draft) parameter(o *outgoing, p *openapi3.Parameter) {
 	case "query":
 		o.query.Set(p.Name, value)
 	case "header":
-		o.header.Set(p.Name, value)
+		o.header.Set(p.Name, strings.ReplaceAll(value, "\x7f", `\u007f`)) // JSON may have it as it is, a header may not
 	}
 }
 
