@@ -11,7 +11,7 @@ import (
 // A form takes a multipart/form-data body (RFC 7578) apart where it is, without
 // copying. With b for the boundary (RFC 2046 §5.1.1):
 //
-//	--b CRLF headers CRLF CRLF content CRLF
+//	[CRLF] --b CRLF headers CRLF CRLF content CRLF
 //	--b CRLF headers CRLF CRLF content CRLF
 //	--b-- [CRLF epilogue]
 //
@@ -57,10 +57,11 @@ func decodeForm(body []byte, boundary, varsBy string, call *mdp.Call) error {
 	return nil
 }
 
-// newForm reads the line that a form begins with.
+// newForm reads the line that a form begins with. Before it may be an empty one: Go's
+// multipart.Writer makes it for a form without parts.
 func newForm(body []byte, boundary string) (*form, error) {
 	f := &form{delimiter: []byte("\r\n--" + boundary)}
-	after, ok := bytes.CutPrefix(body, f.delimiter[2:])
+	after, ok := bytes.CutPrefix(bytes.TrimPrefix(body, []byte("\r\n")), f.delimiter[2:])
 	if !ok || !f.endLine(after) {
 		return nil, bad("the form does not begin with a line that is its boundary %q and ends with CR LF", "--"+boundary)
 	}

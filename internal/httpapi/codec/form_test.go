@@ -23,6 +23,8 @@ func frame(content string) string { return part(`form-data; name="frame"`, conte
 func TestFormBecomesFramesAndVars(t *testing.T) {
 	for name, tt := range map[string]struct{ body, frames, vars string }{
 		"no parts":     {"--b--\r\n", "|", ""},
+		"none by Go":   {"\r\n--b--\r\n", "|", ""},
+		"line before":  {"\r\n" + frame("x") + "--b--", "|x", ""},
 		"one frame":    {frame("hello") + "--b--\r\n", "|hello", ""},
 		"several":      {frame("1") + part(`form-data; name="vars"`, `{"sf": 7}`) + frame("2") + "--b--", "|1|2", `{"sf": 7}`},
 		"only vars":    {part(`form-data; name="vars"`, `{}`) + "--b--", "|", `{}`},
@@ -56,7 +58,7 @@ func TestFormThatIsMalformedIsRefused(t *testing.T) {
 		{"--c\r\n", "", "boundary"},
 		{"--bc\r\n" + frame("x") + "--b--", "", "boundary"},
 		{"preamble\r\n" + frame("x") + "--b--", "", "boundary"},
-		{"\r\n" + frame("x") + "--b--", "", "boundary"},
+		{"\r\n\r\n" + frame("x") + "--b--", "", "boundary"},
 		{frame("x"), "", "closing boundary"},
 		{frame("x") + "--b", "", "closing boundary"},
 		{strings.ReplaceAll(frame("x")+"--b--\r\n", "\r\n", "\n"), "", "boundary"},
