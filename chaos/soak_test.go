@@ -25,7 +25,7 @@ var (
 // the start, in the middle and at the end, each time at rest.
 func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
-		t.Skip("make soak runs it")
+		t.Skip("no -soak says for how long; make soak runs this test for an hour")
 	}
 	b := startBroker(t, "")
 	w := startDemo(t, b.endpoint)

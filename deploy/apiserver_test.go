@@ -32,7 +32,7 @@ func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	dir := os.Getenv("MDP_KUBERNETES")
 	if dir == "" {
-		t.Skip("make deploy-check-api builds an API server and runs this test")
+		t.Skip("MDP_KUBERNETES names no kube-apiserver; make deploy-check-api builds one and runs this test")
 	}
 	home := t.TempDir()
 	store, peers, port := "http://"+freeAddress(t), "http://"+freeAddress(t), freeAddress(t)

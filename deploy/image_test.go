@@ -24,7 +24,7 @@ func image(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("MDP_IMAGE")
 	if dir == "" {
-		t.Skip("make image-check makes the image and runs this test")
+		t.Skip("MDP_IMAGE names no image; make image-check makes one and runs this test")
 	}
 	return dir
 }
@@ -115,7 +115,7 @@ func TestTheImageIsSmallAndNobodys(t *testing.T) {
 func TestTheImageRunsInABareChroot(t *testing.T) {
 	dir := image(t)
 	if os.Getuid() != 0 {
-		t.Skip("chroot needs root")
+		t.Skip("this is not root, who alone may chroot; make image-check as root runs this test")
 	}
 	root, _, _ := unpack(t, dir)
 	for path := root; path != "/tmp" && path != "/"; path = filepath.Dir(path) {

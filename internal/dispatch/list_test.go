@@ -1,3 +1,6 @@
+// Every sleep in this file is in a bubble of testing/synctest: its clock is virtual, and
+// moves on when all goroutines of the bubble wait.
+
 package dispatch_test
 
 import (
