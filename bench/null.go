@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi"
-	"mdpgateway/internal/mdp"
 )
 
 // serveNull serves at the address of its first argument what the gateway's own
@@ -62,15 +62,15 @@ func serveUntil(ctx context.Context, server *http.Server, address string) error 
 // it does not have itself no window asks for.
 type instant struct{ httpapi.Caller }
 
-func (instant) Call(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+func (instant) Call(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 	frames := make([][]byte, len(call.Frames))
 	for i, frame := range call.Frames {
 		frames[i] = bytes.Clone(frame)
 	}
-	return mdp.Reply{Frames: frames}, nil
+	return gateway.Reply{Frames: frames}, nil
 }
 
-func (instant) Limit(mdp.Call) time.Duration { return 25 * time.Second }
+func (instant) Limit(gateway.Call) time.Duration { return 25 * time.Second }
 
 func (instant) Form(string) (contentType, encoding string) { return "", "" }
 

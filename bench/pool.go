@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 )
@@ -60,7 +61,7 @@ func callPool(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	req := mdp.Request{Service: l.service, Frames: [][]byte{l.body}}
+	req := gateway.Request{Service: l.service, Frames: [][]byte{l.body}}
 	r := callAll(l, func() func() bool {
 		return func() bool {
 			ctx, cancel := context.WithTimeout(ctx, 25*time.Second)

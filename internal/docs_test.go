@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const architecture = "../docs/architecture.md"
@@ -86,7 +86,7 @@ func TestEveryKindOfErrorIsInTheTableOfFailures(t *testing.T) {
 	for _, row := range failures(t) {
 		told.WriteString(row[1])
 	}
-	for _, kind := range mdp.Kinds() {
+	for _, kind := range gateway.Kinds() {
 		if !strings.Contains(told.String(), "`"+string(kind)+"`") {
 			t.Errorf("no row tells when a caller gets %s", kind)
 		}

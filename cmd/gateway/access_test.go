@@ -15,7 +15,7 @@ import (
 // newKey makes a key as an operator does, and returns it and its entry.
 func newKey(t *testing.T, id string) (secret, entry string) {
 	t.Helper()
-	code, stdout, stderr := gateway(t, "key new "+id, []string{"GATEWAY_TIMEOUT=x"}, "")
+	code, stdout, stderr := runGateway(t, "key new "+id, []string{"GATEWAY_TIMEOUT=x"}, "")
 	lines := strings.Split(stdout, "\n")
 	if code != exitOK || stderr != "" || len(lines) != 3 || lines[2] != "" {
 		t.Fatalf("key new: got %d %q %q, want a key and its entry", code, stdout, stderr)
@@ -46,7 +46,7 @@ func TestANewKeyIsPrintedWithItsEntry(t *testing.T) {
 		"key new":     `expected "<id>"`,
 		"key new a/b": `id is "a/b", want 1 to 64 letters, digits, dots, dashes and underscores, the first a letter or digit`,
 	} {
-		if code, stdout, stderr := gateway(t, args, nil, ""); code != exitUsage || stdout != "" || stderr != "gateway: "+want+"\n" {
+		if code, stdout, stderr := runGateway(t, args, nil, ""); code != exitUsage || stdout != "" || stderr != "gateway: "+want+"\n" {
 			t.Errorf("gateway %s: got %d %q %q, want %s", args, code, stdout, stderr, want)
 		}
 	}
@@ -62,7 +62,7 @@ func TestABadKeysFileStopsTheStartWithOneLine(t *testing.T) {
 		{"--cors-origin lab.example", "", "", `--cors-origin is "lab.example", want one like https://lab.example or http://localhost:3000, or * for any`},
 		{"", "GATEWAY_CORS_ORIGIN=https://a,https://b/", "", `GATEWAY_CORS_ORIGIN is "https://a,https://b/", want one like https://lab.example or http://localhost:3000, or * for any`},
 	} {
-		code, stdout, stderr := gateway(t, "serve --check "+c.args, strings.Fields(c.env), c.config)
+		code, stdout, stderr := runGateway(t, "serve --check "+c.args, strings.Fields(c.env), c.config)
 		if code != exitUsage || stdout != "" || stderr != "gateway: "+c.want+"\n" {
 			t.Errorf("%s %s: got %d %q %s want %s", c.env, c.args, code, stdout, stderr, c.want)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
@@ -102,7 +103,7 @@ func echo(t *testing.T, endpoint, body string) {
 		t.Fatal(err)
 	}
 	defer pool.Close(t.Context())
-	reply, err := pool.Call(t.Context(), mdp.Request{Service: "echo", Frames: [][]byte{[]byte(body)}})
+	reply, err := pool.Call(t.Context(), gateway.Request{Service: "echo", Frames: [][]byte{[]byte(body)}})
 	if err != nil || len(reply.Frames) != 1 || string(reply.Frames[0]) != body {
 		t.Errorf("echo of %q: got %q, %v", body, reply.Frames, err)
 	}
@@ -115,7 +116,7 @@ func TestABrokerThatCannotBindSaysSo(t *testing.T) {
 	}
 	defer taken.Close()
 	address := taken.Addr().String()
-	code, _, stderr := gateway(t, "broker --bind tcp://"+address, nil, "")
+	code, _, stderr := runGateway(t, "broker --bind tcp://"+address, nil, "")
 	if code != exitFailed || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, address) {
 		t.Errorf("got %d %q, want %d and one line that names %s", code, stderr, exitFailed, address)
 	}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 )
@@ -50,11 +51,11 @@ func (c *callCmd) Run(p *process) error {
 	if closed := pool.Close(ctx); err == nil {
 		err = closed
 	}
-	var failure *mdp.Error
+	var failure *gateway.Error
 	switch {
-	case errors.As(err, &failure) && failure.Kind == mdp.Timeout:
+	case errors.As(err, &failure) && failure.Kind == gateway.Timeout:
 		return fmt.Errorf("%w: no reply within %s: is the service there, and is the dialect right?", err, c.Timeout)
-	case failure != nil && failure.Kind == mdp.BrokerUnavailable:
+	case failure != nil && failure.Kind == gateway.BrokerUnavailable:
 		return fmt.Errorf("%w: is there a broker at %s?", err, c.Broker)
 	case err != nil:
 		return err
@@ -64,14 +65,14 @@ func (c *callCmd) Run(p *process) error {
 			return err
 		}
 	}
-	if failure := c.Dialect.Failure(reply.Frames); failure != nil {
-		return failure
+	if c.Dialect.Failed(reply.Frames) {
+		return gateway.FlowgraphFailed(reply.Frames)
 	}
 	return nil
 }
 
-func (c *callCmd) request(p *process) (mdp.Request, error) {
-	req := mdp.Request{Service: c.Service}
+func (c *callCmd) request(p *process) (gateway.Request, error) {
+	req := gateway.Request{Service: c.Service}
 	body, err := c.body()
 	if err != nil {
 		return req, err
@@ -102,7 +103,7 @@ func (c *callCmd) body() ([]byte, error) {
 	return os.ReadFile(c.File)
 }
 
-func printFrames(w io.Writer, reply mdp.Reply) error {
+func printFrames(w io.Writer, reply gateway.Reply) error {
 	var all [][]byte
 	for _, partial := range reply.Partials {
 		all = append(all, partial...)

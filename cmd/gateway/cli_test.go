@@ -11,9 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// gateway runs a command line with an environment and, if it is not empty, the
+// runGateway runs a command line with an environment and, if it is not empty, the
 // configuration file that --config or GATEWAY_CONFIG may name as FILE.
-func gateway(t *testing.T, args string, env []string, config string) (code int, stdout, stderr string) {
+func runGateway(t *testing.T, args string, env []string, config string) (code int, stdout, stderr string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	if config != "" {
@@ -37,7 +37,7 @@ func gateway(t *testing.T, args string, env []string, config string) (code int, 
 // effective returns the settings that a command line has, as --check prints them.
 func effective(t *testing.T, args string, env []string, config string) map[string]any {
 	t.Helper()
-	code, stdout, stderr := gateway(t, "serve --check "+args, env, config)
+	code, stdout, stderr := runGateway(t, "serve --check "+args, env, config)
 	if code != exitOK || stderr != "" {
 		t.Fatalf("gateway serve --check %s: exit code %d, stderr %q", args, code, stderr)
 	}
@@ -148,7 +148,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		if c.config != "" {
 			c.args = "--config FILE " + c.args
 		}
-		code, stdout, stderr := gateway(t, c.args, strings.Fields(c.env), c.config)
+		code, stdout, stderr := runGateway(t, c.args, strings.Fields(c.env), c.config)
 		if want := "gateway: " + c.want + "\n"; code != exitUsage || stdout != "" || stderr != want {
 			t.Errorf("%s gateway %s, file %q:\n got %d %q %s\nwant %d %q %s", c.env, c.args, c.config, code, stdout, stderr, exitUsage, "", want)
 		}
@@ -241,13 +241,13 @@ services:
   lora_decode: {timeout: 30s, vars: python}
 embedded: on # YAML's other words for true are not ours
 `
-	code, _, stderr := gateway(t, "--config FILE --check", nil, config)
+	code, _, stderr := runGateway(t, "--config FILE --check", nil, config)
 	if want := "gateway: gateway.yaml:7: embedded is \"on\", want true or false\n"; code != exitUsage || stderr != want {
 		t.Fatalf("got %d %s, want %d %s", code, stderr, exitUsage, want)
 	}
 	given := strings.Replace(config, "embedded: on", "embedded: true", 1)
-	_, first, _ := gateway(t, "--config FILE --check --embedded-bind tcp://127.0.0.1:* --max-body 1000 --drain 90m --idle-timeout 1h --pool-reserve 0", nil, given)
-	code, second, stderr := gateway(t, "--config FILE --check", nil, first)
+	_, first, _ := runGateway(t, "--config FILE --check --embedded-bind tcp://127.0.0.1:* --max-body 1000 --drain 90m --idle-timeout 1h --pool-reserve 0", nil, given)
+	code, second, stderr := runGateway(t, "--config FILE --check", nil, first)
 	if code != exitOK || second != first {
 		t.Errorf("exit code %d, %s\ngot\n%s\nwant\n%s", code, stderr, second, first)
 	}
@@ -262,11 +262,11 @@ embedded: on # YAML's other words for true are not ours
 }
 
 func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
-	code, help, stderr := gateway(t, "serve --help", nil, "")
+	code, help, stderr := runGateway(t, "serve --help", nil, "")
 	if code != exitOK || stderr != "" {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
-	_, printed, _ := gateway(t, "--check", nil, "")
+	_, printed, _ := runGateway(t, "--check", nil, "")
 	names := 0
 	for line := range strings.Lines(printed) {
 		name, _, _ := strings.Cut(line, ":")
@@ -282,14 +282,14 @@ func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
 
 func TestHelpNeedsNoValidSettings(t *testing.T) {
 	for _, args := range []string{"--help", "serve --help", "healthcheck --help", "-h"} {
-		if code, stdout, stderr := gateway(t, args, []string{"GATEWAY_TIMEOUT=x"}, ""); code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "Usage: gateway") {
+		if code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x"}, ""); code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "Usage: gateway") {
 			t.Errorf("gateway %s: got %d %q %q", args, code, stdout, stderr)
 		}
 	}
 }
 
 func TestVersionReadsNoSettings(t *testing.T) {
-	code, stdout, stderr := gateway(t, "version", []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
+	code, stdout, stderr := runGateway(t, "version", []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
 	if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "gateway ") || !strings.Contains(stdout, "go1.") {
 		t.Errorf("got %d %q %q", code, stdout, stderr)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"mdpgateway/internal/demo"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdptest"
@@ -229,9 +230,9 @@ func internalError(t *testing.T) exchange {
 // broken is a Caller with a bug.
 type broken struct{ httpapi.Caller }
 
-func (broken) Form(string) (string, string)                              { return "", "" }
-func (broken) Call(context.Context, mdp.Call) (reply mdp.Reply, _ error) { panic("a bug") }
-func (broken) Brokers() (bool, bool, []string)                           { return true, true, nil }
+func (broken) Form(string) (string, string)                                      { return "", "" }
+func (broken) Call(context.Context, gateway.Call) (reply gateway.Reply, _ error) { panic("a bug") }
+func (broken) Brokers() (bool, bool, []string)                                   { return true, true, nil }
 
 func workerError(t *testing.T) exchange {
 	broker := mdptest.Broker(t)

@@ -15,6 +15,7 @@ import (
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/demo"
 	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
@@ -161,7 +162,7 @@ type health struct{ pool *client.Pool }
 func (h health) Brokers() (reached, connected bool, lost []string) {
 	for _, e := range h.pool.Stats().Endpoints {
 		reached = reached || !e.Since.IsZero()
-		if e.State == mdp.Up {
+		if e.State == gateway.Up {
 			connected = true
 		} else {
 			lost = append(lost, e.Name)

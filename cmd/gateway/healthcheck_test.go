@@ -40,7 +40,7 @@ func TestHealthcheckAsksTheGatewayThatTheSettingsDescribe(t *testing.T) {
 		{"--listen :0", "", false, exitUsage, `gateway: --listen is ":0", want the port that the gateway listens on`},
 	} {
 		ready = c.ready
-		code, stdout, stderr := gateway(t, "healthcheck "+c.args, strings.Fields(c.env+" http_proxy=http://127.0.0.1:1"), "")
+		code, stdout, stderr := runGateway(t, "healthcheck "+c.args, strings.Fields(c.env+" http_proxy=http://127.0.0.1:1"), "")
 		if code != c.code || stdout != "" || !strings.HasPrefix(stderr, c.stderr) || c.stderr == "" && stderr != "" {
 			t.Errorf("%s healthcheck %s: got %d %q %q, want %d %q", c.env, c.args, code, stdout, stderr, c.code, c.stderr)
 		}

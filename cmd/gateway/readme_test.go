@@ -17,7 +17,7 @@ func TestTheReadmeHasEverySettingWithItsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, printed, _ := gateway(t, "serve --check", nil, "")
+	_, printed, _ := runGateway(t, "serve --check", nil, "")
 	for line := range strings.Lines(printed) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		row := fmt.Sprintf("\n| `--%s` | `%s` | ", name, value)
@@ -44,7 +44,7 @@ func TestTheReadmesFileIsTaken(t *testing.T) {
 	if !closed {
 		t.Fatal("README.md has no YAML in its section Configuration")
 	}
-	if code, _, stderr := gateway(t, "serve --check --config FILE", nil, block); code != exitOK || stderr != "" {
+	if code, _, stderr := runGateway(t, "serve --check --config FILE", nil, block); code != exitOK || stderr != "" {
 		t.Errorf("exit code %d, %s, for\n%s", code, stderr, block)
 	}
 	keys := []string{"frame", "equals", "reason", "status", "detail"}

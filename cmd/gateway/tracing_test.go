@@ -82,7 +82,7 @@ func TestACollectorsAddressIsCheckedAndItsPasswordNotShown(t *testing.T) {
 			"GATEWAY_OTLP_ENDPOINT":         {env: "GATEWAY_OTLP_ENDPOINT=" + endpoint},
 			"gateway.yaml:1: otlp-endpoint": {args: " --config FILE", config: "otlp-endpoint: " + endpoint},
 		} {
-			code, stdout, stderr := gateway(t, "serve"+c.args, []string{c.env}, c.config)
+			code, stdout, stderr := runGateway(t, "serve"+c.args, []string{c.env}, c.config)
 			if code != exitUsage || stdout != "" || !strings.HasSuffix(stderr, key+` is "`+shown+`"`+want) || strings.Contains(stderr, "secret") {
 				t.Errorf("%s %s: got %d %q, want %d %s is %q%s", key, endpoint, code, stderr, exitUsage, key, shown, want)
 			}
@@ -93,14 +93,14 @@ func TestACollectorsAddressIsCheckedAndItsPasswordNotShown(t *testing.T) {
 func TestACollectorsHeadersAreCheckedAndNotShown(t *testing.T) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
 		env := []string{name + "=secret"}
-		code, _, stderr := gateway(t, "serve --otlp-endpoint http://collector", env, "")
+		code, _, stderr := runGateway(t, "serve --otlp-endpoint http://collector", env, "")
 		if want := "gateway: " + name + ": header 1 has no name, want name=value, separated by commas\n"; code != exitUsage || stderr != want {
 			t.Errorf("%s: got %d %q, want %d %q", name, code, stderr, exitUsage, want)
 		}
-		if code, _, stderr := gateway(t, "serve --check", env, ""); code != exitOK || stderr != "" {
+		if code, _, stderr := runGateway(t, "serve --check", env, ""); code != exitOK || stderr != "" {
 			t.Errorf("%s without a collector: got %d %q, want it to be passed over", name, code, stderr)
 		}
-		code, stdout, stderr := gateway(t, "serve --check --otlp-endpoint http://collector", []string{name + "=authorization=Bearer%20secret"}, "")
+		code, stdout, stderr := runGateway(t, "serve --check --otlp-endpoint http://collector", []string{name + "=authorization=Bearer%20secret"}, "")
 		if code != exitOK || strings.Contains(stdout+stderr, "secret") {
 			t.Errorf("%s: got %d %q %q, want no secret in it", name, code, stdout, stderr)
 		}

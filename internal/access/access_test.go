@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -45,11 +46,11 @@ func authenticate(s *Store, id string, at time.Time) (Pass, error) {
 }
 
 // kind returns the kind of an error, empty for none.
-func kind(err error) mdp.Kind {
+func kind(err error) gateway.Kind {
 	if err == nil {
 		return ""
 	}
-	return mdp.AsError(err).Kind
+	return gateway.AsError(err).Kind
 }
 
 func TestAFaultyFileIsToldInOneLine(t *testing.T) {
@@ -190,11 +191,11 @@ func TestOnlyOneValidBearerTokenIsAccepted(t *testing.T) {
 		{[]string{"Bearer " + secret("old")}, "old", Expired, "the key has expired"},
 	} {
 		pass, err := s.Authenticate(c.headers, now)
-		var want mdp.Kind
+		var want gateway.Kind
 		if c.result != OK {
-			want = mdp.Unauthorized
+			want = gateway.Unauthorized
 		}
-		if pass.ID != c.id || pass.Result != c.result || kind(err) != want || err != nil && mdp.AsError(err).Detail != c.detail {
+		if pass.ID != c.id || pass.Result != c.result || kind(err) != want || err != nil && gateway.AsError(err).Detail != c.detail {
 			t.Errorf("%.80q: got %s %s %v, want %s %s %s", c.headers, pass.ID, pass.Result, err, c.id, c.result, c.detail)
 		}
 		if may := pass.May("echo"); may != (c.result == OK) {
@@ -206,7 +207,7 @@ func TestOnlyOneValidBearerTokenIsAccepted(t *testing.T) {
 func TestAKeyExpiresAtTheBeginningOfItsDay(t *testing.T) {
 	s := NewStore(parse(t, line("a", "[echo]", "expires: 2027-02-01")))
 	day := time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)
-	for at, want := range map[time.Time]mdp.Kind{day.Add(-1): "", day: mdp.Unauthorized, day.AddDate(10, 0, 0): mdp.Unauthorized} {
+	for at, want := range map[time.Time]gateway.Kind{day.Add(-1): "", day: gateway.Unauthorized, day.AddDate(10, 0, 0): gateway.Unauthorized} {
 		if _, err := authenticate(s, "a", at); kind(err) != want {
 			t.Errorf("at %v: got %v, want %q", at, err, want)
 		}
@@ -253,7 +254,7 @@ func TestAKeyIsForTheServicesThatItsGlobsMatch(t *testing.T) {
 			}
 		}
 		for _, name := range strings.Fields(c.no) {
-			if err := pass.Check(name); kind(err) != mdp.Forbidden || mdp.AsError(err).Service != name {
+			if err := pass.Check(name); kind(err) != gateway.Forbidden || gateway.AsError(err).Service != name {
 				t.Errorf("%s, %s: got %v, want forbidden", c.glob, name, err)
 			}
 		}
@@ -280,7 +281,7 @@ func TestARateAllowsABurstAndThenAsMuchInEachPeriod(t *testing.T) {
 			for n := 0; ; n++ {
 				leave, err := pass.Enter(time.Now())
 				if err != nil {
-					if e := mdp.AsError(err); e.Kind != mdp.RateLimited || e.Reason != mdp.ReasonRate || e.Executed() != mdp.No {
+					if e := gateway.AsError(err); e.Kind != gateway.RateLimited || e.Reason != gateway.ReasonRate || e.Executed() != gateway.No {
 						t.Fatalf("got %v, want rate_limited with the reason rate", err)
 					}
 					return n
@@ -312,7 +313,7 @@ func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 		}
 		leave = append(leave, l)
 	}
-	if _, err := a.Enter(now); kind(err) != mdp.RateLimited {
+	if _, err := a.Enter(now); kind(err) != gateway.RateLimited {
 		t.Errorf("the fourth call of a: got %v, want rate_limited", err)
 	}
 	if l, err := b.Enter(now); err != nil {
@@ -365,11 +366,11 @@ func TestASwapIsARotation(t *testing.T) {
 	s := NewStore(parse(t, line("old", "[echo]", "")))
 	for _, step := range []struct {
 		keys     *Keys
-		old, new mdp.Kind
+		old, new gateway.Kind
 	}{
-		{nil, "", mdp.Unauthorized},
+		{nil, "", gateway.Unauthorized},
 		{parse(t, line("old", "[echo]", ""), line("new", "[echo]", "")), "", ""},
-		{parse(t, line("new", "[echo]", "")), mdp.Unauthorized, ""},
+		{parse(t, line("new", "[echo]", "")), gateway.Unauthorized, ""},
 	} {
 		if step.keys != nil {
 			s.Swap(step.keys)
@@ -401,7 +402,7 @@ func TestASwapKeepsWhatAKeyHasInUse(t *testing.T) {
 		if after.May("echo") || !after.May("other") || !before.May("echo") {
 			t.Error("the new services hold for old requests, or not for new ones")
 		}
-		if _, err := after.Enter(time.Now()); kind(err) != mdp.RateLimited {
+		if _, err := after.Enter(time.Now()); kind(err) != gateway.RateLimited {
 			t.Errorf("with a call in flight from before: got %v, want rate_limited", err)
 		}
 		leave()
@@ -409,7 +410,7 @@ func TestASwapKeepsWhatAKeyHasInUse(t *testing.T) {
 			t.Fatalf("after that call: got %v", err)
 		}
 		leave()
-		if _, err := after.Enter(time.Now()); kind(err) != mdp.RateLimited {
+		if _, err := after.Enter(time.Now()); kind(err) != gateway.RateLimited {
 			t.Errorf("after the two calls of this hour: got %v, want rate_limited", err)
 		}
 		s.Swap(parse(t, line("a", "[other]", "")))

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // The ids of a Pass without a key that is known. No key can have them.
@@ -35,7 +35,7 @@ type Pass struct {
 }
 
 // Authenticate reads the values of a request's Authorization headers. The error
-// is an *mdp.Error; with it too the pass has its ID and Result.
+// is an *gateway.Error; with it too the pass has its ID and Result.
 //
 // The request's key is compared with every one in constant time, wherever a match
 // is found: how long that takes tells a caller nothing about the keys there are.
@@ -70,7 +70,9 @@ func (s *snapshot) find(token string) int {
 	return found
 }
 
-func unauthorized(detail string) error { return &mdp.Error{Kind: mdp.Unauthorized, Detail: detail} }
+func unauthorized(detail string) error {
+	return &gateway.Error{Kind: gateway.Unauthorized, Detail: detail}
+}
 
 // longest bounds what is hashed for strangers.
 const longest = 256
@@ -96,18 +98,18 @@ func (p Pass) May(service string) bool {
 	return p.ID == "" || p.key != nil && p.key.may(service)
 }
 
-// Check returns an *mdp.Error if the pass is not for a service of that name. It
+// Check returns an *gateway.Error if the pass is not for a service of that name. It
 // is the same whether or not there is such a service.
 func (p Pass) Check(service string) error {
 	if p.May(service) {
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.Forbidden, Service: service, Detail: "this key is not for this service"}
+	return &gateway.Error{Kind: gateway.Forbidden, Service: service, Detail: "this key is not for this service"}
 }
 
 // Enter takes a place among the calls that the key may have in flight, and one
 // call of its rate. Leave, to be called once, gives the place back. The error is
-// an *mdp.Error.
+// an *gateway.Error.
 func (p Pass) Enter(now time.Time) (leave func(), err error) {
 	if p.key == nil {
 		return func() {}, nil
@@ -129,5 +131,5 @@ func (p Pass) Enter(now time.Time) (leave func(), err error) {
 }
 
 func limited(detail string) error {
-	return &mdp.Error{Kind: mdp.RateLimited, Reason: mdp.ReasonRate, Detail: detail}
+	return &gateway.Error{Kind: gateway.RateLimited, Reason: gateway.ReasonRate, Detail: detail}
 }

@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/flowgraph"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -71,7 +71,7 @@ func (s *Service) checkExampleVars(path string, vars *yaml.Node, most int) error
 
 // why says what is wrong with a request and, if that is known, where.
 func why(err error) string {
-	e := mdp.AsError(err)
+	e := gateway.AsError(err)
 	if len(e.Faults) > 0 {
 		return e.Faults[0].Pointer + ": " + e.Faults[0].Detail
 	}

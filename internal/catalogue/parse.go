@@ -31,7 +31,7 @@ type Defaults struct {
 	MaxVars int      // bytes of its vars frame; 0 is any number
 
 	// CheckBody says of a request body in JSON how many frames it has, or, with an
-	// *mdp.Error, why it is refused: examples are held against it. It is a function
+	// *gateway.Error, why it is refused: examples are held against it. It is a function
 	// since bodies are read where HTTP is. Nil takes any body.
 	CheckBody func(body []byte) (frames int, err error)
 }

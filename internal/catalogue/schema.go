@@ -13,7 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"mdpgateway/internal/flowgraph"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -72,17 +72,17 @@ func (noLoader) Load(url string) (any, error) {
 }
 
 // check says where vars, a JSON object, do not match.
-func (s *Schema) check(vars []byte) []mdp.Fault {
+func (s *Schema) check(vars []byte) []gateway.Fault {
 	value, err := decode(vars)
 	if e, ok := errors.AsType[*flowgraph.Error](err); ok {
-		return []mdp.Fault{{Pointer: "#/vars" + strings.TrimPrefix(e.Pointer, "#"), Detail: e.Detail}}
+		return []gateway.Fault{{Pointer: "#/vars" + strings.TrimPrefix(e.Pointer, "#"), Detail: e.Detail}}
 	}
 	violation, ok := errors.AsType[*jsonschema.ValidationError](s.compiled.Validate(value))
 	if !ok {
 		return nil
 	}
 	all := faults(nil, violation, "vars")
-	slices.SortFunc(all, func(a, b mdp.Fault) int {
+	slices.SortFunc(all, func(a, b gateway.Fault) int {
 		return strings.Compare(a.Pointer+"\x00"+a.Detail, b.Pointer+"\x00"+b.Detail)
 	})
 	return all[:min(len(all), maxFaults)]
@@ -126,7 +126,7 @@ func floats(value any) any {
 // faults appends the places of a violation, as pointers that begin with base.
 // Where alternatives were offered, the place is that of the choice: each
 // alternative alone may be wide of what the caller meant.
-func faults(dst []mdp.Fault, v *jsonschema.ValidationError, base ...string) []mdp.Fault {
+func faults(dst []gateway.Fault, v *jsonschema.ValidationError, base ...string) []gateway.Fault {
 	detail := ""
 	switch v.ErrorKind.(type) {
 	case *kind.AnyOf, *kind.OneOf:
@@ -144,7 +144,7 @@ func faults(dst []mdp.Fault, v *jsonschema.ValidationError, base ...string) []md
 		detail = message(v)
 	}
 	pointer := flowgraph.Pointer(append(slices.Clip(base), v.InstanceLocation...)...)
-	return append(dst, mdp.Fault{Pointer: pointer, Detail: shorten(detail)})
+	return append(dst, gateway.Fault{Pointer: pointer, Detail: shorten(detail)})
 }
 
 func alternatives(v *jsonschema.ValidationError) string {

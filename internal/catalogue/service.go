@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/flowgraph"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A Service is one service as configured. It is shared by all calls: do not
@@ -38,7 +38,7 @@ func (s *Service) MayAsk(broker string) bool {
 
 // CheckVars says where vars, a JSON object, do not match the service's schema.
 // The pointers are those of a request body: #/vars/sf. Any input is safe.
-func (s *Service) CheckVars(vars []byte) []mdp.Fault {
+func (s *Service) CheckVars(vars []byte) []gateway.Fault {
 	if s.VarsSchema == nil {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"mdpgateway/internal/catalogue"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestMatchFindsTheFirstRuleThatHolds(t *testing.T) {
@@ -67,10 +67,12 @@ services:
         big: {type: integer}
       $defs: {byte: {type: integer, minimum: 0, maximum: 255}}
 `).Get("lora")
-	fault := func(pointer, detail string) []mdp.Fault { return []mdp.Fault{{Pointer: pointer, Detail: detail}} }
+	fault := func(pointer, detail string) []gateway.Fault {
+		return []gateway.Fault{{Pointer: pointer, Detail: detail}}
+	}
 	for _, tt := range []struct {
 		vars string
-		want []mdp.Fault
+		want []gateway.Fault
 	}{
 		{`{"sf":7,"bw":125000,"gain":0.3,"words":[8,16],"mode":"fast","a/b":true}`, nil},
 		{`{"sf":7.0,"gain":30e-1,"mode":null}`, nil},
@@ -85,7 +87,7 @@ services:
 		{`{"sf":7,"mode":7}`, fault("#/vars/mode", "fits none of the alternatives: got number, want null; value must be 'fast'")},
 		{`{"sf":7,"a/b":0}`, fault("#/vars/a~1b", "got number, want boolean")},
 		{`{"sf":7,"fs":1}`, fault("#/vars", "additional properties 'fs' not allowed")},
-		{`{"sf":6,"words":[-1,0,1]}`, []mdp.Fault{
+		{`{"sf":6,"words":[-1,0,1]}`, []gateway.Fault{
 			{Pointer: "#/vars/sf", Detail: "minimum: got 6, want 7"},
 			{Pointer: "#/vars/words", Detail: "maxItems: got 3, want 2"},
 			{Pointer: "#/vars/words/0", Detail: "minimum: got -1, want 0"},
@@ -105,7 +107,7 @@ services:
 // validator calculates exactly, so it must not be given such a number.
 func TestCheckVarsIsNotSlowedByExponents(t *testing.T) {
 	s, _ := mustParse(t, `services: {a: {vars_schema: {properties: {n: {type: integer, multipleOf: 7}}}}}`).Get("a")
-	want := []mdp.Fault{{Pointer: "#/vars/n", Detail: "got number, want integer"}}
+	want := []gateway.Fault{{Pointer: "#/vars/n", Detail: "got number, want integer"}}
 	if got := s.CheckVars([]byte(`{"n":1e-300}`)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 
 	"mdpgateway/internal/dispatch"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A question that could not be put says nothing about the name: a caller may try
@@ -13,16 +13,16 @@ import (
 func TestALookupThatCouldNotBeMadeIsNoDenial(t *testing.T) {
 	for _, c := range []struct {
 		name, services, service string
-		kind                    mdp.Kind
+		kind                    gateway.Kind
 		reason                  string
 	}{
-		{"a name that nobody knows", "", "new", mdp.Busy, mdp.ReasonLookup},
+		{"a name that nobody knows", "", "new", gateway.Busy, gateway.ReasonLookup},
 		{"a catalogued one", `{svc: {}}`, "svc", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pool{lookup: func(int, string) (string, error) {
-					return "", &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonDeadline}
+					return "", &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonDeadline}
 				}}
 				_, err := newDispatcher(t, p, dispatch.Config{}, c.services).Call(t.Context(), call(c.service, "x"))
 				if c.kind == "" {

@@ -6,22 +6,22 @@ import (
 	"time"
 
 	"mdpgateway/internal/catalogue"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // errSilence is the cause of a stream's end if nothing came for too long.
-var errSilence error = &mdp.Error{Kind: mdp.Timeout}
+var errSilence error = &gateway.Error{Kind: gateway.Timeout}
 
 // Limit says how long a call may take: the caller's wish, else the service's
 // time-out, else the default; cut to the maxima.
-func (d *Dispatcher) Limit(call mdp.Call) time.Duration {
+func (d *Dispatcher) Limit(call gateway.Call) time.Duration {
 	spec, _ := d.cfg.Catalogue.Get(call.Service)
 	limit, _ := d.limit(&call, spec)
 	return limit
 }
 
 // limit says what set the limit, too.
-func (d *Dispatcher) limit(call *mdp.Call, spec *catalogue.Service) (limit time.Duration, by string) {
+func (d *Dispatcher) limit(call *gateway.Call, spec *catalogue.Service) (limit time.Duration, by string) {
 	limit, by = d.cfg.Timeout, "--timeout"
 	if spec != nil && spec.Timeout > 0 {
 		limit, by = spec.Timeout, "services."+spec.Name+".timeout"
@@ -53,7 +53,7 @@ type clock struct {
 	parts    int // passed on so far; owned by the call's goroutine
 }
 
-func (d *Dispatcher) start(ctx context.Context, call *mdp.Call, spec *catalogue.Service) *clock {
+func (d *Dispatcher) start(ctx context.Context, call *gateway.Call, spec *catalogue.Service) *clock {
 	c := &clock{start: time.Now()}
 	limit, by := d.limit(call, spec)
 	if call.Partial == nil {
@@ -96,8 +96,8 @@ func (c *clock) waiting() context.Context {
 func (c *clock) end() { c.stop() }
 
 // detail describes the limit that ended the call.
-func (c *clock) detail() *mdp.TimeoutDetail {
-	t := &mdp.TimeoutDetail{Stage: "broker", Limit: c.whole, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
+func (c *clock) detail() *gateway.TimeoutDetail {
+	t := &gateway.TimeoutDetail{Stage: "broker", Limit: c.whole, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
 	if c.parts > 0 {
 		t.Stage = "stream"
 	}

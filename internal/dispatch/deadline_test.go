@@ -10,13 +10,14 @@ import (
 	"time"
 
 	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
 // hangs waits for the end of a call's context, as the pool does.
-func hangs(ctx context.Context, _ mdp.Request) (mdp.Reply, error) {
+func hangs(ctx context.Context, _ gateway.Request) (gateway.Reply, error) {
 	<-ctx.Done()
-	return mdp.Reply{Timing: mdp.Timing{Broker: time.Second}}, mdp.Ended(ctx, true)
+	return gateway.Reply{Timing: gateway.Timing{Broker: time.Second}}, gateway.Ended(ctx, true)
 }
 
 func TestATimeOutSaysWhichLimitFired(t *testing.T) {
@@ -44,7 +45,7 @@ func TestATimeOutSaysWhichLimitFired(t *testing.T) {
 				}
 				start := time.Now()
 				_, err := d.Call(t.Context(), request)
-				e := failure(t, err, mdp.Timeout, "")
+				e := failure(t, err, gateway.Timeout, "")
 				if took := time.Since(start); took != c.want {
 					t.Errorf("took %v, want %v", took, c.want)
 				}
@@ -71,7 +72,7 @@ func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &pool{call: func(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+				p := &pool{call: func(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
 					for range c.parts {
 						select {
 						case <-time.After(c.every):
@@ -79,7 +80,7 @@ func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
 							return hangs(ctx, req)
 						}
 						if err := req.Partial(nil); err != nil {
-							return mdp.Reply{}, err
+							return gateway.Reply{}, err
 						}
 					}
 					return hangs(ctx, req)
@@ -91,7 +92,7 @@ func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
 				request.Partial = func([][]byte) error { passed++; return nil }
 				start := time.Now()
 				_, err := d.Call(t.Context(), request)
-				e := failure(t, err, mdp.Timeout, "")
+				e := failure(t, err, gateway.Timeout, "")
 				stage := "broker"
 				if c.parts > 0 {
 					stage = "stream"
@@ -109,16 +110,16 @@ func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
 
 func TestASlowReaderIsNoSilenceOfTheService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pool{call: func(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+		p := &pool{call: func(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
 			for range 2 {
 				if err := req.Partial(nil); err != nil {
-					return mdp.Reply{}, err
+					return gateway.Reply{}, err
 				}
 			}
 			if ctx.Err() != nil {
 				return hangs(ctx, req)
 			}
-			return mdp.Reply{Frames: req.Frames}, nil
+			return gateway.Reply{Frames: req.Frames}, nil
 		}}
 		request := call("any", "x")
 		request.Timeout = 10 * time.Second
@@ -158,21 +159,21 @@ func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
 // An orphan is work that was sent and whose end nobody knows.
 func TestAnOrphanIsWorkThatWasSentAndWhoseEndIsUnknown(t *testing.T) {
 	for _, c := range []struct {
-		err  mdp.Error
+		err  gateway.Error
 		want int
 	}{
-		{mdp.Error{Kind: mdp.Timeout}, 1},
-		{mdp.Error{Kind: mdp.Interrupted}, 1},
-		{mdp.Error{Kind: mdp.Canceled, Sent: true}, 1},
-		{mdp.Error{Kind: mdp.Canceled}, 0},
-		{mdp.Error{Kind: mdp.BadReply, Reason: mdp.ReasonAsked}, 1},
-		{mdp.Error{Kind: mdp.ReplyTooLarge}, 0},
-		{mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader}, 1},
-		{mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory}, 1},
-		{mdp.Error{Kind: mdp.BrokerLost}, 0},
-		{mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonPool}, 0},
+		{gateway.Error{Kind: gateway.Timeout}, 1},
+		{gateway.Error{Kind: gateway.Interrupted}, 1},
+		{gateway.Error{Kind: gateway.Canceled, Sent: true}, 1},
+		{gateway.Error{Kind: gateway.Canceled}, 0},
+		{gateway.Error{Kind: gateway.BadReply, Reason: mdp.ReasonAsked}, 1},
+		{gateway.Error{Kind: gateway.ReplyTooLarge}, 0},
+		{gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonReader}, 1},
+		{gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory}, 1},
+		{gateway.Error{Kind: gateway.BrokerLost}, 0},
+		{gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonPool}, 0},
 	} {
-		p := &pool{call: func(context.Context, mdp.Request) (mdp.Reply, error) { return mdp.Reply{}, &c.err }}
+		p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) { return gateway.Reply{}, &c.err }}
 		d := newDispatcher(t, p, dispatch.Config{}, "")
 		if _, err := d.Call(t.Context(), call("echo", "x")); err == nil {
 			t.Fatal("the call has not failed")

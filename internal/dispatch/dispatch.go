@@ -21,6 +21,7 @@ import (
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -28,17 +29,17 @@ import (
 type Pool interface {
 	// Call sends one request and waits for its reply. The reply's Timing and
 	// Broker are set with an error too.
-	Call(ctx context.Context, req mdp.Request) (mdp.Reply, error)
+	Call(ctx context.Context, req gateway.Request) (gateway.Reply, error)
 	// Lookup asks one broker whether a service has workers.
 	Lookup(ctx context.Context, broker int, service string) (status string, err error)
 	// State says whether a broker can be reached, and how often it came back.
-	State(broker int) (state mdp.EndpointState, epoch uint64)
+	State(broker int) (state gateway.EndpointState, epoch uint64)
 }
 
 // An Observer is told of every call. It must not block.
 type Observer interface {
 	Started(service string, known bool)
-	Ended(outcome mdp.Outcome)
+	Ended(outcome gateway.Outcome)
 	LookedUp(result string)
 }
 
@@ -53,9 +54,9 @@ type Broker struct {
 // over a socket.
 type Registry interface {
 	// Services returns those that have workers, or requests that wait for one.
-	Services() []mdp.LiveService
+	Services() []gateway.LiveService
 	// Service returns one of them; without workers and requests if there is none.
-	Service(name string) mdp.LiveService
+	Service(name string) gateway.LiveService
 }
 
 // Config configures a Dispatcher. The zero value of a field means its default.
@@ -122,8 +123,8 @@ func New(cfg Config) (*Dispatcher, error) {
 var errPanicked = errors.New("the call panicked")
 
 // Call checks a call, completes it, sends it and judges the reply. The error is
-// an *mdp.Error; the reply's Timing is set with it too.
-func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (reply mdp.Reply, err error) {
+// an *gateway.Error; the reply's Timing is set with it too.
+func (d *Dispatcher) Call(ctx context.Context, call gateway.Call) (reply gateway.Reply, err error) {
 	spec, svc, known := d.began(call.Service)
 	reply.Broker, err = -1, errPanicked
 	defer func() { err = d.ended(&call, &reply, known, svc, err) }()
@@ -133,10 +134,10 @@ func (d *Dispatcher) Call(ctx context.Context, call mdp.Call) (reply mdp.Reply, 
 
 // Refused counts a call that was refused before all of it had come, as Call counts
 // those that come to it.
-func (d *Dispatcher) Refused(service string, e *mdp.Error) {
+func (d *Dispatcher) Refused(service string, e *gateway.Error) {
 	_, svc, known := d.began(service)
-	call := mdp.Call{Request: mdp.Request{Service: service}}
-	_ = d.ended(&call, new(mdp.Reply), known, svc, e)
+	call := gateway.Call{Request: gateway.Request{Service: service}}
+	_ = d.ended(&call, new(gateway.Reply), known, svc, e)
 }
 
 // began counts a call, which ends with ended, and returns what the catalogue has and
@@ -153,19 +154,19 @@ func (d *Dispatcher) began(name string) (spec *catalogue.Service, svc *service, 
 // ended counts the end of a call, tells the Observer of it, and returns its error as
 // one of its service. It is apart because what it needs should not lie on the stacks
 // of calls that wait.
-func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *service, err error) error {
+func (d *Dispatcher) ended(call *gateway.Call, reply *gateway.Reply, known bool, svc *service, err error) error {
 	if svc == nil { // a broker may have confirmed it meanwhile, by a reply or by MMI
 		svc = d.services.get(call.Service)
 		svc.begin()
 	}
 	svc.end(err != nil && !ofCaller(err))
-	outcome := mdp.Outcome{
+	outcome := gateway.Outcome{
 		Service: call.Service, Known: known || svc != nil, KnownBefore: known, Timing: reply.Timing,
 		Sent: reply.Timing.Broker > 0, RequestBytes: mdp.Size(call.Frames), ReplyBytes: mdp.Size(reply.Frames),
 		RequestID: call.RequestID, TraceID: call.TraceID,
 	}
 	if err != nil {
-		e := mdp.AsError(err)
+		e := gateway.AsError(err)
 		e.Service = call.Service
 		outcome.Kind, outcome.Reason = e.Kind, e.Reason
 		if e.Timeout != nil {
@@ -180,12 +181,12 @@ func (d *Dispatcher) ended(call *mdp.Call, reply *mdp.Reply, known bool, svc *se
 // ofCaller reports whether a call failed for what its caller sent, which says nothing
 // of the service.
 func ofCaller(err error) bool {
-	kind := mdp.AsError(err).Kind
-	return kind == mdp.InvalidVars || kind == mdp.BadRequest
+	kind := gateway.AsError(err).Kind
+	return kind == gateway.InvalidVars || kind == gateway.BadRequest
 }
 
 // call fills reply: its Timing is set with an error, too.
-func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.Service, reply *mdp.Reply) error {
+func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalogue.Service, reply *gateway.Reply) error {
 	if err := d.complete(call, spec); err != nil {
 		return err
 	}
@@ -220,12 +221,12 @@ func (d *Dispatcher) call(ctx context.Context, call *mdp.Call, spec *catalogue.S
 
 // failed completes the error of a call that the pool could not answer.
 func (d *Dispatcher) failed(clock *clock, service string, broker int, err error) error {
-	e := mdp.AsError(err)
+	e := gateway.AsError(err)
 	if goesOn(e) {
 		_, epoch := d.cfg.Pool.State(broker)
 		d.orphans.add(service, broker, epoch, time.Now().Add(d.cfg.MaxTimeout))
 	}
-	if e.Kind == mdp.Timeout {
+	if e.Kind == gateway.Timeout {
 		e.Timeout = clock.detail()
 		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, broker)
 		if e.Detail == "" {
@@ -239,33 +240,33 @@ func (d *Dispatcher) failed(clock *clock, service string, broker int, err error)
 // is unknown, so that it may still run. A reply that is too large is one that came,
 // unless the gateway gave up between its parts; a broker that is lost takes its
 // requests along, as far as can be known.
-func goesOn(e *mdp.Error) bool {
+func goesOn(e *gateway.Error) bool {
 	switch e.Kind {
-	case mdp.Timeout, mdp.Interrupted, mdp.BadReply:
+	case gateway.Timeout, gateway.Interrupted, gateway.BadReply:
 		return true
-	case mdp.Canceled:
+	case gateway.Canceled:
 		return e.Sent
-	case mdp.ReplyTooLarge:
+	case gateway.ReplyTooLarge:
 		return e.Reason != ""
 	}
 	return false
 }
 
 // judge says whether a reply means that the worker failed.
-func (d *Dispatcher) judge(spec *catalogue.Service, reply *mdp.Reply) error {
+func (d *Dispatcher) judge(spec *catalogue.Service, reply *gateway.Reply) error {
 	if spec != nil {
 		if rule := spec.Match(reply.Frames); rule != nil {
-			return &mdp.Error{Kind: mdp.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}
+			return &gateway.Error{Kind: gateway.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}
 		}
 	}
-	if e := d.cfg.Brokers[reply.Broker].Dialect.Failure(reply.Frames); e != nil {
-		return e
+	if d.cfg.Brokers[reply.Broker].Dialect.Failed(reply.Frames) {
+		return gateway.FlowgraphFailed(reply.Frames)
 	}
 	return nil
 }
 
 type noObserver struct{}
 
-func (noObserver) Started(string, bool) {}
-func (noObserver) Ended(mdp.Outcome)    {}
-func (noObserver) LookedUp(string)      {}
+func (noObserver) Started(string, bool)  {}
+func (noObserver) Ended(gateway.Outcome) {}
+func (noObserver) LookedUp(string)       {}

@@ -15,6 +15,7 @@ import (
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -25,24 +26,24 @@ import (
 // whole program are real.
 type pool struct {
 	lookup func(broker int, service string) (string, error)
-	call   func(ctx context.Context, req mdp.Request) (mdp.Reply, error)
+	call   func(ctx context.Context, req gateway.Request) (gateway.Reply, error)
 
 	mu      sync.Mutex
-	states  []mdp.EndpointState
+	states  []gateway.EndpointState
 	epoch   uint64
 	asked   []string // names looked up, in order
-	called  []mdp.Request
+	called  []gateway.Request
 	results []string
-	ended   []mdp.Outcome
+	ended   []gateway.Outcome
 	open    int // calls started and not ended
 }
 
-func (p *pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+func (p *pool) Call(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
 	p.mu.Lock()
 	p.called = append(p.called, req)
 	p.mu.Unlock()
 	if p.call == nil {
-		return mdp.Reply{Frames: req.Frames, Timing: mdp.Timing{Broker: time.Millisecond}}, nil
+		return gateway.Reply{Frames: req.Frames, Timing: gateway.Timing{Broker: time.Millisecond}}, nil
 	}
 	if !req.Deadline.IsZero() {
 		var cancel context.CancelFunc
@@ -62,13 +63,13 @@ func (p *pool) Lookup(_ context.Context, broker int, service string) (string, er
 	return p.lookup(broker, service)
 }
 
-func (p *pool) State(broker int) (mdp.EndpointState, uint64) {
+func (p *pool) State(broker int) (gateway.EndpointState, uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if broker < len(p.states) {
 		return p.states[broker], p.epoch
 	}
-	return mdp.Up, p.epoch
+	return gateway.Up, p.epoch
 }
 
 func (p *pool) Started(string, bool) {
@@ -77,7 +78,7 @@ func (p *pool) Started(string, bool) {
 	p.open++
 }
 
-func (p *pool) Ended(o mdp.Outcome) {
+func (p *pool) Ended(o gateway.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = append(p.ended, o)
@@ -141,25 +142,25 @@ func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, 
 	return d
 }
 
-func call(service string, body ...string) mdp.Call {
-	c := mdp.Call{Request: mdp.Request{Service: service}}
+func call(service string, body ...string) gateway.Call {
+	c := gateway.Call{Request: gateway.Request{Service: service}}
 	for _, b := range body {
 		c.Frames = append(c.Frames, []byte(b))
 	}
 	return c
 }
 
-func withVars(c mdp.Call, vars string) mdp.Call {
+func withVars(c gateway.Call, vars string) gateway.Call {
 	c.Vars = []byte(vars)
 	return c
 }
 
-func failure(t *testing.T, err error, kind mdp.Kind, reason string) *mdp.Error {
+func failure(t *testing.T, err error, kind gateway.Kind, reason string) *gateway.Error {
 	t.Helper()
-	var e *mdp.Error
+	var e *gateway.Error
 	if !errors.As(err, &e) || e.Kind != kind || e.Reason != reason {
 		t.Errorf("got %v, want %s %s", err, kind, reason)
-		return &mdp.Error{}
+		return &gateway.Error{}
 	}
 	return e
 }
@@ -175,7 +176,7 @@ checked: {vars_schema: {type: object, required: [sf], properties: {sf: {type: in
 func TestTheVarsFrameIsWhatTheServiceExpects(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		call    mdp.Call
+		call    gateway.Call
 		dialect mdp.Dialect
 		vars    flowgraph.Encoding
 		want    string
@@ -207,7 +208,7 @@ func TestTheVarsFrameIsWhatTheServiceExpects(t *testing.T) {
 func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 	for _, c := range []struct {
 		name            string
-		call            mdp.Call
+		call            gateway.Call
 		dialect         mdp.Dialect
 		pointer, detail string
 	}{
@@ -227,7 +228,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 			p := new(pool)
 			d := newDispatcher(t, p, dispatch.Config{MaxVars: 100}, catalogued, c.dialect)
 			_, err := d.Call(t.Context(), c.call)
-			e := failure(t, err, mdp.InvalidVars, "")
+			e := failure(t, err, gateway.InvalidVars, "")
 			if c.pointer != "" && (len(e.Faults) != 1 || e.Faults[0].Pointer != c.pointer) {
 				t.Errorf("faults %+v, want one at %s", e.Faults, c.pointer)
 			}
@@ -244,7 +245,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 func TestMalformedVarsAreABadRequest(t *testing.T) {
 	p := new(pool)
 	_, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), withVars(call("any", "x"), `{"a":}`))
-	e := failure(t, err, mdp.BadRequest, "")
+	e := failure(t, err, gateway.BadRequest, "")
 	if len(e.Faults) != 1 || !strings.HasPrefix(e.Faults[0].Pointer, "#/vars") || p.calls() != 0 {
 		t.Errorf("faults %+v, %d calls, want one fault below #/vars and no call", e.Faults, p.calls())
 	}
@@ -253,7 +254,7 @@ func TestMalformedVarsAreABadRequest(t *testing.T) {
 func TestNamesOfTheBrokerAreForbidden(t *testing.T) {
 	p := new(pool)
 	_, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), call("mmi.service", "echo"))
-	failure(t, err, mdp.Forbidden, "")
+	failure(t, err, gateway.Forbidden, "")
 	if p.calls()+p.lookups() != 0 {
 		t.Error("something was sent")
 	}
@@ -276,8 +277,8 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 		{"a reply without frames", mdp.Loudify, "any", nil, "", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &pool{call: func(context.Context, mdp.Request) (mdp.Reply, error) {
-				return mdp.Reply{Frames: call("", c.reply...).Frames, Timing: mdp.Timing{Broker: 1}}, nil
+			p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) {
+				return gateway.Reply{Frames: call("", c.reply...).Frames, Timing: gateway.Timing{Broker: 1}}, nil
 			}}
 			_, err := newDispatcher(t, p, dispatch.Config{}, services, c.dialect).Call(t.Context(), call(c.service, "x"))
 			if c.reason == "" {
@@ -286,11 +287,11 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 				}
 				return
 			}
-			e := failure(t, err, mdp.WorkerError, c.reason)
-			if e.Status != c.status || len(e.Frames) != len(c.reply) || e.Executed() != mdp.Yes {
+			e := failure(t, err, gateway.WorkerError, c.reason)
+			if e.Status != c.status || len(e.Frames) != len(c.reply) || e.Executed() != gateway.Yes {
 				t.Errorf("got status %d, %d frames, executed %s", e.Status, len(e.Frames), e.Executed())
 			}
-			if o := p.ended[0]; o.Kind != mdp.WorkerError || o.Reason != c.reason || !o.Known {
+			if o := p.ended[0]; o.Kind != gateway.WorkerError || o.Reason != c.reason || !o.Known {
 				t.Errorf("outcome %+v", o)
 			}
 		})
@@ -299,10 +300,10 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 
 func TestAServiceHasNoMoreCallsInFlightThanItMay(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	p := &pool{call: func(context.Context, mdp.Request) (mdp.Reply, error) {
+	p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) {
 		entered <- struct{}{}
 		<-leave
-		return mdp.Reply{}, nil
+		return gateway.Reply{}, nil
 	}}
 	d := newDispatcher(t, p, dispatch.Config{}, `one: {max_in_flight: 1}`)
 	done := make(chan error, 2)
@@ -312,7 +313,7 @@ func TestAServiceHasNoMoreCallsInFlightThanItMay(t *testing.T) {
 	}()
 	<-entered
 	_, err := d.Call(t.Context(), call("one", "x"))
-	failure(t, err, mdp.Busy, mdp.ReasonService)
+	failure(t, err, gateway.Busy, gateway.ReasonService)
 	leave <- struct{}{}
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -371,11 +372,11 @@ func TestTheObserverIsToldWhoseCallItWas(t *testing.T) {
 
 func TestACallThatPanicsHasEnded(t *testing.T) {
 	panics := false
-	p := &pool{call: func(_ context.Context, req mdp.Request) (mdp.Reply, error) {
+	p := &pool{call: func(_ context.Context, req gateway.Request) (gateway.Reply, error) {
 		if panics {
 			panic("a bug")
 		}
-		return mdp.Reply{Frames: req.Frames}, nil
+		return gateway.Reply{Frames: req.Frames}, nil
 	}}
 	d := newDispatcher(t, p, dispatch.Config{}, "")
 	for _, panics = range []bool{false, true} {
@@ -388,7 +389,7 @@ func TestACallThatPanicsHasEnded(t *testing.T) {
 			d.Call(t.Context(), call("echo", "x"))
 		}()
 	}
-	if last := p.ended[len(p.ended)-1]; len(p.ended) != 2 || p.open != 0 || last.Kind != mdp.Internal || !last.Known {
+	if last := p.ended[len(p.ended)-1]; len(p.ended) != 2 || p.open != 0 || last.Kind != gateway.Internal || !last.Known {
 		t.Errorf("%d calls ended, %d did not, the last was %+v, want 2, 0 and an internal error", len(p.ended), p.open, last)
 	}
 	if echo, _ := d.Service("echo"); echo.InFlight != 0 || echo.Calls != 2 || echo.Failed != 1 {
@@ -400,15 +401,15 @@ func TestACallThatNeverCameIsCountedAsRefused(t *testing.T) {
 	p := new(pool)
 	d := newDispatcher(t, p, dispatch.Config{}, "")
 	for _, known := range []bool{false, true} {
-		d.Refused("echo", &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonMemory})
-		if o := p.ended[len(p.ended)-1]; o.Kind != mdp.Busy || o.Reason != mdp.ReasonMemory || o.Service != "echo" || o.Known != known || o.KnownBefore != known || o.Sent || p.open != 0 {
+		d.Refused("echo", &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonMemory})
+		if o := p.ended[len(p.ended)-1]; o.Kind != gateway.Busy || o.Reason != gateway.ReasonMemory || o.Service != "echo" || o.Known != known || o.KnownBefore != known || o.Sent || p.open != 0 {
 			t.Errorf("outcome %+v, %d open, want one that is busy for memory, known %v", o, p.open, known)
 		}
 		if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d.Refused("echo", &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonMemory})
+	d.Refused("echo", &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonMemory})
 	if echo, _ := d.Service("echo"); echo.InFlight != 0 || echo.Failed == 0 {
 		t.Errorf("echo is %+v, want failed calls and none in flight", echo)
 	}
@@ -432,7 +433,7 @@ func TestNoWaitForWorkersIsNoWait(t *testing.T) {
 		}
 		start := time.Now()
 		_, err = d.Call(t.Context(), call("svc", "x"))
-		failure(t, err, mdp.NoWorkers, "")
+		failure(t, err, gateway.NoWorkers, "")
 		if took := time.Since(start); took != 0 {
 			t.Errorf("took %v, want no time", took)
 		}

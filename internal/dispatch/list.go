@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
 // Services lists the catalogue's services and, where others may be called, those
 // that a broker confirmed or that have workers at a broker in this process; by
 // name.
-func (d *Dispatcher) Services() []mdp.ServiceInfo {
+func (d *Dispatcher) Services() []gateway.ServiceInfo {
 	names := map[string]bool{}
 	for _, name := range d.cfg.Catalogue.Names() {
 		names[name] = true
@@ -27,7 +28,7 @@ func (d *Dispatcher) Services() []mdp.ServiceInfo {
 			}
 		}
 	}
-	var all []mdp.ServiceInfo
+	var all []gateway.ServiceInfo
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		if info, ok := d.Service(name); ok {
 			all = append(all, info)
@@ -38,15 +39,15 @@ func (d *Dispatcher) Services() []mdp.ServiceInfo {
 
 // Service returns what is known of one service; false means nothing, or that it
 // may not be called.
-func (d *Dispatcher) Service(name string) (mdp.ServiceInfo, bool) {
+func (d *Dispatcher) Service(name string) (gateway.ServiceInfo, bool) {
 	spec, catalogued := d.cfg.Catalogue.Get(name)
 	svc := d.services.get(name)
 	live := d.live(name, spec)
 	if !catalogued && !d.discoverable(svc, live) {
-		return mdp.ServiceInfo{}, false
+		return gateway.ServiceInfo{}, false
 	}
-	limit, _ := d.limit(&mdp.Call{Request: mdp.Request{Service: name}}, spec)
-	info := mdp.ServiceInfo{
+	limit, _ := d.limit(&gateway.Call{Request: gateway.Request{Service: name}}, spec)
+	info := gateway.ServiceInfo{
 		Name: name, Catalogued: catalogued, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
 		Vars: d.cfg.Vars.String(), Reply: catalogue.Auto.String(), MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
 		Availability: d.availability(name, spec, svc, time.Now()), Live: live,
@@ -62,7 +63,7 @@ func (d *Dispatcher) Service(name string) (mdp.ServiceInfo, bool) {
 
 // live returns what a broker in this process that the service may use has of it,
 // or nil.
-func (d *Dispatcher) live(name string, spec *catalogue.Service) *mdp.LiveService {
+func (d *Dispatcher) live(name string, spec *catalogue.Service) *gateway.LiveService {
 	for _, b := range d.cfg.Brokers {
 		if b.Live == nil || !spec.MayAsk(b.Name) {
 			continue
@@ -76,12 +77,12 @@ func (d *Dispatcher) live(name string, spec *catalogue.Service) *mdp.LiveService
 
 // discoverable reports whether a service that is not in the catalogue is there
 // and may be called, although nobody may have done so yet.
-func (d *Dispatcher) discoverable(svc *service, live *mdp.LiveService) bool {
+func (d *Dispatcher) discoverable(svc *service, live *gateway.LiveService) bool {
 	return (svc != nil || live != nil && live.Workers > 0) && d.listed(svc) == nil
 }
 
 // describe adds what the catalogue says.
-func describe(info *mdp.ServiceInfo, spec *catalogue.Service) {
+func describe(info *gateway.ServiceInfo, spec *catalogue.Service) {
 	info.Description, info.Brokers = spec.Description, spec.Brokers
 	info.Vars, info.Reply, info.ContentType = spec.Vars.String(), spec.Reply.String(), spec.ContentType
 	info.MaxInFlight, info.Example = spec.MaxInFlight, spec.Example
@@ -95,7 +96,7 @@ func describe(info *mdp.ServiceInfo, spec *catalogue.Service) {
 
 // availability is the best of what the brokers mean for the service. One in this
 // process knows; what others said may have changed.
-func (d *Dispatcher) availability(name string, spec *catalogue.Service, svc *service, now time.Time) mdp.Availability {
+func (d *Dispatcher) availability(name string, spec *catalogue.Service, svc *service, now time.Time) gateway.Availability {
 	down := true
 	for i, b := range d.cfg.Brokers {
 		if !spec.MayAsk(b.Name) {
@@ -103,19 +104,19 @@ func (d *Dispatcher) availability(name string, spec *catalogue.Service, svc *ser
 		}
 		state, _ := d.cfg.Pool.State(i)
 		switch {
-		case state == mdp.Down:
+		case state == gateway.Down:
 		case b.Live != nil:
 			if b.Live.Service(name).Workers > 0 {
-				return mdp.ServiceUp
+				return gateway.ServiceUp
 			}
 		case svc.known(i, now):
-			return mdp.ServiceUp
+			return gateway.ServiceUp
 		case svc.said(i) != mdp.StatusNotFound:
 			down = false
 		}
 	}
 	if down {
-		return mdp.ServiceDown
+		return gateway.ServiceDown
 	}
-	return mdp.ServiceUnknown
+	return gateway.ServiceUnknown
 }

@@ -13,17 +13,18 @@ import (
 	"time"
 
 	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
 func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := false
-		p := &pool{call: func(_ context.Context, req mdp.Request) (mdp.Reply, error) {
+		p := &pool{call: func(_ context.Context, req gateway.Request) (gateway.Reply, error) {
 			if fails {
-				return mdp.Reply{}, &mdp.Error{Kind: mdp.BrokerLost}
+				return gateway.Reply{}, &gateway.Error{Kind: gateway.BrokerLost}
 			}
-			return mdp.Reply{Frames: req.Frames}, nil
+			return gateway.Reply{Frames: req.Frames}, nil
 		}}
 		d := newDispatcher(t, p, dispatch.Config{}, `lora: {description: a demodulator, timeout: 40s, max_timeout: 50s, vars: json, max_in_flight: 3, reply: base64, vars_schema: {type: object}}`)
 		for _, fails = range []bool{false, false, true} {
@@ -37,7 +38,7 @@ func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 			t.Fatalf("got %+v, want echo and lora", all)
 		}
 		echo, lora := all[0], all[1]
-		if echo.Calls != 5 || echo.Failed != 1 || echo.InFlight != 0 || echo.LastOK == nil || *echo.LastOK != 2000 || echo.Availability != mdp.ServiceUp {
+		if echo.Calls != 5 || echo.Failed != 1 || echo.InFlight != 0 || echo.LastOK == nil || *echo.LastOK != 2000 || echo.Availability != gateway.ServiceUp {
 			t.Errorf("echo: got %+v, want five calls, one failed, up, the last reply 2 s ago", echo)
 		}
 		got, _ := json.Marshal(lora)
@@ -55,15 +56,15 @@ func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 func TestAvailabilityIsTheBestOfWhatTheBrokersMean(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		states []mdp.EndpointState
+		states []gateway.EndpointState
 		said   string        // by MMI at a call
 		later  time.Duration // after it
-		want   mdp.Availability
+		want   gateway.Availability
 	}{
-		{"never asked", nil, "", 0, mdp.ServiceUnknown},
-		{"a moment ago", nil, mdp.StatusFound, time.Second, mdp.ServiceUp},
-		{"long ago", nil, mdp.StatusFound, time.Minute, mdp.ServiceUnknown},
-		{"the broker is down", []mdp.EndpointState{mdp.Down}, "", 0, mdp.ServiceDown},
+		{"never asked", nil, "", 0, gateway.ServiceUnknown},
+		{"a moment ago", nil, mdp.StatusFound, time.Second, gateway.ServiceUp},
+		{"long ago", nil, mdp.StatusFound, time.Minute, gateway.ServiceUnknown},
+		{"the broker is down", []gateway.EndpointState{gateway.Down}, "", 0, gateway.ServiceDown},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -89,16 +90,16 @@ func TestAServiceThatLostItsWorkersIsDown(t *testing.T) {
 		time.Sleep(time.Minute)
 		p.lookup = answers(mdp.StatusNotFound)
 		d.Call(t.Context(), call("svc", "x"))
-		if got, _ := d.Service("svc"); got.Availability != mdp.ServiceDown || got.Failed != 1 {
+		if got, _ := d.Service("svc"); got.Availability != gateway.ServiceDown || got.Failed != 1 {
 			t.Errorf("got %+v, want it down, with one failed call", got)
 		}
 	})
 }
 
 // A registry is a broker in this process, by the names of its services.
-type registry map[string]mdp.LiveService
+type registry map[string]gateway.LiveService
 
-func (r registry) Services() (all []mdp.LiveService) {
+func (r registry) Services() (all []gateway.LiveService) {
 	for name, live := range r {
 		live.Name = name
 		all = append(all, live)
@@ -106,7 +107,7 @@ func (r registry) Services() (all []mdp.LiveService) {
 	return all
 }
 
-func (r registry) Service(name string) mdp.LiveService { return r[name] }
+func (r registry) Service(name string) gateway.LiveService { return r[name] }
 
 func TestLiveServicesAreListedWhereTheyMayBeCalled(t *testing.T) {
 	for _, c := range []struct {
@@ -149,20 +150,20 @@ func TestLiveServicesAreListedWhereTheyMayBeCalled(t *testing.T) {
 func TestABrokerInThisProcessKnowsThatAServiceLostItsWorkers(t *testing.T) {
 	live := registry{"svc": {Workers: 1}}
 	cfg := dispatch.Config{Brokers: []dispatch.Broker{{Name: "embedded", Dialect: mdp.V02, Live: live}}}
-	p := &pool{states: []mdp.EndpointState{mdp.Up, mdp.Down}}
+	p := &pool{states: []gateway.EndpointState{gateway.Up, gateway.Down}}
 	d := newDispatcher(t, p, cfg, "")
 	if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []mdp.Availability{mdp.ServiceUp, mdp.ServiceDown} {
+	for _, want := range []gateway.Availability{gateway.ServiceUp, gateway.ServiceDown} {
 		if got, ok := d.Service("svc"); !ok || got.Availability != want || got.Calls != 1 {
 			t.Errorf("got %+v, want it %s with one call", got, want)
 		}
 		delete(live, "svc")
 	}
-	p.states[0] = mdp.Down
-	live["svc"] = mdp.LiveService{Workers: 1}
-	if got, _ := d.Service("svc"); got.Availability != mdp.ServiceDown {
+	p.states[0] = gateway.Down
+	live["svc"] = gateway.LiveService{Workers: 1}
+	if got, _ := d.Service("svc"); got.Availability != gateway.ServiceDown {
 		t.Errorf("got %s of a broker that cannot be reached, want down", got.Availability)
 	}
 }
@@ -171,7 +172,7 @@ func TestAPlanIsWhatWouldBeSent(t *testing.T) {
 	p := new(pool)
 	d := newDispatcher(t, p, dispatch.Config{}, `{second: {brokers: [b1]}}`, mdp.V01, mdp.V02)
 	for _, c := range []struct {
-		call mdp.Call
+		call gateway.Call
 		want string
 	}{
 		{withVars(call("any", "data"), `{"sf":7}`), "mdp/0.1 25s [ MDPC01 any data {'sf': 7}]"},
@@ -183,7 +184,7 @@ func TestAPlanIsWhatWouldBeSent(t *testing.T) {
 		}
 	}
 	_, err := d.Plan(withVars(call("any", "data"), `{"sf":1e999}`))
-	failure(t, err, mdp.InvalidVars, "")
+	failure(t, err, gateway.InvalidVars, "")
 	if p.calls()+p.lookups() != 0 {
 		t.Error("something was sent")
 	}
@@ -219,8 +220,8 @@ func TestAPlanIsRefusedWhereTheCallIs(t *testing.T) {
 				t.Fatalf("planned: %v, called: %v, want success: %v", planned, called, c.ok)
 			}
 			if !c.ok {
-				failure(t, planned, mdp.ServiceNotFound, "")
-				failure(t, called, mdp.ServiceNotFound, "")
+				failure(t, planned, gateway.ServiceNotFound, "")
+				failure(t, called, gateway.ServiceNotFound, "")
 			}
 		})
 	}
@@ -236,8 +237,8 @@ func TestAPlanKnowsThatTheBrokerDoesNotAnswer(t *testing.T) {
 			t.Errorf("before it was asked: %v", err)
 		}
 		_, err := d.Call(t.Context(), call("any", "x"))
-		failure(t, err, mdp.ServiceNotFound, "")
+		failure(t, err, gateway.ServiceNotFound, "")
 		_, err = d.Plan(call("any", "x"))
-		failure(t, err, mdp.ServiceNotFound, "")
+		failure(t, err, gateway.ServiceNotFound, "")
 	})
 }

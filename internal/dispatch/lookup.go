@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -36,7 +37,7 @@ func (d *Dispatcher) consider(q *query, broker int) verdict {
 	now := time.Now()
 	state, epoch := d.cfg.Pool.State(broker)
 	switch {
-	case state == mdp.Down:
+	case state == gateway.Down:
 		return unreachable
 	case q.svc.known(broker, now):
 		return allowed
@@ -46,7 +47,7 @@ func (d *Dispatcher) consider(q *query, broker int) verdict {
 		return allowed
 	case !q.again && d.absent.has(broker, q.name, now):
 		return deniedByMMI
-	case state == mdp.Pending:
+	case state == gateway.Pending:
 		return untried
 	}
 	return unasked
@@ -93,16 +94,16 @@ func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, establ
 	status, err := d.cfg.Pool.Lookup(ctx, broker, name)
 	now := time.Now()
 	if err != nil {
-		kind := mdp.AsError(err).Kind
+		kind := gateway.AsError(err).Kind
 		d.cfg.Observer.LookedUp(string(kind))
 		switch kind {
-		case mdp.Timeout, mdp.BadReply:
+		case gateway.Timeout, gateway.BadReply:
 			if !b.missed(epoch) {
 				return unheard(established)
 			}
 			d.mute(broker, now, epoch, err)
 			return unlisted
-		case mdp.Busy:
+		case gateway.Busy:
 			return unheard(established)
 		}
 		return unreachable

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -43,7 +44,7 @@ func TestANameThatTheBrokerDeniesIsNotFoundAtOnce(t *testing.T) {
 		start := time.Now()
 		for range 3 {
 			_, err := d.Call(t.Context(), call("nobody", "x"))
-			failure(t, err, mdp.ServiceNotFound, "")
+			failure(t, err, gateway.ServiceNotFound, "")
 		}
 		if took := time.Since(start); took != 0 || p.calls() != 0 || p.lookups() != 1 {
 			t.Errorf("took %v, %d calls, %d look-ups, want at once, none and one", took, p.calls(), p.lookups())
@@ -93,7 +94,7 @@ func TestAKnownServiceWithoutWorkersIsWaitedForAWhile(t *testing.T) {
 				if c.found && err != nil {
 					t.Errorf("got %v, want a reply", err)
 				} else if !c.found {
-					failure(t, err, mdp.NoWorkers, "")
+					failure(t, err, gateway.NoWorkers, "")
 				}
 			})
 		})
@@ -108,7 +109,7 @@ func TestAServiceThatLastAnsweredLongAgoIsNotWaitedFor(t *testing.T) {
 		time.Sleep(11 * time.Minute)
 		p.lookup = answers(mdp.StatusNotFound)
 		_, err := d.Call(t.Context(), call("svc", "x"))
-		failure(t, err, mdp.ServiceNotFound, "")
+		failure(t, err, gateway.ServiceNotFound, "")
 	})
 }
 
@@ -117,7 +118,7 @@ func TestTheWaitForWorkersEndsWithTheCallsTime(t *testing.T) {
 		d := newDispatcher(t, &pool{lookup: answers(mdp.StatusNotFound)}, dispatch.Config{}, `{svc: {timeout: 1s}}`)
 		start := time.Now()
 		_, err := d.Call(t.Context(), call("svc", "x"))
-		failure(t, err, mdp.Busy, mdp.ReasonDeadline)
+		failure(t, err, gateway.Busy, gateway.ReasonDeadline)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("took %v, want 1s", took)
 		}
@@ -126,7 +127,7 @@ func TestTheWaitForWorkersEndsWithTheCallsTime(t *testing.T) {
 
 func noAnswer(int, string) (string, error) {
 	time.Sleep(500 * time.Millisecond)
-	return "", &mdp.Error{Kind: mdp.Timeout}
+	return "", &gateway.Error{Kind: gateway.Timeout}
 }
 
 func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
@@ -134,10 +135,10 @@ func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
 		name      string
 		exclusive dispatch.Exclusive
 		service   string
-		kind      mdp.Kind // empty: it is sent
+		kind      gateway.Kind // empty: it is sent
 	}{
 		{"a catalogued service is sent all the same", dispatch.Auto, "svc", ""},
-		{"another is not", dispatch.Auto, "any", mdp.ServiceNotFound},
+		{"another is not", dispatch.Auto, "any", gateway.ServiceNotFound},
 		{"unless the catalogue is open", dispatch.Open, "any", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -173,16 +174,16 @@ func TestModes(t *testing.T) {
 		dialect   mdp.Dialect
 		service   string
 		lookups   int
-		kind      mdp.Kind
+		kind      gateway.Kind
 	}{
-		{"on: even a catalogued service is denied", dispatch.MMIOn, dispatch.Auto, mdp.V01, "svc", 11, mdp.NoWorkers},
+		{"on: even a catalogued service is denied", dispatch.MMIOn, dispatch.Auto, mdp.V01, "svc", 11, gateway.NoWorkers},
 		{"hint: a catalogued service is sent", dispatch.MMIHint, dispatch.Auto, mdp.V01, "svc", 0, ""},
-		{"hint: another is asked for", dispatch.MMIHint, dispatch.Auto, mdp.V01, "any", 1, mdp.ServiceNotFound},
+		{"hint: another is asked for", dispatch.MMIHint, dispatch.Auto, mdp.V01, "any", 1, gateway.ServiceNotFound},
 		{"off: a catalogued service is sent", dispatch.MMIOff, dispatch.Auto, mdp.V01, "svc", 0, ""},
-		{"off: another is not", dispatch.MMIOff, dispatch.Auto, mdp.V01, "any", 0, mdp.ServiceNotFound},
+		{"off: another is not", dispatch.MMIOff, dispatch.Auto, mdp.V01, "any", 0, gateway.ServiceNotFound},
 		{"off and open", dispatch.MMIOff, dispatch.Open, mdp.V01, "any", 0, ""},
 		{"majortomo has no MMI", dispatch.MMIOn, dispatch.Auto, mdp.Majortomo, "svc", 0, ""},
-		{"only: another is not even asked for", dispatch.MMIOn, dispatch.Only, mdp.V01, "any", 0, mdp.ServiceNotFound},
+		{"only: another is not even asked for", dispatch.MMIOn, dispatch.Only, mdp.V01, "any", 0, gateway.ServiceNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -255,8 +256,8 @@ func TestAScannerReachesTheBrokerTwentyTimesASecond(t *testing.T) {
 		var refused int
 		for i := range names {
 			_, err := d.Call(t.Context(), call(fmt.Sprintf("scan-%d", i), "x"))
-			if mdp.AsError(err).Kind == mdp.Busy {
-				failure(t, err, mdp.Busy, mdp.ReasonLookup)
+			if gateway.AsError(err).Kind == gateway.Busy {
+				failure(t, err, gateway.Busy, gateway.ReasonLookup)
 				refused++
 			}
 			if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
@@ -283,7 +284,7 @@ func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
 		for i := range 5 {
 			running.Go(func() {
 				_, err := d.Call(t.Context(), call(fmt.Sprintf("name-%d", i), "x"))
-				if mdp.AsError(err).Kind == mdp.Busy {
+				if gateway.AsError(err).Kind == gateway.Busy {
 					refused.Add(1)
 				}
 			})
@@ -311,7 +312,7 @@ func TestANameThatWasJustConfirmedNeedsNoPlace(t *testing.T) {
 		for range 10 {
 			running.Go(func() {
 				_, err := d.Call(t.Context(), call("echo", "x"))
-				failure(t, err, mdp.Timeout, "")
+				failure(t, err, gateway.Timeout, "")
 			})
 		}
 		running.Wait()
@@ -323,19 +324,19 @@ func TestACallGoesOnlyToBrokersThatDoNotDenyItsService(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		services string
-		states   []mdp.EndpointState
+		states   []gateway.EndpointState
 		says     []string
 		want     []int // nil: any of them
-		kind     mdp.Kind
+		kind     gateway.Kind
 	}{
 		{"all allow", "", nil, []string{found, found, found}, nil, ""},
 		{"the first denies", "", nil, []string{notFound, found, found}, []int{1, 2}, ""},
 		{"the last denies", "", nil, []string{found, found, notFound}, []int{0, 1}, ""},
-		{"one is down", "", []mdp.EndpointState{mdp.Up, mdp.Down, mdp.Up}, []string{found, found, found}, []int{0, 2}, ""},
-		{"every connected one denies", "", []mdp.EndpointState{mdp.Up, mdp.Down, mdp.Up}, []string{notFound, found, notFound}, nil, mdp.ServiceNotFound},
-		{"all are down", "", []mdp.EndpointState{mdp.Down, mdp.Down, mdp.Down}, nil, nil, mdp.BrokerUnavailable},
+		{"one is down", "", []gateway.EndpointState{gateway.Up, gateway.Down, gateway.Up}, []string{found, found, found}, []int{0, 2}, ""},
+		{"every connected one denies", "", []gateway.EndpointState{gateway.Up, gateway.Down, gateway.Up}, []string{notFound, found, notFound}, nil, gateway.ServiceNotFound},
+		{"all are down", "", []gateway.EndpointState{gateway.Down, gateway.Down, gateway.Down}, nil, nil, gateway.BrokerUnavailable},
 		{"the catalogue names one", `{svc: {brokers: [b1]}}`, nil, []string{found, found, found}, []int{1}, ""},
-		{"and that one is down", `{svc: {brokers: [b1]}}`, []mdp.EndpointState{mdp.Up, mdp.Down, mdp.Up}, nil, nil, mdp.BrokerUnavailable},
+		{"and that one is down", `{svc: {brokers: [b1]}}`, []gateway.EndpointState{gateway.Up, gateway.Down, gateway.Up}, nil, nil, gateway.BrokerUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -362,7 +363,7 @@ func TestABrokerThatAnsweredBeforeIsNotMutedForOneSilence(t *testing.T) {
 		p.lookup = noAnswer
 		for i := range 2 {
 			_, err := d.Call(t.Context(), call(fmt.Sprintf("new-%d", i), "x"))
-			failure(t, err, mdp.Busy, mdp.ReasonLookup)
+			failure(t, err, gateway.Busy, gateway.ReasonLookup)
 		}
 		p.lookup = answers(mdp.StatusFound)
 		if _, err := d.Call(t.Context(), call("new", "x")); err != nil {
@@ -374,7 +375,7 @@ func TestABrokerThatAnsweredBeforeIsNotMutedForOneSilence(t *testing.T) {
 		}
 		asked := p.lookups()
 		_, err := d.Call(t.Context(), call("newest", "x"))
-		failure(t, err, mdp.ServiceNotFound, "")
+		failure(t, err, gateway.ServiceNotFound, "")
 		if p.lookups() != asked {
 			t.Error("it was asked again after three silences in a row")
 		}
@@ -386,7 +387,7 @@ func TestABrokerThatCameBackIsAskedAgain(t *testing.T) {
 		p := &pool{lookup: noAnswer}
 		d := newDispatcher(t, p, dispatch.Config{}, "")
 		_, err := d.Call(t.Context(), call("svc", "x"))
-		failure(t, err, mdp.ServiceNotFound, "")
+		failure(t, err, gateway.ServiceNotFound, "")
 		p.mu.Lock()
 		p.epoch++
 		p.mu.Unlock()
@@ -409,7 +410,7 @@ func TestABrokerThatIsNotReachedYetHoldsNobodyUp(t *testing.T) {
 		{mdp.StatusNotFound, time.Second, []int{0}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &pool{states: []mdp.EndpointState{mdp.Pending, mdp.Up}}
+			p := &pool{states: []gateway.EndpointState{gateway.Pending, gateway.Up}}
 			p.lookup = func(broker int, _ string) (string, error) {
 				if broker == 1 {
 					return c.other, nil
@@ -432,8 +433,8 @@ func TestABrokerThatIsNotReachedYetHoldsNobodyUp(t *testing.T) {
 func TestABrokerThatHangsHoldsNoCallUpThatAnotherTakes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := new(pool)
-		p.call = func(_ context.Context, req mdp.Request) (mdp.Reply, error) {
-			return mdp.Reply{Frames: req.Frames, Broker: 1}, nil
+		p.call = func(_ context.Context, req gateway.Request) (gateway.Reply, error) {
+			return gateway.Reply{Frames: req.Frames, Broker: 1}, nil
 		}
 		d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
 		if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
@@ -469,14 +470,14 @@ func TestABrokerThatHangsHoldsNoCallUpThatAnotherTakes(t *testing.T) {
 func TestABrokerThatIsDownAllowsNothing(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		other mdp.EndpointState // of the second broker
+		other gateway.EndpointState // of the second broker
 		says  string
-		kind  mdp.Kind // empty: the call goes to it
+		kind  gateway.Kind // empty: the call goes to it
 	}{
-		{"the other denies", mdp.Up, mdp.StatusNotFound, mdp.NoWorkers},
-		{"the other has it", mdp.Up, mdp.StatusFound, ""},
-		{"the other is not reached yet, and has it", mdp.Pending, mdp.StatusFound, ""},
-		{"the other is down, too", mdp.Down, mdp.StatusFound, mdp.BrokerUnavailable},
+		{"the other denies", gateway.Up, mdp.StatusNotFound, gateway.NoWorkers},
+		{"the other has it", gateway.Up, mdp.StatusFound, ""},
+		{"the other is not reached yet, and has it", gateway.Pending, mdp.StatusFound, ""},
+		{"the other is down, too", gateway.Down, mdp.StatusFound, gateway.BrokerUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -488,7 +489,7 @@ func TestABrokerThatIsDownAllowsNothing(t *testing.T) {
 				}
 				time.Sleep(2 * time.Second) // it is known still, and the denial is not
 				p.mu.Lock()
-				p.states = []mdp.EndpointState{mdp.Down, c.other}
+				p.states = []gateway.EndpointState{gateway.Down, c.other}
 				p.mu.Unlock()
 				says[1] = c.says
 				_, err := d.Call(t.Context(), call("svc", "x"))

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"mdpgateway/internal/catalogue"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const (
@@ -87,7 +87,7 @@ const (
 
 // route chooses the brokers that a call may go to. svc is what is remembered of
 // the service, if anything; release must be called when the call has ended.
-func (d *Dispatcher) route(clock *clock, call *mdp.Call, spec *catalogue.Service) (svc *service, release func(), err error) {
+func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Service) (svc *service, release func(), err error) {
 	if spec == nil && d.cfg.Exclusive == Only {
 		return nil, nil, notFound("the service is not in the catalogue")
 	}
@@ -120,7 +120,7 @@ func (d *Dispatcher) route(clock *clock, call *mdp.Call, spec *catalogue.Service
 // survey finds every broker's verdict, notes in call those that allow it, and
 // returns the one that counts. One that hangs, or that nobody has reached yet,
 // does not hold up a call that another can take.
-func (d *Dispatcher) survey(clock *clock, q *query, call *mdp.Call) (best verdict, err error) {
+func (d *Dispatcher) survey(clock *clock, q *query, call *gateway.Call) (best verdict, err error) {
 	var few [8]verdict // so that nothing is allocated
 	verdicts := few[:0]
 	for i, broker := range d.cfg.Brokers {
@@ -172,7 +172,7 @@ func (d *Dispatcher) inquire(clock *clock, q *query, verdicts []verdict, open ve
 			}
 		case <-wait.Done():
 			if ctx.Err() != nil {
-				return mdp.Ended(ctx, false)
+				return gateway.Ended(ctx, false)
 			}
 		}
 	}
@@ -210,7 +210,7 @@ func allowing(verdicts []verdict) (brokers []int) {
 
 // admitUnknown bounds the calls in flight to names that no broker confirmed and
 // that are sent because the catalogue is open.
-func (d *Dispatcher) admitUnknown(q *query, call *mdp.Call) (release func(), err error) {
+func (d *Dispatcher) admitUnknown(q *query, call *gateway.Call) (release func(), err error) {
 	if !q.unconfirmed || q.svc != nil {
 		return func() {}, nil
 	}
@@ -231,24 +231,24 @@ func (d *Dispatcher) admitUnknown(q *query, call *mdp.Call) (release func(), err
 func refusal(v verdict) error {
 	switch v {
 	case unreachable:
-		return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: "no broker can be reached"}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker can be reached"}
 	case unlisted:
 		return notFound("the service is not in the catalogue, and the broker does not say which services it has")
 	case overBudget:
-		return mdp.Refused(mdp.ReasonLookup, "too many services that the broker does not know are asked for")
+		return gateway.Refused(gateway.ReasonLookup, "too many services that the broker does not know are asked for")
 	default:
 		return notFound("the broker has no such service")
 	}
 }
 
 func notFound(detail string) error {
-	return &mdp.Error{Kind: mdp.ServiceNotFound, Detail: detail}
+	return &gateway.Error{Kind: gateway.ServiceNotFound, Detail: detail}
 }
 
 // pause waits before a broker is asked again.
 func pause(ctx context.Context, giveUp time.Time) error {
 	if !time.Now().Before(giveUp) {
-		return &mdp.Error{Kind: mdp.NoWorkers, Detail: "the service has no workers at the moment"}
+		return &gateway.Error{Kind: gateway.NoWorkers, Detail: "the service has no workers at the moment"}
 	}
 	timer := time.NewTimer(retryEvery)
 	defer timer.Stop()
@@ -256,6 +256,6 @@ func pause(ctx context.Context, giveUp time.Time) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return mdp.Ended(ctx, false)
+		return gateway.Ended(ctx, false)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/catalogue"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const (
@@ -56,7 +56,7 @@ func (s *service) end(failed bool) {
 }
 
 // count adds what became of the service's calls.
-func (s *service) count(info *mdp.ServiceInfo, now time.Time) {
+func (s *service) count(info *gateway.ServiceInfo, now time.Time) {
 	info.InFlight, info.Calls, info.Failed = s.inFlight.Load(), s.calls.Load(), s.failed.Load()
 	for i := range s.replies {
 		if last := s.replies[i].Load(); last > 0 {
@@ -188,7 +188,7 @@ func (s *services) enter(name string, spec *catalogue.Service) (leave func(), er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.inFlight[name] >= spec.MaxInFlight {
-		return nil, mdp.Refused(mdp.ReasonService, "the service has as many calls in flight as it may")
+		return nil, gateway.Refused(gateway.ReasonService, "the service has as many calls in flight as it may")
 	}
 	s.inFlight[name]++
 	return func() {

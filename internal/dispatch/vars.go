@@ -8,6 +8,7 @@ import (
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -18,9 +19,9 @@ const varsSlack = 8
 
 // complete checks the body and the vars of a call against what the service takes
 // and appends the vars frame.
-func (d *Dispatcher) complete(call *mdp.Call, spec *catalogue.Service) error {
+func (d *Dispatcher) complete(call *gateway.Call, spec *catalogue.Service) error {
 	if mdp.IsMMI(call.Service) {
-		return &mdp.Error{Kind: mdp.Forbidden, Detail: "names that begin with mmi. belong to the broker"}
+		return &gateway.Error{Kind: gateway.Forbidden, Detail: "names that begin with mmi. belong to the broker"}
 	}
 	loudify := d.speaksLoudify(spec)
 	encoding := d.cfg.Vars
@@ -66,7 +67,7 @@ func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *
 	}
 	if spec != nil { // after the size, which bounds its work and how much it finds
 		if faults := spec.CheckVars(vars); len(faults) > 0 {
-			return nil, &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
+			return nil, &gateway.Error{Kind: gateway.InvalidVars, Detail: "the vars do not match the service's schema", Faults: faults}
 		}
 	}
 	return frame, nil
@@ -81,22 +82,22 @@ func (d *Dispatcher) speaksLoudify(spec *catalogue.Service) bool {
 }
 
 func invalidVars(detail string) error {
-	return &mdp.Error{Kind: mdp.InvalidVars, Detail: detail}
+	return &gateway.Error{Kind: gateway.InvalidVars, Detail: detail}
 }
 
 // varsError points into the caller's document, where the vars are a member.
 func varsError(err error) error {
 	var e *flowgraph.Error
 	if !errors.As(err, &e) {
-		return &mdp.Error{Kind: mdp.InvalidVars, Detail: "the vars can't be written for the service", Err: err}
+		return &gateway.Error{Kind: gateway.InvalidVars, Detail: "the vars can't be written for the service", Err: err}
 	}
-	kind := mdp.BadRequest
+	kind := gateway.BadRequest
 	if e.Range {
-		kind = mdp.InvalidVars
+		kind = gateway.InvalidVars
 	}
 	pointer := "#/vars" + strings.TrimPrefix(e.Pointer, "#")
-	return &mdp.Error{
+	return &gateway.Error{
 		Kind: kind, Detail: "the vars can't be written for the service",
-		Faults: []mdp.Fault{{Pointer: pointer, Detail: e.Detail}},
+		Faults: []gateway.Fault{{Pointer: pointer, Detail: e.Detail}},
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // peers posts n times over c and returns the callers' addresses, one for each
 // connection that the gateway saw.
-func (g *gateway) peers(c *http.Client, n int) map[string]bool {
+func (g *testServer) peers(c *http.Client, n int) map[string]bool {
 	g.t.Helper()
 	before := g.logs.FilterMessage("request").Len()
 	for range n {
@@ -28,7 +28,7 @@ func (g *gateway) peers(c *http.Client, n int) map[string]bool {
 }
 
 // until polls, with a deadline, for what is about to become true.
-func (g *gateway) until(what string, done func() bool) {
+func (g *testServer) until(what string, done func() bool) {
 	g.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -65,7 +65,7 @@ func TestOverHTTP2AnOldConnectionIsClosedByGoaway(t *testing.T) {
 
 func TestWhatIsOpenOnAnOldConnectionEndsThere(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
-	slow := caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	slow := caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if call.Service == "slow" {
 			close(began)
 			<-finish

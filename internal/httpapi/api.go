@@ -10,7 +10,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"go.uber.org/zap"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // An API is the handler of all routes. It starts no goroutine of its own.
@@ -84,7 +84,7 @@ func (a *API) Drain() {
 
 // Interrupt ends the open calls of Server's servers: with interrupted those that
 // were sent, with draining the others.
-func (a *API) Interrupt() { a.interrupt(&mdp.Error{Kind: mdp.Interrupted}) }
+func (a *API) Interrupt() { a.interrupt(&gateway.Error{Kind: gateway.Interrupted}) }
 
 // serverLog takes what net/http has to say, such as failing accepts.
 func serverLog(to *zap.Logger) *log.Logger {

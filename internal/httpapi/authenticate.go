@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/access"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // authenticate refuses requests without a valid key, if there are keys. It comes
@@ -37,7 +37,7 @@ func (a *API) tellKey(w *response) {
 // authResult is what came of the request's key: that of Authenticate or, for a
 // valid one, that it could not do what was asked for.
 func authResult(w *response) string {
-	if w.pass.Result == access.OK && w.err != nil && (w.err.Kind == mdp.Forbidden || w.err.Kind == mdp.RateLimited) {
+	if w.pass.Result == access.OK && w.err != nil && (w.err.Kind == gateway.Forbidden || w.err.Kind == gateway.RateLimited) {
 		return string(w.err.Kind)
 	}
 	return w.pass.Result

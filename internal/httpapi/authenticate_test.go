@@ -15,7 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"mdpgateway/internal/access"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // keys are those of the tests: one for all services, one for another service than
@@ -73,18 +73,18 @@ func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
 		for _, c := range []struct {
 			name    string
 			headers []string
-			code    mdp.Kind // of the refusal, empty for none
-			key     string   // what the observer is told
+			code    gateway.Kind // of the refusal, empty for none
+			key     string       // what the observer is told
 		}{
-			{"no key", nil, mdp.Unauthorized, "_none missing"},
-			{"a wrong key", []string{bearer("nobody")}, mdp.Unauthorized, "_invalid invalid"},
-			{"another scheme", []string{"Authorization: Basic key-all"}, mdp.Unauthorized, "_invalid invalid"},
-			{"an expired key", []string{bearer("old")}, mdp.Unauthorized, "old expired"},
+			{"no key", nil, gateway.Unauthorized, "_none missing"},
+			{"a wrong key", []string{bearer("nobody")}, gateway.Unauthorized, "_invalid invalid"},
+			{"another scheme", []string{"Authorization: Basic key-all"}, gateway.Unauthorized, "_invalid invalid"},
+			{"an expired key", []string{bearer("old")}, gateway.Unauthorized, "old expired"},
 			{"a key of another service", []string{bearer("other")}, "", "other ok"},
 			{"the right key", []string{bearer("all")}, "", "all ok"},
 		} {
 			if c.name == "a key of another service" && ofService {
-				c.code, c.key = mdp.Forbidden, "other forbidden"
+				c.code, c.key = gateway.Forbidden, "other forbidden"
 			}
 			if open {
 				c.code, c.key = "", ""
@@ -100,7 +100,7 @@ func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
 					t.Errorf("the observer is told of %q, want %q", told, c.key)
 				}
 				if r.method == "HEAD" {
-					if (a.StatusCode == 401) != (c.code == mdp.Unauthorized) {
+					if (a.StatusCode == 401) != (c.code == gateway.Unauthorized) {
 						t.Errorf("got %d, want 401 only for %s", a.StatusCode, c.code)
 					}
 				} else if c.code != "" {
@@ -109,7 +109,7 @@ func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
 					t.Errorf("got %d %s, want it let through", a.StatusCode, a.body)
 				}
 				want := ""
-				if c.code == mdp.Unauthorized {
+				if c.code == gateway.Unauthorized {
 					want = "Bearer"
 				}
 				a.wantHeader(t, "WWW-Authenticate", want)
@@ -134,17 +134,17 @@ func TestTheContractSaysWhichRoutesNeedAKey(t *testing.T) {
 // its body is read nor is the caller asked, be the name good, bad or unknown.
 func TestAKeyIsCheckedBeforeTheBodyTheNameAndTheBroker(t *testing.T) {
 	var called atomic.Int64
-	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		called.Add(1)
-		return mdp.Reply{}, &mdp.Error{Kind: mdp.ServiceNotFound}
+		return gateway.Reply{}, &gateway.Error{Kind: gateway.ServiceNotFound}
 	})})
 	for _, c := range []struct {
 		key  string
-		want mdp.Kind
-	}{{"nobody", mdp.Unauthorized}, {"old", mdp.Unauthorized}, {"other", mdp.Forbidden}} {
+		want gateway.Kind
+	}{{"nobody", gateway.Unauthorized}, {"old", gateway.Unauthorized}, {"other", gateway.Forbidden}} {
 		var details []string
 		for _, name := range []string{"echo", "nobody-offers-this", "mmi.service", "%20", strings.Repeat("x", 256)} {
-			if c.want == mdp.Forbidden && (name[0] == '%' || name[0] == 'x') {
+			if c.want == gateway.Forbidden && (name[0] == '%' || name[0] == 'x') {
 				continue // no name of a service at all, which any valid key may be told
 			}
 			body := new(endless)
@@ -172,7 +172,7 @@ func TestAKeyOverItsRateIsToldToComeBack(t *testing.T) {
 		g.post("/services/echo", "x", bearer("slow")).wantBody(t, 200, "x")
 	}
 	a := g.post("/services/echo", "x", bearer("slow"))
-	p := a.wantProblem(t, mdp.RateLimited)
+	p := a.wantProblem(t, gateway.RateLimited)
 	if p["reason"] != "rate" || p["executed"] != "no" || p["retryable"] != true || p["service"] != "echo" {
 		t.Errorf("the problem is %v, want the reason rate, not executed, retryable", p)
 	}
@@ -189,7 +189,7 @@ func TestAKeyOverItsRateIsToldToComeBack(t *testing.T) {
 
 func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 	running, end := make(chan struct{}, 1), make(chan struct{})
-	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if call.Service == "slow" {
 			running <- struct{}{}
 			<-end
@@ -201,7 +201,7 @@ func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 	first := make(chan answer, 1)
 	go func() { first <- g.post("/services/slow", "x", bearer("narrow")) }()
 	<-running
-	g.post("/services/echo", "x", bearer("narrow")).wantProblem(t, mdp.RateLimited)
+	g.post("/services/echo", "x", bearer("narrow")).wantProblem(t, gateway.RateLimited)
 	g.post("/services/echo", "x", bearer("all")).wantBody(t, 200, "x")
 	release()
 	a := <-first
@@ -277,7 +277,7 @@ func TestKeysAreRotatedWhileRequestsRun(t *testing.T) {
 		<-sent // of one that may have begun before the switch
 		<-sent
 		store.Swap(parse(after))
-		g.post("/services/echo", "x", bearer(before)).wantProblem(t, mdp.Unauthorized)
+		g.post("/services/echo", "x", bearer(before)).wantProblem(t, gateway.Unauthorized)
 	}
 	close(stop)
 	<-ended

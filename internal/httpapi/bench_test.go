@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A blackHole is a ResponseWriter that keeps nothing.
@@ -29,8 +29,8 @@ func (blackHole) SetWriteDeadline(time.Time) error { return nil }
 // the gateway adds to net/http.
 func BenchmarkCall(b *testing.B) {
 	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zapcore.InfoLevel))
-	var reply mdp.Reply // made before, as the allocation of a reply is the pool's
-	instant := caller(func(context.Context, mdp.Call) (mdp.Reply, error) { return reply, nil })
+	var reply gateway.Reply // made before, as the allocation of a reply is the pool's
+	instant := caller(func(context.Context, gateway.Call) (gateway.Reply, error) { return reply, nil })
 	a, err := New(Config{Caller: instant, Health: health{reached: true, connected: true}, Log: log})
 	if err != nil {
 		b.Fatal(err)
@@ -58,7 +58,7 @@ func BenchmarkCall(b *testing.B) {
 }
 
 func BenchmarkProblem(b *testing.B) {
-	e := &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonQueue}
+	e := &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonQueue}
 	b.ReportAllocs()
 	for b.Loop() {
 		newProblem(e, "0123456789abcdef", "echo").encode()

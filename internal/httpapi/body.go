@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/budget"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // firstBuffer and firstGuess are what is allocated for a body before any of it
@@ -45,7 +45,7 @@ func (a *API) readBody(w *response, r *http.Request) ([]byte, error) {
 }
 
 func tooLarge(size string, limit int64) error {
-	return &mdp.Error{Kind: mdp.BodyTooLarge, Detail: fmt.Sprintf("the body has %s, want at most %d", size, limit)}
+	return &gateway.Error{Kind: gateway.BodyTooLarge, Detail: fmt.Sprintf("the body has %s, want at most %d", size, limit)}
 }
 
 // A body is a request's body being read.
@@ -61,7 +61,7 @@ type body struct {
 // read fills buf with all there is; before each read it calls wait.
 func (b *body) read(wait func()) error {
 	if b.length > 0 && !b.lease.Resize(b.length) {
-		return mdp.Refused(mdp.ReasonMemory, mdp.NoMemory)
+		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
 	}
 	for int64(len(b.buf)) != b.length {
 		if len(b.buf) == cap(b.buf) {
@@ -93,7 +93,7 @@ func (b *body) grow() error {
 	case b.length < 0:
 		size = min(max(2*have, firstGuess), b.max+1)
 		if !b.lease.Resize(size) {
-			return mdp.Refused(mdp.ReasonMemory, mdp.NoMemory)
+			return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
 		}
 	case have == 0:
 		size = min(b.length, firstBuffer)
@@ -109,17 +109,17 @@ func (b *body) grow() error {
 
 // bodyError tells apart the ways in which a body ends before its end.
 func bodyError(r *http.Request, err error) error {
-	var known *mdp.Error
+	var known *gateway.Error
 	var network net.Error
 	switch {
 	case errors.As(err, &known):
 		return err
 	case errors.As(err, &network) && network.Timeout():
-		return &mdp.Error{Kind: mdp.BodyTimeout, Err: err}
+		return &gateway.Error{Kind: gateway.BodyTimeout, Err: err}
 	case r.ProtoMajor > 1, r.Context().Err() != nil:
 		// HTTP/2 resets streams that are malformed, so they look like ones whose caller left.
-		return &mdp.Error{Kind: mdp.Canceled, Err: err}
+		return &gateway.Error{Kind: gateway.Canceled, Err: err}
 	}
 	// The connection is there, so what came over it are chunks that are none.
-	return &mdp.Error{Kind: mdp.BadRequest, Detail: "the body is not encoded as Transfer-Encoding says", Err: err}
+	return &gateway.Error{Kind: gateway.BadRequest, Detail: "the body is not encoded as Transfer-Encoding says", Err: err}
 }

@@ -18,6 +18,7 @@ import (
 	"weak"
 
 	"mdpgateway/internal/budget"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -25,9 +26,9 @@ const head = "POST /services/echo HTTP/1.1\r\nHost: x\r\nContent-Type: applicati
 
 // never is a Caller that must not be asked.
 func never(t *testing.T) caller {
-	return func(context.Context, mdp.Call) (mdp.Reply, error) {
+	return func(context.Context, gateway.Call) (gateway.Reply, error) {
 		t.Error("a call was sent")
-		return mdp.Reply{}, nil
+		return gateway.Reply{}, nil
 	}
 }
 
@@ -60,7 +61,7 @@ func TestABodyOverTheLimitIsRefused(t *testing.T) {
 		for name, from := range map[string]io.Reader{
 			"known": strings.NewReader(strings.Repeat("x", 1001)), "unknown": io.MultiReader(strings.NewReader(strings.Repeat("x", 1001))),
 		} {
-			p := g.do(c, "POST", "/services/echo", from).wantProblem(t, mdp.BodyTooLarge)
+			p := g.do(c, "POST", "/services/echo", from).wantProblem(t, gateway.BodyTooLarge)
 			if !strings.Contains(p["detail"].(string), "want at most 1000") {
 				t.Errorf("a body of %s length: detail is %q", name, p["detail"])
 			}
@@ -80,15 +81,15 @@ func TestABodyOfTheLimitIsTaken(t *testing.T) {
 func TestADeclaredLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg  Config
-		want mdp.Kind
+		want gateway.Kind
 	}{
-		"too large": {Config{}, mdp.BodyTooLarge},
-		"no memory": {Config{MaxBody: 1 << 40, Budget: budget.New(1000)}, mdp.Busy},
+		"too large": {Config{}, gateway.BodyTooLarge},
+		"no memory": {Config{MaxBody: 1 << 40, Budget: budget.New(1000)}, gateway.Busy},
 	} {
 		for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
 			t.Run(name+" "+expect, func(t *testing.T) {
 				c.cfg.Caller = never(t)
-				onVirtualTime(t, c.cfg, func(t *testing.T, g *gateway, raw *rawConn) {
+				onVirtualTime(t, c.cfg, func(t *testing.T, g *testServer, raw *rawConn) {
 					start := time.Now()
 					raw.send(head + "Content-Length: 1073741824\r\n" + expect + "\r\n")
 					a := raw.answer() // not 100
@@ -107,10 +108,10 @@ func TestADeclaredLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
 // likes to go on sending it, or not to.
 func TestTheRestOfARefusedBodyIsNotWaitedFor(t *testing.T) {
 	for _, length := range []string{"Content-Length: 100\r\n", "Content-Length: 1000000\r\n", "Transfer-Encoding: chunked\r\n"} {
-		onVirtualTime(t, Config{Caller: never(t)}, func(t *testing.T, g *gateway, raw *rawConn) {
+		onVirtualTime(t, Config{Caller: never(t)}, func(t *testing.T, g *testServer, raw *rawConn) {
 			start := time.Now()
 			raw.send("POST /services/mmi.x HTTP/1.1\r\nHost: x\r\n" + length + "\r\n")
-			raw.answer().wantProblem(t, mdp.Forbidden)
+			raw.answer().wantProblem(t, gateway.Forbidden)
 			raw.wantClosed() // synctest calls it a deadlock if that never comes
 			if took := time.Since(start); took > linger {
 				t.Errorf("the connection was closed after %v, want at most %v", took, linger)
@@ -120,7 +121,7 @@ func TestTheRestOfARefusedBodyIsNotWaitedFor(t *testing.T) {
 }
 
 func TestABodyThatARouteIgnoresIsNotWaitedFor(t *testing.T) {
-	onVirtualTime(t, Config{}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send("GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
 		raw.answer().wantBody(t, 200, "{\"live\":true}\n")
 		raw.wantClosed()
@@ -128,7 +129,7 @@ func TestABodyThatARouteIgnoresIsNotWaitedFor(t *testing.T) {
 }
 
 func TestAnIdleConnectionIsClosedInTime(t *testing.T) {
-	onVirtualTime(t, Config{IdleTimeout: 650 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{IdleTimeout: 650 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(head + "Content-Length: 1\r\n\r\nx")
 		raw.answer().wantBody(t, 200, "x")
 		start := time.Now()
@@ -140,7 +141,7 @@ func TestAnIdleConnectionIsClosedInTime(t *testing.T) {
 }
 
 func TestAnAnswerWithoutBodyIsGivenUpToo(t *testing.T) {
-	onVirtualTime(t, Config{}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send("HEAD /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 		<-g.seen.done
 		g.stop() // synctest calls it a deadlock if the answer waits for its reader
@@ -148,7 +149,7 @@ func TestAnAnswerWithoutBodyIsGivenUpToo(t *testing.T) {
 }
 
 func TestWhoAsksForLeaveToSendGetsItAlsoAfterALongPause(t *testing.T) {
-	onVirtualTime(t, Config{BodyIdleTimeout: time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{BodyIdleTimeout: time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		for range 2 {
 			raw.send(head + "Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
 			if a := raw.answer(); a.StatusCode != 100 {
@@ -162,7 +163,7 @@ func TestWhoAsksForLeaveToSendGetsItAlsoAfterALongPause(t *testing.T) {
 }
 
 func TestOnlyAnIdleBodyTimesOut(t *testing.T) {
-	onVirtualTime(t, Config{BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(head + "Content-Length: 4\r\n\r\n")
 		for range 4 { // slow in all, never idle for long
 			<-time.After(29 * time.Second)
@@ -172,7 +173,7 @@ func TestOnlyAnIdleBodyTimesOut(t *testing.T) {
 
 		start := time.Now()
 		raw.send(head + "Content-Length: 4\r\n\r\nxxx")
-		p := raw.answer().wantProblem(t, mdp.BodyTimeout)
+		p := raw.answer().wantProblem(t, gateway.BodyTimeout)
 		if took := time.Since(start); took != 30*time.Second || p["executed"] != "no" {
 			t.Errorf("the idle body was refused after %v with executed %v, want 30s and no", took, p["executed"])
 		}
@@ -181,15 +182,15 @@ func TestOnlyAnIdleBodyTimesOut(t *testing.T) {
 }
 
 func TestACallMayTakeLongerThanItsBody(t *testing.T) {
-	slow := caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	slow := caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		select {
 		case <-time.After(4 * time.Minute):
 			return echo(ctx, call)
 		case <-ctx.Done():
-			return mdp.Reply{}, &mdp.Error{Kind: mdp.Canceled, Err: context.Cause(ctx)}
+			return gateway.Reply{}, &gateway.Error{Kind: gateway.Canceled, Err: context.Cause(ctx)}
 		}
 	})
-	onVirtualTime(t, Config{Caller: slow}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: slow}, func(t *testing.T, g *testServer, raw *rawConn) {
 		for range 2 {
 			raw.send(head + "Content-Length: 2\r\n\r\nok")
 			raw.answer().wantBody(t, 200, "ok")
@@ -201,11 +202,11 @@ func TestACallMayTakeLongerThanItsBody(t *testing.T) {
 func TestAReaderWhoStandsStillIsGivenUp(t *testing.T) {
 	bytesOf := budget.New(100 << 20)
 	var body weak.Pointer[byte]
-	large := caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	large := caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		body = weak.Make(&call.Frames[0][0])
-		return mdp.Reply{Frames: [][]byte{make([]byte, 8<<20)}}, nil
+		return gateway.Reply{Frames: [][]byte{make([]byte, 8<<20)}}, nil
 	})
-	onVirtualTime(t, Config{Caller: large, Budget: bytesOf, BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: large, Budget: bytesOf, BodyIdleTimeout: 30 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(head + "Content-Length: 2097152\r\n\r\n" + strings.Repeat("x", 2<<20))
 		for range 10 { // slow in all, and never still for as long as a part of the answer may take
 			<-time.After(29 * time.Second)
@@ -244,12 +245,12 @@ func TestABodyThatBreaksOffOrIsMalformedSendsNothing(t *testing.T) {
 		"bad chunk":            {"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n", "bad_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			onVirtualTime(t, Config{Caller: never(t)}, func(t *testing.T, g *gateway, raw *rawConn) {
+			onVirtualTime(t, Config{Caller: never(t)}, func(t *testing.T, g *testServer, raw *rawConn) {
 				raw.send(head + c.text)
 				if c.want == "canceled" {
 					raw.Close()
 				} else {
-					raw.answer().wantProblem(t, mdp.BadRequest)
+					raw.answer().wantProblem(t, gateway.BadRequest)
 				}
 				<-g.seen.done
 				g.stop()
@@ -264,18 +265,18 @@ func TestABodyThatBreaksOffOrIsMalformedSendsNothing(t *testing.T) {
 func TestBodiesThatDoNotFitInMemoryAreRefusedAtOnceAndOnlyThey(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
 	bytesOf := budget.New(10_000)
-	onVirtualTime(t, Config{Budget: bytesOf, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	onVirtualTime(t, Config{Budget: bytesOf, Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if len(call.Frames[0]) == 6000 {
 			began <- struct{}{}
 			<-finish
 		}
 		return echo(ctx, call)
-	})}, func(t *testing.T, g *gateway, raw *rawConn) {
+	})}, func(t *testing.T, g *testServer, raw *rawConn) {
 		began, finish = make(chan struct{}), make(chan struct{})
 		raw.send(head + "Content-Length: 6000\r\n\r\n" + strings.Repeat("x", 6000))
 		<-began
 		for _, from := range []io.Reader{strings.NewReader(strings.Repeat("x", 5000)), io.MultiReader(strings.NewReader(strings.Repeat("x", 5000)))} {
-			p := g.do(g.http, "POST", "/services/echo", from).wantProblem(t, mdp.Busy)
+			p := g.do(g.http, "POST", "/services/echo", from).wantProblem(t, gateway.Busy)
 			if p["reason"] != "memory" || p["retryable"] != true || p["executed"] != "no" {
 				t.Errorf("the problem is %v, want reason memory, not executed, retryable", p)
 			}
@@ -291,10 +292,10 @@ func TestBodiesThatDoNotFitInMemoryAreRefusedAtOnceAndOnlyThey(t *testing.T) {
 }
 
 func TestAReplyThatDoesNotFitInMemoryIsNotCalledUnsent(t *testing.T) {
-	g := serve(t, Config{Budget: budget.New(100 + 2*mdp.PartOverhead), Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
-		return mdp.Reply{Frames: [][]byte{make([]byte, 50)}, Partials: [][][]byte{{make([]byte, 30)}, {make([]byte, 21)}}}, nil
+	g := serve(t, Config{Budget: budget.New(100 + 2*mdp.PartOverhead), Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) {
+		return gateway.Reply{Frames: [][]byte{make([]byte, 50)}, Partials: [][][]byte{{make([]byte, 30)}, {make([]byte, 21)}}}, nil
 	})})
-	p := g.post("/services/echo", "x").wantProblem(t, mdp.ReplyTooLarge)
+	p := g.post("/services/echo", "x").wantProblem(t, gateway.ReplyTooLarge)
 	if p["reason"] != "memory" || p["executed"] != "maybe" {
 		t.Errorf("the problem is %v, want reason memory and executed maybe", p)
 	}
@@ -303,10 +304,10 @@ func TestAReplyThatDoesNotFitInMemoryIsNotCalledUnsent(t *testing.T) {
 func TestPartsWithoutFramesAreHeldWhileTheReplyIsWritten(t *testing.T) {
 	const n = 2000
 	b := budget.New(1 << 20)
-	empty := caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
-		return mdp.Reply{Partials: make([][][]byte, n)}, nil
+	empty := caller(func(context.Context, gateway.Call) (gateway.Reply, error) {
+		return gateway.Reply{Partials: make([][][]byte, n)}, nil
 	})
-	onVirtualTime(t, Config{Caller: empty, Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: empty, Budget: b}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(head + "Accept: application/json\r\nContent-Length: 1\r\n\r\nx")
 		synctest.Wait() // for the writer, whom nobody reads
 		if b.Bytes() != n*mdp.PartOverhead {
@@ -356,8 +357,8 @@ func BenchmarkReadBody(b *testing.B) {
 // with a dry run, whose answer is three times as long as the body.
 func TestARawBodyIsInMemoryOnce(t *testing.T) {
 	const size = 32 << 20
-	reply := mdp.Reply{Frames: [][]byte{make([]byte, size)}}
-	g := serve(t, Config{Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) { return reply, nil })})
+	reply := gateway.Reply{Frames: [][]byte{make([]byte, size)}}
+	g := serve(t, Config{Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) { return reply, nil })})
 	for _, path := range []string{"/services/echo", "/services/echo?dry_run=true"} {
 		t.Run(path, func(t *testing.T) {
 			if allocated := allocatedFor(t, g, path, size); allocated > size+4<<20 {
@@ -369,7 +370,7 @@ func TestARawBodyIsInMemoryOnce(t *testing.T) {
 
 // allocatedFor posts a raw body of size bytes, reads all of the answer, which should
 // be as long at least, and returns how many bytes the process allocated meanwhile.
-func allocatedFor(t *testing.T, g *gateway, path string, size int) uint64 {
+func allocatedFor(t *testing.T, g *testServer, path string, size int) uint64 {
 	t.Helper()
 	c, err := net.Dial("tcp", g.ln.Addr().String())
 	if err != nil {

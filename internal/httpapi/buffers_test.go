@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestBuffersAreRoundedUpByAFourthAtMost(t *testing.T) {
@@ -41,7 +41,7 @@ func TestWhatIsTooSmallOrTooLargeIsNotKept(t *testing.T) {
 // nothing of what it held before: with bodies of all sizes, many at once, whole or in
 // chunks, every service sees the bytes of one caller, and he gets them back.
 func TestBodiesDoNotMix(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		frame := call.Frames[0]
 		if len(frame) == 0 || bytes.Count(frame, frame[:1]) != len(frame) || cap(frame) != len(frame) {
 			t.Errorf("a service sees %d bytes of which not all are of one caller, or %d behind them", len(frame), cap(frame)-len(frame))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/budget"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 )
@@ -41,7 +42,7 @@ func (a *API) call(w *response, r *http.Request) error {
 // admit checks what a request says in its path, and that its key is for it.
 func (a *API) admit(w *response, r *http.Request) (leave func(), err error) {
 	if a.draining.Load() {
-		return nil, &mdp.Error{Kind: mdp.Draining}
+		return nil, &gateway.Error{Kind: gateway.Draining}
 	}
 	if w.service, err = serviceName(r); err != nil {
 		return nil, err
@@ -58,7 +59,7 @@ func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
 	}
 	body, err := a.readBody(w, r)
 	if err != nil {
-		if e := mdp.AsError(err); e.Kind == mdp.Busy && !x.DryRun {
+		if e := gateway.AsError(err); e.Kind == gateway.Busy && !x.DryRun {
 			a.cfg.Caller.Refused(w.service, e)
 		}
 		return nil, err
@@ -79,20 +80,20 @@ func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
 // what is held from then on is the reply.
 func (w *response) forget(x *codec.Exchange) {
 	w.body.free()
-	w.body, w.call = nil, mdp.Call{}
+	w.body, w.call = nil, gateway.Call{}
 	x.Forget()
 }
 
 // writeReply writes the reply. From here on its bytes are held, in place of the
 // body's, which is forgotten.
-func writeReply(w *response, x *codec.Exchange, reply *mdp.Reply) error {
+func writeReply(w *response, x *codec.Exchange, reply *gateway.Reply) error {
 	if err := hold(&w.lease, replySize(reply)); err != nil {
 		return err
 	}
 	err := x.WriteReply(w, w.service, w.id, *reply)
 	if err != nil && w.status != 0 {
 		// Nobody takes the rest of the answer.
-		return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
+		return &gateway.Error{Kind: gateway.Canceled, Sent: true, Err: err}
 	}
 	return err
 }
@@ -103,10 +104,10 @@ func hold(lease *budget.Lease, n int64) error {
 	if lease.Resize(n) {
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory, Detail: mdp.NoMemory}
+	return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory, Detail: gateway.NoMemory}
 }
 
-func replySize(reply *mdp.Reply) int64 {
+func replySize(reply *gateway.Reply) int64 {
 	n := mdp.Size(reply.Frames)
 	for _, partial := range reply.Partials {
 		n += mdp.Size(partial) + mdp.PartOverhead
@@ -122,14 +123,14 @@ func serviceName(r *http.Request) (string, error) {
 	if r.URL.RawPath != "" {
 		var err error
 		if name, err = url.PathUnescape(name); err != nil {
-			return "", &mdp.Error{Kind: mdp.BadRequest, Detail: "the service name is not percent-encoded as it should be", Err: err}
+			return "", &gateway.Error{Kind: gateway.BadRequest, Detail: "the service name is not percent-encoded as it should be", Err: err}
 		}
 	}
 	if err := mdp.CheckService(name); err != nil {
-		return "", &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+		return "", &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	if mdp.IsMMI(name) {
-		return "", &mdp.Error{Kind: mdp.Forbidden, Service: name, Detail: "names that begin with mmi. belong to the broker"}
+		return "", &gateway.Error{Kind: gateway.Forbidden, Service: name, Detail: "names that begin with mmi. belong to the broker"}
 	}
 	return name, nil
 }

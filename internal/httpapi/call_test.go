@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestACallAnswersWithTheReplyOverBothProtocols(t *testing.T) {
@@ -27,8 +27,8 @@ func TestACallAnswersWithTheReplyOverBothProtocols(t *testing.T) {
 }
 
 func TestTheServiceIsThePathUnescapedOnce(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
-		return mdp.Reply{Frames: [][]byte{[]byte(call.Service)}}, nil
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
+		return gateway.Reply{Frames: [][]byte{[]byte(call.Service)}}, nil
 	})})
 	for path, want := range map[string]string{
 		"echo": "echo", "%65cho": "echo", "a%2Fb": "a/b", "a%2520b": "a%20b", "a%25b": "a%b", "a%2Fb%2520": "a/b%20", "a:b@c": "a:b@c",
@@ -39,13 +39,13 @@ func TestTheServiceIsThePathUnescapedOnce(t *testing.T) {
 }
 
 func TestNamesThatNoServiceMayHaveAreRefusedUnsent(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		t.Errorf("a call of %q was sent", call.Service)
-		return mdp.Reply{}, nil
+		return gateway.Reply{}, nil
 	})})
-	for path, want := range map[string]mdp.Kind{
-		"%2E": mdp.BadRequest, "%2E%2E": mdp.BadRequest, "a%20b": mdp.BadRequest, "a%00b": mdp.BadRequest, "%C3%A9": mdp.BadRequest, "a%2F%0Ab": mdp.BadRequest,
-		strings.Repeat("x", 256): mdp.BadRequest, "mmi.service": mdp.Forbidden, "%6dmi.service": mdp.Forbidden, "": mdp.NotFound, "a/b": mdp.NotFound,
+	for path, want := range map[string]gateway.Kind{
+		"%2E": gateway.BadRequest, "%2E%2E": gateway.BadRequest, "a%20b": gateway.BadRequest, "a%00b": gateway.BadRequest, "%C3%A9": gateway.BadRequest, "a%2F%0Ab": gateway.BadRequest,
+		strings.Repeat("x", 256): gateway.BadRequest, "mmi.service": gateway.Forbidden, "%6dmi.service": gateway.Forbidden, "": gateway.NotFound, "a/b": gateway.NotFound,
 	} {
 		p := g.post("/services/"+path, "").wantProblem(t, want)
 		if p["executed"] != "no" || p["retryable"] != false {
@@ -58,29 +58,29 @@ func TestNamesThatNoServiceMayHaveAreRefusedUnsent(t *testing.T) {
 func TestAFailedCallIsAProblem(t *testing.T) {
 	cause := errors.New("dial tcp 10.1.2.3:5555: connection refused")
 	for _, c := range []struct {
-		err  *mdp.Error
+		err  *gateway.Error
 		want string
 	}{
 		{
-			&mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonQueue, Err: cause},
+			&gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonQueue, Err: cause},
 			`"executed":"no","retryable":true,"reason":"queue"`,
 		}, {
-			&mdp.Error{Kind: mdp.BrokerUnavailable, Service: "echo", Err: cause},
+			&gateway.Error{Kind: gateway.BrokerUnavailable, Service: "echo", Err: cause},
 			`"service":"echo","executed":"no","retryable":true}`,
 		}, {
-			&mdp.Error{Kind: mdp.ServiceNotFound, Detail: "no <b>", Err: cause},
+			&gateway.Error{Kind: gateway.ServiceNotFound, Detail: "no <b>", Err: cause},
 			`"detail":"no <b>","code":"service_not_found","request_id":"r1","service":"echo","executed":"no","retryable":false}`,
 		}, {
-			&mdp.Error{Kind: mdp.BrokerLost, Err: cause},
-			`"detail":"` + problems[mdp.BrokerLost].about + `","code":"broker_lost","request_id":"r1","service":"echo","executed":"maybe","retryable":false}`,
+			&gateway.Error{Kind: gateway.BrokerLost, Err: cause},
+			`"detail":"` + problems[gateway.BrokerLost].about + `","code":"broker_lost","request_id":"r1","service":"echo","executed":"maybe","retryable":false}`,
 		}, {
-			&mdp.Error{Kind: mdp.InvalidVars, Faults: []mdp.Fault{{Pointer: "#/vars/sf", Detail: "too large"}, {Detail: "x"}}},
+			&gateway.Error{Kind: gateway.InvalidVars, Faults: []gateway.Fault{{Pointer: "#/vars/sf", Detail: "too large"}, {Detail: "x"}}},
 			`"errors":[{"pointer":"#/vars/sf","detail":"too large"},{"detail":"x"}]}`,
 		}, {
-			&mdp.Error{Kind: mdp.Timeout, Timeout: &mdp.TimeoutDetail{Stage: "broker", Limit: 25 * time.Second, LimitBy: "--timeout", Elapsed: 25001 * time.Millisecond, LastOK: -1}},
+			&gateway.Error{Kind: gateway.Timeout, Timeout: &gateway.TimeoutDetail{Stage: "broker", Limit: 25 * time.Second, LimitBy: "--timeout", Elapsed: 25001 * time.Millisecond, LastOK: -1}},
 			`"executed":"maybe","retryable":false,"stage":"broker","limit_ms":25000,"limit_by":"--timeout","elapsed_ms":25001}`,
 		}, {
-			&mdp.Error{Kind: mdp.Timeout, Timeout: &mdp.TimeoutDetail{Stage: "stream", Limit: time.Second, LimitBy: "?timeout", Elapsed: time.Second, MMI: "200"}},
+			&gateway.Error{Kind: gateway.Timeout, Timeout: &gateway.TimeoutDetail{Stage: "stream", Limit: time.Second, LimitBy: "?timeout", Elapsed: time.Second, MMI: "200"}},
 			`"limit_by":"?timeout","elapsed_ms":1000,"service_last_ok_ms":0,"mmi":"200"}`,
 		},
 	} {
@@ -102,7 +102,7 @@ func TestAFailedCallIsAProblem(t *testing.T) {
 
 // Even one that package catalogue would not let pass.
 func TestTheStatusOfARuleAsksNobodyToTryAgain(t *testing.T) {
-	g := serve(t, Config{Caller: failing(&mdp.Error{Kind: mdp.WorkerError, Reason: "mine", Status: 503})})
+	g := serve(t, Config{Caller: failing(&gateway.Error{Kind: gateway.WorkerError, Reason: "mine", Status: 503})})
 	a := g.post("/services/echo", "x")
 	a.wantHeader(t, "Retry-After", "")
 	if a.StatusCode != 503 || !strings.Contains(string(a.body), `"executed":"yes","retryable":false`) {
@@ -111,10 +111,10 @@ func TestTheStatusOfARuleAsksNobodyToTryAgain(t *testing.T) {
 }
 
 func TestAReplyThatCannotBeGivenAsAskedForIsNotLost(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(context.Context, mdp.Call) (mdp.Reply, error) {
-		return mdp.Reply{Frames: [][]byte{[]byte("a"), []byte("b")}}, nil
+	g := serve(t, Config{Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) {
+		return gateway.Reply{Frames: [][]byte{[]byte("a"), []byte("b")}}, nil
 	})})
-	p := g.post("/services/echo", "x", "Accept: application/octet-stream").wantProblem(t, mdp.NotAcceptable)
+	p := g.post("/services/echo", "x", "Accept: application/octet-stream").wantProblem(t, gateway.NotAcceptable)
 	if frames, _ := p["frames"].([]any); p["executed"] != "yes" || len(frames) != 2 {
 		t.Errorf("the problem is %v, want executed yes and both frames", p)
 	}
@@ -123,7 +123,7 @@ func TestAReplyThatCannotBeGivenAsAskedForIsNotLost(t *testing.T) {
 func TestABodyTypeThatIsNotReadNamesThoseThatAre(t *testing.T) {
 	g := serve(t, Config{})
 	a := g.post("/services/echo", "x", "Content-Encoding: gzip")
-	a.wantProblem(t, mdp.UnsupportedMedia)
+	a.wantProblem(t, gateway.UnsupportedMedia)
 	if !strings.Contains(a.Header.Get("Accept-Post"), "application/json") {
 		t.Errorf("Accept-Post is %q", a.Header.Get("Accept-Post"))
 	}
@@ -131,7 +131,7 @@ func TestABodyTypeThatIsNotReadNamesThoseThatAre(t *testing.T) {
 
 func TestAPreferenceThatWasAppliedIsConfirmedAsItHolds(t *testing.T) {
 	var got time.Duration
-	g := serve(t, Config{Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		got = call.Timeout
 		return echo(ctx, call)
 	})})
@@ -151,10 +151,10 @@ func TestAPreferenceThatWasAppliedIsConfirmedAsItHolds(t *testing.T) {
 // waiting is a Caller whose calls wait until their context ends; each says in
 // began that it has been sent.
 func waiting(began chan<- struct{}, sent bool) caller {
-	return func(ctx context.Context, _ mdp.Call) (mdp.Reply, error) {
+	return func(ctx context.Context, _ gateway.Call) (gateway.Reply, error) {
 		began <- struct{}{}
 		<-ctx.Done()
-		return mdp.Reply{}, mdp.Ended(ctx, sent)
+		return gateway.Reply{}, gateway.Ended(ctx, sent)
 	}
 }
 
@@ -188,7 +188,7 @@ func TestACallerWhoLeavesCancelsTheCall(t *testing.T) {
 }
 
 func TestInterruptEndsOpenCallsSayingWhetherTheyWereSent(t *testing.T) {
-	for sent, want := range map[bool]mdp.Kind{true: mdp.Interrupted, false: mdp.Draining} {
+	for sent, want := range map[bool]gateway.Kind{true: gateway.Interrupted, false: gateway.Draining} {
 		t.Run(fmt.Sprint("sent=", sent), func(t *testing.T) {
 			began := make(chan struct{})
 			g := serve(t, Config{Caller: waiting(began, sent)})
@@ -203,23 +203,23 @@ func TestInterruptEndsOpenCallsSayingWhetherTheyWereSent(t *testing.T) {
 
 func TestDrainingLetsOpenCallsEndAndRefusesNewOnes(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
-	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		began <- struct{}{}
 		<-finish
-		return mdp.Reply{Frames: copied(call.Frames)}, nil
+		return gateway.Reply{Frames: copied(call.Frames)}, nil
 	})})
 	open := make(chan answer)
 	go func() { open <- g.post("/services/echo", "open") }()
 	<-began
 
 	g.NotReady()
-	g.get("/readyz").wantProblem(t, mdp.Draining)
+	g.get("/readyz").wantProblem(t, gateway.Draining)
 	go func() { open <- g.post("/services/echo", "late") }()
 	<-began // it is still taken
 
 	g.Drain()
 	a := g.post("/services/echo", "")
-	if p := a.wantProblem(t, mdp.Draining); p["retryable"] != true || !a.Close {
+	if p := a.wantProblem(t, gateway.Draining); p["retryable"] != true || !a.Close {
 		t.Errorf("the problem is %v with Connection: close %v, want it retryable and the connection closed", p, a.Close)
 	}
 	g.get("/livez").wantBody(t, 200, "{\"live\":true}\n")
@@ -234,7 +234,7 @@ func TestDrainingLetsOpenCallsEndAndRefusesNewOnes(t *testing.T) {
 func TestDrainingIsNotReady(t *testing.T) {
 	g := serve(t, Config{})
 	g.Drain()
-	g.get("/readyz").wantProblem(t, mdp.Draining)
+	g.get("/readyz").wantProblem(t, gateway.Draining)
 }
 
 // A caller who has closed its side, though it could still read, is gone to
@@ -243,10 +243,10 @@ func TestACallerWhoIsGoneGetsNoAnswer(t *testing.T) {
 	for accept, want := range map[string]string{"*/*": "", "application/x-ndjson": `"one"`} {
 		began := make(chan struct{})
 		wait := waiting(began, true)
-		g := serve(t, Config{Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+		g := serve(t, Config{Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 			if call.Partial != nil {
 				if err := call.Partial([][]byte{[]byte("one")}); err != nil {
-					return mdp.Reply{}, err
+					return gateway.Reply{}, err
 				}
 			}
 			return wait(ctx, call)
@@ -283,14 +283,14 @@ func TestAnAnswerThatFailsHalfwayBreaksOff(t *testing.T) {
 }
 
 func TestAPanicIsAnInternalErrorAndTheNextCallIsUnharmed(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if string(call.Frames[0]) == "panic" {
 			panic("the secret cause")
 		}
 		return echo(ctx, call)
 	})})
 	a := g.post("/services/echo", "panic")
-	if p := a.wantProblem(t, mdp.Internal); p["executed"] != "maybe" || strings.Contains(string(a.body), "secret") {
+	if p := a.wantProblem(t, gateway.Internal); p["executed"] != "maybe" || strings.Contains(string(a.body), "secret") {
 		t.Errorf("the problem is %s, want executed maybe and not the cause", a.body)
 	}
 	g.post("/services/echo", "fine").wantBody(t, 200, "fine")

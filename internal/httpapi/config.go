@@ -14,24 +14,24 @@ import (
 
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/budget"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A Caller calls services. It is used by many goroutines at once.
 type Caller interface {
 	// Call sends a request and waits for its reply, no longer than Limit says
-	// and than ctx lives. Errors are *mdp.Error. The reply's Timing is set also
+	// and than ctx lives. Errors are *gateway.Error. The reply's Timing is set also
 	// with an error. It does not keep the frames and vars of the call once it
 	// returned, nor does the reply share memory with them.
-	Call(ctx context.Context, call mdp.Call) (mdp.Reply, error)
+	Call(ctx context.Context, call gateway.Call) (gateway.Reply, error)
 
 	// Refused counts a call that was refused as busy before all of it had come, and
 	// so never came to Call.
-	Refused(service string, e *mdp.Error)
+	Refused(service string, e *gateway.Error)
 
 	// Limit returns how long the call may take: its Timeout, or the default,
 	// cut to the maxima that hold for its service.
-	Limit(call mdp.Call) time.Duration
+	Limit(call gateway.Call) time.Duration
 
 	// Form returns the Content-Type of a service's raw replies and the encoding
 	// of its frames within JSON (auto, text, json, base64); both are empty if
@@ -39,12 +39,12 @@ type Caller interface {
 	Form(service string) (contentType, encoding string)
 
 	// Plan checks a call and returns what would be sent, without asking a
-	// broker. Errors are *mdp.Error.
-	Plan(call mdp.Call) (mdp.Plan, error)
+	// broker. Errors are *gateway.Error.
+	Plan(call gateway.Call) (gateway.Plan, error)
 
 	// Services lists the services that are known, by name; Service returns one.
-	Services() []mdp.ServiceInfo
-	Service(name string) (info mdp.ServiceInfo, ok bool)
+	Services() []gateway.ServiceInfo
+	Service(name string) (info gateway.ServiceInfo, ok bool)
 }
 
 // Health says how the brokers are.

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/api"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // contract is openapi.yaml as far as the tests read it.
@@ -140,16 +140,16 @@ func TestTheContractHasASchemaForEachCode(t *testing.T) {
 	schemas := readContract(t).Components.Schemas
 	mapping := schemas["Problem"].Discriminator.Mapping
 	var codes []string
-	for _, kind := range mdp.Kinds() {
-		if kind == mdp.Canceled { // nobody sees it
+	for _, kind := range gateway.Kinds() {
+		if kind == gateway.Canceled { // nobody sees it
 			continue
 		}
 		codes = append(codes, string(kind))
-		p := newProblem(&mdp.Error{Kind: kind}, "", "")
+		p := newProblem(&gateway.Error{Kind: kind}, "", "")
 		got := schemas[strings.TrimPrefix(mapping[string(kind)], "#/components/schemas/")].Properties
 		want := map[string]any{"code": string(kind), "title": p.Title, "status": p.Status, "executed": string(p.Executed), "retryable": p.Retryable}
 		for name, value := range want {
-			free := kind == mdp.WorkerError && name == "status" // the rule's
+			free := kind == gateway.WorkerError && name == "status" // the rule's
 			if executed := got[name].Enum; got[name].Const != value && !slices.Contains(executed, string(p.Executed)) && !free {
 				t.Errorf("the contract's %s has the %s %v, want %v", kind, name, got[name], value)
 			}
@@ -167,8 +167,8 @@ func TestTheContractHasEveryStatusAndAnExampleOfEachCode(t *testing.T) {
 	c := readContract(t)
 	statuses := map[string]bool{"200": true, "default": true}
 	codes := map[any]bool{}
-	for _, kind := range mdp.Kinds() {
-		if kind != mdp.Canceled {
+	for _, kind := range gateway.Kinds() {
+		if kind != gateway.Canceled {
 			statuses[strconv.Itoa(problems[kind].status)] = true
 			codes[string(kind)] = true
 		}

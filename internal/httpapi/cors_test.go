@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const (
@@ -20,7 +20,7 @@ const (
 // asked is the headers that a browser asks leave for, as it writes them.
 const asked = "authorization,content-type,flowgraph-vars,prefer,traceparent,x-request-id"
 
-func (g *gateway) preflight(path, origin, method, headers string) answer {
+func (g *testServer) preflight(path, origin, method, headers string) answer {
 	g.t.Helper()
 	h := []string{"Origin: " + origin, "Access-Control-Request-Method: " + method}
 	if headers != "" {
@@ -97,14 +97,14 @@ func TestATrustedPageReadsEveryAnswer(t *testing.T) {
 		}
 	}
 	a := g.post("/services/echo", "x", "Origin: "+evil, bearer("all"))
-	a.wantProblem(t, mdp.OriginRefused)
+	a.wantProblem(t, gateway.OriginRefused)
 	a.wantHeader(t, "Access-Control-Allow-Origin", "")
 	a.wantHeader(t, "Access-Control-Expose-Headers", "")
 }
 
 func TestTrustedOriginsAreSwappedWhileRequestsRun(t *testing.T) {
 	running, end := make(chan struct{}), make(chan struct{})
-	g := serve(t, Config{Origins: []string{lab}, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Origins: []string{lab}, Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if call.Service == "slow" {
 			close(running)
 			<-end
@@ -119,7 +119,7 @@ func TestTrustedOriginsAreSwappedWhileRequestsRun(t *testing.T) {
 	if err := g.Trust([]string{evil}); err != nil {
 		t.Fatal(err)
 	}
-	g.post("/services/echo", "x", "Origin: "+lab).wantProblem(t, mdp.OriginRefused)
+	g.post("/services/echo", "x", "Origin: "+lab).wantProblem(t, gateway.OriginRefused)
 	a := g.post("/services/echo", "x", "Origin: "+evil)
 	a.wantBody(t, 200, "x")
 	a.wantHeader(t, "Access-Control-Allow-Origin", evil)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // docs is the page of GET /docs: our own index.html, docs.js and docs.css, and
@@ -87,7 +87,7 @@ var documents = sync.OnceValue(func() map[string]document {
 func sendDocs(w *response, r *http.Request, file string) error {
 	d, ok := documents()[file]
 	if !ok {
-		return &mdp.Error{Kind: mdp.NotFound, Detail: "the page has no file of this name"}
+		return &gateway.Error{Kind: gateway.NotFound, Detail: "the page has no file of this name"}
 	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestTheFilesOfOthersAreAsTheirSumsSay(t *testing.T) {
@@ -101,6 +101,6 @@ func TestAFileOfThePageIsSentOnceAndCompressed(t *testing.T) {
 func TestWhatIsNoFileOfThePageIsNotFound(t *testing.T) {
 	g := serve(t, Config{})
 	for _, path := range []string{"/docs/", "/docs/index.html", "/docs/SHA256SUMS", "/docs/nothing.js", "/docs/..%2Fdocs.go", "/docs/%2E%2E/docs.go", "/docs/docs.js/"} {
-		g.get(path).wantProblem(t, mdp.NotFound)
+		g.get(path).wantProblem(t, gateway.NotFound)
 	}
 }

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
-	"mdpgateway/internal/mdp"
 )
 
 // dryRun answers ?dry_run=true with the message that would be sent, for whoever
@@ -13,7 +13,7 @@ func (a *API) dryRun(w *response) error {
 		return err
 	}
 	if err := codec.WritePlan(w, w.service, plan); err != nil {
-		return &mdp.Error{Kind: mdp.Canceled, Err: err} // nobody takes the rest of it
+		return &gateway.Error{Kind: gateway.Canceled, Err: err} // nobody takes the rest of it
 	}
 	return nil
 }

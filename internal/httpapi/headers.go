@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // headersFit refuses requests whose line and headers are over the limit. The
@@ -19,5 +19,5 @@ func (a *API) headersFit(r *http.Request) error {
 	if size <= a.cfg.MaxHeader {
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.HeadersTooLarge, Detail: fmt.Sprintf("the headers have %d bytes, want at most %d", size, a.cfg.MaxHeader)}
+	return &gateway.Error{Kind: gateway.HeadersTooLarge, Detail: fmt.Sprintf("the headers have %d bytes, want at most %d", size, a.cfg.MaxHeader)}
 }

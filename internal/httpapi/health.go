@@ -5,7 +5,7 @@ import (
 	"net/http"
 
 	"mdpgateway/api"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // livez answers GET /livez: the process is there and serves.
@@ -20,15 +20,15 @@ func (a *API) livez(w *response, _ *http.Request) error {
 // unready at once, there would be nobody left to say so.
 func (a *API) readyz(w *response, _ *http.Request) error {
 	if a.notReady.Load() {
-		return &mdp.Error{Kind: mdp.Draining}
+		return &gateway.Error{Kind: gateway.Draining}
 	}
 	reached, connected, lost := a.cfg.Health.Brokers()
 	switch {
 	case a.cfg.ReadyBroker == ReadyNever:
 	case !reached:
-		return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: "no broker has been reached yet"}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker has been reached yet"}
 	case a.cfg.ReadyBroker == ReadyAlways && !connected:
-		return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: "no broker can be reached"}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker can be reached"}
 	}
 	return sendJSON(w, struct {
 		Ready    bool     `json:"ready"`

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // hostAllowed refuses names that are not the gateway's. A page whose name was
@@ -19,7 +19,7 @@ func (a *API) hostAllowed(r *http.Request) error {
 	if probe || len(a.cfg.AllowedHosts) == 0 || AnswersTo(r.Host, a.cfg.AllowedHosts) {
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", hostname(r.Host))}
+	return &gateway.Error{Kind: gateway.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", hostname(r.Host))}
 }
 
 // AnswersTo reports whether the header Host names one of those hosts, which have

@@ -18,35 +18,38 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A caller is a Caller that is one function.
-type caller func(ctx context.Context, call mdp.Call) (mdp.Reply, error)
+type caller func(ctx context.Context, call gateway.Call) (gateway.Reply, error)
 
-func (c caller) Call(ctx context.Context, call mdp.Call) (mdp.Reply, error) { return c(ctx, call) }
-func (caller) Refused(string, *mdp.Error)                                   {}
-func (caller) Limit(call mdp.Call) time.Duration                            { return min(call.Timeout, 5*time.Minute) }
-func (caller) Form(string) (string, string)                                 { return "", "" }
-func (caller) Services() []mdp.ServiceInfo                                  { return listed }
-func (caller) Plan(call mdp.Call) (mdp.Plan, error) {
-	return mdp.Plan{Dialect: mdp.V02, Timeout: time.Second, Frames: append([][]byte{[]byte("MDPC02"), {1}, []byte(call.Service)}, call.Frames...)}, nil
+func (c caller) Call(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
+	return c(ctx, call)
 }
-func (caller) Service(name string) (mdp.ServiceInfo, bool) {
-	i := slices.IndexFunc(listed, func(s mdp.ServiceInfo) bool { return s.Name == name })
+func (caller) Refused(string, *gateway.Error)        {}
+func (caller) Limit(call gateway.Call) time.Duration { return min(call.Timeout, 5*time.Minute) }
+func (caller) Form(string) (string, string)          { return "", "" }
+func (caller) Services() []gateway.ServiceInfo       { return listed }
+func (caller) Plan(call gateway.Call) (gateway.Plan, error) {
+	return gateway.Plan{Dialect: mdp.V02, Timeout: time.Second, Frames: append([][]byte{[]byte("MDPC02"), {1}, []byte(call.Service)}, call.Frames...)}, nil
+}
+func (caller) Service(name string) (gateway.ServiceInfo, bool) {
+	i := slices.IndexFunc(listed, func(s gateway.ServiceInfo) bool { return s.Name == name })
 	if i < 0 {
-		return mdp.ServiceInfo{}, false
+		return gateway.ServiceInfo{}, false
 	}
 	return listed[i], true
 }
 
 // listed are the services that are known.
-var listed = []mdp.ServiceInfo{{Name: "echo", Availability: mdp.ServiceUp, Calls: 3}, {Name: "lora", Catalogued: true, Availability: mdp.ServiceDown}}
+var listed = []gateway.ServiceInfo{{Name: "echo", Availability: gateway.ServiceUp, Calls: 3}, {Name: "lora", Catalogued: true, Availability: gateway.ServiceDown}}
 
-func echo(_ context.Context, call mdp.Call) (mdp.Reply, error) {
-	return mdp.Reply{Frames: copied(call.Frames), Timing: mdp.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil
+func echo(_ context.Context, call gateway.Call) (gateway.Reply, error) {
+	return gateway.Reply{Frames: copied(call.Frames), Timing: gateway.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil
 }
 
 // copied returns frames that outlive the call.
@@ -58,8 +61,8 @@ func copied(frames [][]byte) [][]byte {
 	return to
 }
 
-func failing(err *mdp.Error) caller {
-	return func(context.Context, mdp.Call) (mdp.Reply, error) { return mdp.Reply{}, err }
+func failing(err *gateway.Error) caller {
+	return func(context.Context, gateway.Call) (gateway.Reply, error) { return gateway.Reply{}, err }
 }
 
 // health is a Health that says always the same.
@@ -98,8 +101,8 @@ func (s *seen) Authenticated(keyID, result string) {
 	s.keys = append(s.keys, keyID+" "+result)
 }
 
-// A gateway is an API that is served.
-type gateway struct {
+// A testServer is an API that is served.
+type testServer struct {
 	*API
 	t    *testing.T
 	srv  *http.Server
@@ -112,7 +115,7 @@ type gateway struct {
 }
 
 // serve starts a gateway on a port of its own.
-func serve(t *testing.T, cfg Config) *gateway {
+func serve(t *testing.T, cfg Config) *testServer {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -121,10 +124,10 @@ func serve(t *testing.T, cfg Config) *gateway {
 	return serveOn(t, ln, new(net.Dialer).DialContext, cfg)
 }
 
-func serveOn(t *testing.T, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error), cfg Config) *gateway {
+func serveOn(t *testing.T, ln net.Listener, dial func(context.Context, string, string) (net.Conn, error), cfg Config) *testServer {
 	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
-	g := &gateway{t: t, ln: ln, logs: logs, seen: &seen{done: make(chan string, 1000)}}
+	g := &testServer{t: t, ln: ln, logs: logs, seen: &seen{done: make(chan string, 1000)}}
 	if cfg.Caller == nil {
 		cfg.Caller = caller(echo)
 	}
@@ -161,7 +164,7 @@ func client(h2c bool, dial func(context.Context, string, string) (net.Conn, erro
 	return &http.Client{Transport: &http.Transport{Protocols: &protocols, DialContext: dial, DisableCompression: true}}
 }
 
-func (g *gateway) url(path string) string { return "http://" + g.ln.Addr().String() + path }
+func (g *testServer) url(path string) string { return "http://" + g.ln.Addr().String() + path }
 
 // An answer is a response that was read to its end.
 type answer struct {
@@ -172,7 +175,7 @@ type answer struct {
 // do sends a request over c with headers given as "Name: value". It may be used
 // off the test's goroutine: without an answer the test fails and goes on with an
 // empty one.
-func (g *gateway) do(c *http.Client, method, path string, body io.Reader, headers ...string) answer {
+func (g *testServer) do(c *http.Client, method, path string, body io.Reader, headers ...string) answer {
 	g.t.Helper()
 	a, err := g.try(c, method, path, body, headers...)
 	if err != nil {
@@ -181,7 +184,7 @@ func (g *gateway) do(c *http.Client, method, path string, body io.Reader, header
 	return a
 }
 
-func (g *gateway) try(c *http.Client, method, path string, body io.Reader, headers ...string) (answer, error) {
+func (g *testServer) try(c *http.Client, method, path string, body io.Reader, headers ...string) (answer, error) {
 	none := answer{Response: &http.Response{}}
 	r, err := http.NewRequest(method, g.url(path), body)
 	if err != nil {
@@ -204,20 +207,20 @@ func (g *gateway) try(c *http.Client, method, path string, body io.Reader, heade
 	return answer{resp, b}, err
 }
 
-func (g *gateway) get(path string, headers ...string) answer {
+func (g *testServer) get(path string, headers ...string) answer {
 	g.t.Helper()
 	return g.do(g.http, http.MethodGet, path, nil, headers...)
 }
 
 // post posts a raw body.
-func (g *gateway) post(path, body string, headers ...string) answer {
+func (g *testServer) post(path, body string, headers ...string) answer {
 	g.t.Helper()
 	return g.do(g.http, http.MethodPost, path, strings.NewReader(body), append([]string{"Content-Type: application/octet-stream"}, headers...)...)
 }
 
 // wantProblem fails the test unless the answer is the problem of that code, and
 // returns it.
-func (a answer) wantProblem(t *testing.T, code mdp.Kind) map[string]any {
+func (a answer) wantProblem(t *testing.T, code gateway.Kind) map[string]any {
 	t.Helper()
 	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Fatalf("the answer is %d with Content-Type %q and body %q, want the problem %s", a.StatusCode, got, a.body, code)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // Listener returns ln for Server's servers: what they answer without asking the
@@ -78,9 +78,9 @@ func (c *conn) CloseWrite() error {
 //
 // To an Expect it answers 417, in the version of the request; no answer of the API
 // has that status.
-func refusal(p []byte) *mdp.Error {
+func refusal(p []byte) *gateway.Error {
 	if len(p) > 13 && string(p[:7]) == "HTTP/1." && string(p[8:13]) == " 417 " {
-		return &mdp.Error{Kind: mdp.BadRequest, Detail: "Expect has something else than 100-continue"}
+		return &gateway.Error{Kind: gateway.BadRequest, Detail: "Expect has something else than 100-continue"}
 	}
 	const fixed = "\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
 	line, text, ok := bytes.Cut(p, []byte(fixed))
@@ -89,18 +89,18 @@ func refusal(p []byte) *mdp.Error {
 	case !ok || !isStatus || bytes.Contains(line, []byte("\r\n")):
 		return nil
 	case bytes.HasPrefix(line, []byte("431 ")):
-		return &mdp.Error{Kind: mdp.HeadersTooLarge}
+		return &gateway.Error{Kind: gateway.HeadersTooLarge}
 	}
 	detail := "the request is not HTTP/1.1"
 	if _, why, ok := strings.Cut(string(text), ": "); ok {
 		detail += ": " + why
 	}
-	return &mdp.Error{Kind: mdp.BadRequest, Detail: detail}
+	return &gateway.Error{Kind: gateway.BadRequest, Detail: detail}
 }
 
 // refuse returns a whole answer, which ends its connection, and tells of it as of
 // any other.
-func (a *API) refuse(e *mdp.Error, peer net.Addr) []byte {
+func (a *API) refuse(e *gateway.Error, peer net.Addr) []byte {
 	w := &response{id: newID(), err: e, status: problems[e.Kind].status}
 	body := newProblem(e, w.id, "").encode()
 	header := http.Header{"Content-Type": {"application/problem+json"}, "X-Request-Id": {w.id}}

@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap/zaptest/observer"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // What never becomes a request is answered as everything else is, logged and
@@ -16,21 +16,21 @@ import (
 func TestWhatIsNoHTTPIsAProblemToo(t *testing.T) {
 	for _, c := range []struct {
 		request string
-		want    mdp.Kind
+		want    gateway.Kind
 		detail  string
 	}{
-		{"GET /livez HTTP/1.1\r\n\r\n", mdp.BadRequest, "missing required Host header"},
-		{"GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", mdp.BadRequest, "malformed Host header"},
-		{"GET /livez HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", mdp.BadRequest, "invalid header name"},
-		{"GET /livez HTTP/7.7\r\nHost: x\r\n\r\n", mdp.BadRequest, "unsupported protocol version"},
-		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", mdp.BadRequest, "not HTTP/1.1"},
-		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: foo\r\n\r\n", mdp.BadRequest, "Expect"},
-		{"POST /services/echo HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\nExpect: foo\r\n\r\n", mdp.BadRequest, "Expect"},
-		{"hello\r\n\r\n", mdp.BadRequest, "not HTTP/1.1"},
-		{"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 50_000) + "\r\n\r\n", mdp.HeadersTooLarge, "larger than the gateway takes"},
+		{"GET /livez HTTP/1.1\r\n\r\n", gateway.BadRequest, "missing required Host header"},
+		{"GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", gateway.BadRequest, "malformed Host header"},
+		{"GET /livez HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", gateway.BadRequest, "invalid header name"},
+		{"GET /livez HTTP/7.7\r\nHost: x\r\n\r\n", gateway.BadRequest, "unsupported protocol version"},
+		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", gateway.BadRequest, "not HTTP/1.1"},
+		{"POST /services/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: foo\r\n\r\n", gateway.BadRequest, "Expect"},
+		{"POST /services/echo HTTP/1.0\r\nHost: x\r\nContent-Length: 0\r\nExpect: foo\r\n\r\n", gateway.BadRequest, "Expect"},
+		{"hello\r\n\r\n", gateway.BadRequest, "not HTTP/1.1"},
+		{"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 50_000) + "\r\n\r\n", gateway.HeadersTooLarge, "larger than the gateway takes"},
 	} {
 		for _, before := range []string{"", "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"} {
-			onVirtualTime(t, Config{MaxHeader: 1000}, func(t *testing.T, g *gateway, raw *rawConn) {
+			onVirtualTime(t, Config{MaxHeader: 1000}, func(t *testing.T, g *testServer, raw *rawConn) {
 				if before != "" {
 					raw.send(before)
 					raw.answer().wantBody(t, 200, "{\"live\":true}\n")
@@ -58,9 +58,9 @@ func TestWhatIsNoHTTPIsAProblemToo(t *testing.T) {
 }
 
 func TestOptionsOfTheServerAreNoRoute(t *testing.T) {
-	onVirtualTime(t, Config{}, func(t *testing.T, _ *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{}, func(t *testing.T, _ *testServer, raw *rawConn) {
 		raw.send("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
-		raw.answer().wantProblem(t, mdp.NotFound)
+		raw.answer().wantProblem(t, gateway.NotFound)
 	})
 }
 
@@ -69,15 +69,15 @@ func TestAReplyThatLooksLikeARefusalIsLeftAlone(t *testing.T) {
 	const text = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"
 	// The second piece of an answer is written to the connection by itself.
 	reply := strings.Repeat("x", writeChunk) + text + strings.Repeat(text, 3000)
-	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		if call.Partial != nil {
 			for range 10 {
 				if err := call.Partial([][]byte{[]byte(text)}); err != nil {
-					return mdp.Reply{}, err
+					return gateway.Reply{}, err
 				}
 			}
 		}
-		return mdp.Reply{Frames: [][]byte{[]byte(reply)}}, nil
+		return gateway.Reply{Frames: [][]byte{[]byte(reply)}}, nil
 	})})
 	g.post("/services/echo", "x").wantBody(t, 200, reply)
 	a := g.post("/services/echo", "x", "Accept: application/x-ndjson")

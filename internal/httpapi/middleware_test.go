@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestTheRequestIdIsTheCallersIfItCanBeRepeated(t *testing.T) {
@@ -32,7 +32,7 @@ func TestTheRequestIdIsTheCallersIfItCanBeRepeated(t *testing.T) {
 func TestAProblemTellsTheRequestId(t *testing.T) {
 	g := serve(t, Config{})
 	a := g.get("/nothing")
-	if p := a.wantProblem(t, mdp.NotFound); p["request_id"] != a.Header.Get("X-Request-Id") || p["request_id"] == "" {
+	if p := a.wantProblem(t, gateway.NotFound); p["request_id"] != a.Header.Get("X-Request-Id") || p["request_id"] == "" {
 		t.Errorf("the problem's request_id is %v, the header's %q", p["request_id"], a.Header.Get("X-Request-Id"))
 	}
 }
@@ -56,7 +56,7 @@ func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
 
 func TestPagesOfForeignOriginsCannotPost(t *testing.T) {
 	var sent int
-	count := caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	count := caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		sent++
 		return echo(ctx, call)
 	})
@@ -83,7 +83,7 @@ func TestPagesOfForeignOriginsCannotPost(t *testing.T) {
 		a := g.post("/services/echo", "x", strings.FieldsFunc(c.headers, func(r rune) bool { return r == '|' })...)
 		a.wantHeader(t, "Timing-Allow-Origin", c.timing)
 		if c.refused {
-			a.wantProblem(t, mdp.OriginRefused)
+			a.wantProblem(t, gateway.OriginRefused)
 		} else {
 			a.wantBody(t, 200, "x")
 		}
@@ -103,7 +103,7 @@ func TestOnlyTheGatewaysOwnNamesAreAnswered(t *testing.T) {
 		if allowed {
 			a.wantBody(t, 200, "x")
 		} else {
-			a.wantProblem(t, mdp.OriginRefused)
+			a.wantProblem(t, gateway.OriginRefused)
 		}
 	}
 	if a := g.get("/livez", "Host: 10.1.2.3:8080"); a.StatusCode != http.StatusOK {
@@ -118,9 +118,9 @@ func TestHeadersOverTheLimitAreAProblemLikeAnyOther(t *testing.T) {
 	g := serve(t, Config{MaxHeader: 2000})
 	for _, c := range []*http.Client{g.http, g.h2c} {
 		g.do(c, "POST", "/services/echo", strings.NewReader("x"), "A: "+strings.Repeat("x", 1000)).wantBody(t, 200, "x")
-		g.do(c, "POST", "/services/echo", strings.NewReader("x"), "A: "+strings.Repeat("x", 2000)).wantProblem(t, mdp.HeadersTooLarge)
+		g.do(c, "POST", "/services/echo", strings.NewReader("x"), "A: "+strings.Repeat("x", 2000)).wantProblem(t, gateway.HeadersTooLarge)
 	}
-	g.do(g.http, "POST", "/services/echo?vars="+strings.Repeat("x", 2000), strings.NewReader("x")).wantProblem(t, mdp.HeadersTooLarge)
+	g.do(g.http, "POST", "/services/echo?vars="+strings.Repeat("x", 2000), strings.NewReader("x")).wantProblem(t, gateway.HeadersTooLarge)
 }
 
 // Headers that no limit of ours would have to bear are not read to their end; a
@@ -129,13 +129,13 @@ func TestHeadersFarOverTheLimitAreNotRead(t *testing.T) {
 	g := serve(t, Config{MaxHeader: 2000})
 	a, err := g.try(g.http, "POST", "/services/echo", strings.NewReader("x"), "A: "+strings.Repeat("x", 20_000))
 	if err == nil {
-		a.wantProblem(t, mdp.HeadersTooLarge)
+		a.wantProblem(t, gateway.HeadersTooLarge)
 	}
 	g.post("/services/echo", "x").wantBody(t, 200, "x")
 }
 
 func TestHeadersThatDoNotComeInTimeEndTheConnection(t *testing.T) {
-	onVirtualTime(t, Config{HeaderTimeout: 10 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{HeaderTimeout: 10 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		start := time.Now()
 		raw.send("GET /livez HTTP/1.1\r\nHost: x\r\nA: ")
 		raw.wantClosed()
@@ -181,11 +181,11 @@ func TestARequestIsOneLogLine(t *testing.T) {
 
 func TestASlowRequestIsLoggedAtWarn(t *testing.T) {
 	pause := 4 * time.Second
-	slow := caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	slow := caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		<-time.After(pause)
 		return echo(ctx, call)
 	})
-	onVirtualTime(t, Config{Caller: slow, SlowLog: 5 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: slow, SlowLog: 5 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		for _, pause = range []time.Duration{4 * time.Second, 6 * time.Second} {
 			g.post("/services/echo", "x")
 			synctest.Wait()

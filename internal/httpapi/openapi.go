@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"mdpgateway/api"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // An object is a part of the OpenAPI document.
@@ -56,7 +56,7 @@ func dig(o object, names ...string) object {
 // serviceOperation returns the operation that calls one service: that of all
 // services with its id, its example, and its vars wherever a request may have them.
 // The schema of the vars is added to schemas.
-func serviceOperation(call, schemas object, info mdp.ServiceInfo, id string) (object, error) {
+func serviceOperation(call, schemas object, info gateway.ServiceInfo, id string) (object, error) {
 	op, err := clone(call)
 	if err != nil {
 		return nil, err
@@ -140,7 +140,7 @@ func moveRefs(v any, to string) {
 
 // serviceParameters returns the parameters of a call to one service: the vars of a
 // raw body are its own, if it has any.
-func serviceParameters(all any, vars varsOf, info mdp.ServiceInfo) []any {
+func serviceParameters(all any, vars varsOf, info gateway.ServiceInfo) []any {
 	parameters, _ := all.([]any)
 	return slices.DeleteFunc(parameters, func(p any) bool {
 		schema := dig(p.(object), "schema")
@@ -157,7 +157,7 @@ func serviceParameters(all any, vars varsOf, info mdp.ServiceInfo) []any {
 // describeBody makes the schema of a body that of a service's, with as many frames
 // as it takes. Vars that it can't do without are required: who gives none is taken
 // to give {}.
-func describeBody(body object, vars varsOf, info mdp.ServiceInfo) {
+func describeBody(body object, vars varsOf, info gateway.ServiceInfo) {
 	properties := dig(body, "properties")
 	for _, frames := range []string{"frames", "frame"} {
 		if list := dig(properties, frames); list != nil && info.MaxFrames > 0 {

@@ -7,19 +7,19 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A catalogued is a Caller with these services.
 type catalogued struct {
 	caller
-	services []mdp.ServiceInfo
+	services []gateway.ServiceInfo
 }
 
-func (c catalogued) Services() []mdp.ServiceInfo { return c.services }
+func (c catalogued) Services() []gateway.ServiceInfo { return c.services }
 
 // document is GET /openapi.json as the caller with these headers gets it.
-func (g *gateway) document(headers ...string) object {
+func (g *testServer) document(headers ...string) object {
 	g.t.Helper()
 	a := g.get("/openapi.json", headers...)
 	a.wantHeader(g.t, "Content-Type", "application/json")
@@ -40,7 +40,7 @@ func parsed(t *testing.T, text string) (v any) {
 
 const sf = `{"type":"object","required":["sf"],"properties":{"sf":{"type":"integer"}}}`
 
-var described = []mdp.ServiceInfo{
+var described = []gateway.ServiceInfo{
 	{Name: "lora", Catalogued: true, Vars: "python", Description: "one LoRa frame", MaxFrames: 2, VarsSchema: []byte(sf), Example: []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`)},
 	{Name: "a/b {c}", Catalogued: true, Vars: "none"},
 	{Name: "a.b..c.", Catalogued: true, Vars: "json", VarsSchema: []byte(`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`)},
@@ -116,7 +116,7 @@ func TestReferencesWithinASchemaFollowIt(t *testing.T) {
 		`{"properties":{"default":{"$ref":"#/$defs/enum"}},"$defs":{"enum":{"items":{"$ref":"#"}}}}`:                             `{"properties":{"default":{"$ref":"` + here + `/$defs/enum"}},"$defs":{"enum":{"items":{"$ref":"` + here + `"}}}}`,
 		`true`: `true`,
 	} {
-		g := serve(t, Config{Caller: catalogued{echo, []mdp.ServiceInfo{{Name: "s", Catalogued: true, VarsSchema: []byte(schema)}}}})
+		g := serve(t, Config{Caller: catalogued{echo, []gateway.ServiceInfo{{Name: "s", Catalogued: true, VarsSchema: []byte(schema)}}}})
 		if got := dig(g.document(), "components", "schemas")["vars_s"]; !reflect.DeepEqual(got, parsed(t, want)) {
 			t.Errorf("%s is in the document as %v, want %s", schema, got, want)
 		}
@@ -124,7 +124,7 @@ func TestReferencesWithinASchemaFollowIt(t *testing.T) {
 }
 
 func TestTheDocumentHasOnlyWhatTheKeyMayCall(t *testing.T) {
-	g := serve(t, Config{Caller: catalogued{echo, []mdp.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}}, Keys: keys(t)})
+	g := serve(t, Config{Caller: catalogued{echo, []gateway.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}}, Keys: keys(t)})
 	for key, want := range map[string][]string{"all": {"lora_x", "secret"}, "other": {"lora_x"}} {
 		var got []string
 		for path := range dig(g.document(bearer(key)), "paths") {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/rs/cors"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // origins are the foreign pages that may call. They never change: others take
@@ -82,7 +82,7 @@ func (a *API) originAllowed(r *http.Request) error {
 		return nil
 	}
 	if err := o.check.Check(r); err != nil {
-		return &mdp.Error{Kind: mdp.OriginRefused, Detail: "pages of this origin may not post here", Err: err}
+		return &gateway.Error{Kind: gateway.OriginRefused, Detail: "pages of this origin may not post here", Err: err}
 	}
 	return nil
 }

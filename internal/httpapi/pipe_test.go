@@ -59,7 +59,7 @@ func (pipeAddr) String() string  { return "pipe" }
 
 // onVirtualTime runs test with a gateway in a bubble of its own. raw is a
 // connection to it that speaks as the test writes.
-func onVirtualTime(t *testing.T, cfg Config, test func(t *testing.T, g *gateway, raw *rawConn)) {
+func onVirtualTime(t *testing.T, cfg Config, test func(t *testing.T, g *testServer, raw *rawConn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		ln := newPipeListener()

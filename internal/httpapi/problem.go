@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A problemType is what all problems of one code share.
@@ -23,50 +23,50 @@ type problemType struct {
 // 4xx and 503 promise that nothing was sent, but for a 406 after a reply and the
 // 4xx that a service's rule sets; 502 and 504 mean that the request ran or may
 // have. So any proxy may retry a 503.
-var problems = map[mdp.Kind]problemType{
-	mdp.BadRequest:        {400, "Malformed request", false, "The body, the service name or a parameter is malformed; errors says where."},
-	mdp.Unauthorized:      {401, "Unauthorized", false, "The request needs a valid key: Authorization: Bearer, and the key."},
-	mdp.Forbidden:         {403, "Forbidden", false, "The caller's key, or any caller, may not use this service, whether or not it exists."},
-	mdp.OriginRefused:     {403, "Origin refused", false, "The request comes from a page of a foreign origin, or names a host that the gateway does not answer to."},
-	mdp.NotFound:          {404, "No such route", false, "The gateway has no such route."},
-	mdp.ServiceNotFound:   {404, "No such service", false, "No worker offers a service of this name."},
-	mdp.MethodNotAllowed:  {405, "Method not allowed", false, "The route does not take this method; Allow names those that it takes."},
-	mdp.NotAcceptable:     {406, "Not acceptable", false, "The reply can't be given in any form that Accept names; if there was one, frames holds it."},
-	mdp.BodyTimeout:       {408, "Body timed out", false, "The next bytes of the body did not arrive in time."},
-	mdp.BodyTooLarge:      {413, "Body too large", false, "The body is larger than the gateway takes."},
-	mdp.UnsupportedMedia:  {415, "Unsupported media type", false, "The gateway does not read bodies of this type or encoding; Accept-Post names those that it reads."},
-	mdp.InvalidVars:       {422, "Invalid vars", false, "The flowgraph vars can't be sent to this service; errors says why."},
-	mdp.RateLimited:       {429, "Rate limited", true, "The key's rate or its share of calls in flight is used up. Nothing was sent."},
-	mdp.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
-	mdp.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
-	mdp.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},
-	mdp.WorkerError:       {502, "Worker error", false, "The worker replied that it failed; frames holds its reply, if there is memory for it."},
-	mdp.BadReply:          {502, "Bad reply", false, "What the broker sent is no reply to this request."},
-	mdp.ReplyTooLarge:     {502, "Reply too large", false, "The reply is larger than the gateway holds."},
-	mdp.BrokerLost:        {502, "Broker lost", false, "The connection to the broker broke while the request was there. It may have run."},
-	mdp.Interrupted:       {502, "Interrupted", false, "The gateway shut down while the request was at the broker. It may have run."},
-	mdp.Busy:              {503, "Busy", true, "The gateway is at one of its limits; reason says which. Nothing was sent."},
-	mdp.BrokerUnavailable: {503, "Broker unavailable", true, "The gateway has no connection to a broker. Nothing was sent."},
-	mdp.NoWorkers:         {503, "No workers", true, "The service is known but has no worker now. Nothing was sent."},
-	mdp.Draining:          {503, "Draining", true, "The gateway is shutting down and takes no more calls. Nothing was sent."},
-	mdp.Timeout:           {504, "Timeout", false, "The request was sent, and no reply came in time. It may have run, or still run; limit_by names what set the time."},
+var problems = map[gateway.Kind]problemType{
+	gateway.BadRequest:        {400, "Malformed request", false, "The body, the service name or a parameter is malformed; errors says where."},
+	gateway.Unauthorized:      {401, "Unauthorized", false, "The request needs a valid key: Authorization: Bearer, and the key."},
+	gateway.Forbidden:         {403, "Forbidden", false, "The caller's key, or any caller, may not use this service, whether or not it exists."},
+	gateway.OriginRefused:     {403, "Origin refused", false, "The request comes from a page of a foreign origin, or names a host that the gateway does not answer to."},
+	gateway.NotFound:          {404, "No such route", false, "The gateway has no such route."},
+	gateway.ServiceNotFound:   {404, "No such service", false, "No worker offers a service of this name."},
+	gateway.MethodNotAllowed:  {405, "Method not allowed", false, "The route does not take this method; Allow names those that it takes."},
+	gateway.NotAcceptable:     {406, "Not acceptable", false, "The reply can't be given in any form that Accept names; if there was one, frames holds it."},
+	gateway.BodyTimeout:       {408, "Body timed out", false, "The next bytes of the body did not arrive in time."},
+	gateway.BodyTooLarge:      {413, "Body too large", false, "The body is larger than the gateway takes."},
+	gateway.UnsupportedMedia:  {415, "Unsupported media type", false, "The gateway does not read bodies of this type or encoding; Accept-Post names those that it reads."},
+	gateway.InvalidVars:       {422, "Invalid vars", false, "The flowgraph vars can't be sent to this service; errors says why."},
+	gateway.RateLimited:       {429, "Rate limited", true, "The key's rate or its share of calls in flight is used up. Nothing was sent."},
+	gateway.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
+	gateway.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
+	gateway.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},
+	gateway.WorkerError:       {502, "Worker error", false, "The worker replied that it failed; frames holds its reply, if there is memory for it."},
+	gateway.BadReply:          {502, "Bad reply", false, "What the broker sent is no reply to this request."},
+	gateway.ReplyTooLarge:     {502, "Reply too large", false, "The reply is larger than the gateway holds."},
+	gateway.BrokerLost:        {502, "Broker lost", false, "The connection to the broker broke while the request was there. It may have run."},
+	gateway.Interrupted:       {502, "Interrupted", false, "The gateway shut down while the request was at the broker. It may have run."},
+	gateway.Busy:              {503, "Busy", true, "The gateway is at one of its limits; reason says which. Nothing was sent."},
+	gateway.BrokerUnavailable: {503, "Broker unavailable", true, "The gateway has no connection to a broker. Nothing was sent."},
+	gateway.NoWorkers:         {503, "No workers", true, "The service is known but has no worker now. Nothing was sent."},
+	gateway.Draining:          {503, "Draining", true, "The gateway is shutting down and takes no more calls. Nothing was sent."},
+	gateway.Timeout:           {504, "Timeout", false, "The request was sent, and no reply came in time. It may have run, or still run; limit_by names what set the time."},
 }
 
 // A problem is an error as callers see it: problem details (RFC 9457) and what
 // the gateway adds to them. The cause is not in it: it may name addresses.
 type problem struct {
-	Type      string       `json:"type"`
-	Title     string       `json:"title"`
-	Status    int          `json:"status"`
-	Detail    string       `json:"detail"`
-	Code      mdp.Kind     `json:"code"`
-	RequestID string       `json:"request_id"`
-	Service   string       `json:"service,omitempty"`
-	Executed  mdp.Executed `json:"executed"`
-	Retryable bool         `json:"retryable"`
-	Reason    string       `json:"reason,omitempty"`
-	Errors    []mdp.Fault  `json:"errors,omitempty"`
-	Frames    [][]byte     `json:"frames,omitempty"` // encode leaves them to package codec
+	Type      string           `json:"type"`
+	Title     string           `json:"title"`
+	Status    int              `json:"status"`
+	Detail    string           `json:"detail"`
+	Code      gateway.Kind     `json:"code"`
+	RequestID string           `json:"request_id"`
+	Service   string           `json:"service,omitempty"`
+	Executed  gateway.Executed `json:"executed"`
+	Retryable bool             `json:"retryable"`
+	Reason    string           `json:"reason,omitempty"`
+	Errors    []gateway.Fault  `json:"errors,omitempty"`
+	Frames    [][]byte         `json:"frames,omitempty"` // encode leaves them to package codec
 	*overdue
 }
 
@@ -81,18 +81,18 @@ type overdue struct {
 }
 
 // newProblem describes e, which service's call met unless e names another.
-func newProblem(e *mdp.Error, requestID, service string) problem {
+func newProblem(e *gateway.Error, requestID, service string) problem {
 	t, known := problems[e.Kind]
 	if !known {
-		e = &mdp.Error{Kind: mdp.Internal, Sent: true}
-		t = problems[mdp.Internal]
+		e = &gateway.Error{Kind: gateway.Internal, Sent: true}
+		t = problems[gateway.Internal]
 	}
 	p := problem{
 		Type: "/problems#" + string(e.Kind), Title: t.title, Status: t.status,
 		Detail: e.Detail, Code: e.Kind, RequestID: requestID, Service: service,
 		Executed: e.Executed(), Reason: e.Reason, Errors: e.Faults, Frames: e.Frames,
 	}
-	p.Retryable = t.retry && p.Executed == mdp.No
+	p.Retryable = t.retry && p.Executed == gateway.No
 	if p.Detail == "" {
 		p.Detail = t.about
 	}
@@ -108,7 +108,7 @@ func newProblem(e *mdp.Error, requestID, service string) problem {
 	return p
 }
 
-func newOverdue(t *mdp.TimeoutDetail) *overdue {
+func newOverdue(t *gateway.TimeoutDetail) *overdue {
 	o := &overdue{
 		Stage: t.Stage, Limit: t.Limit.Milliseconds(), LimitBy: t.LimitBy,
 		Elapsed: t.Elapsed.Milliseconds(), MMI: t.MMI,
@@ -139,7 +139,7 @@ func problemsPage() []byte {
 		"<p>Errors are <code>application/problem+json</code> (RFC 9457). 4xx but 499, and 503, mean that nothing was sent " +
 		"(but 406 after a reply, and the status that a service's rule gives <a href=\"#worker_error\"><code>worker_error</code></a>: " +
 		"4xx or 5xx, though the request ran); 502 and 504 that it ran or may have.</p>\n<dl>\n")
-	for _, kind := range mdp.Kinds() {
+	for _, kind := range gateway.Kinds() {
 		t := problems[kind]
 		fmt.Fprintf(&b, "<dt id=\"%s\"><code>%[1]s</code>: %d, %s</dt>\n<dd>%s</dd>\n",
 			html.EscapeString(string(kind)), t.status, html.EscapeString(t.title), html.EscapeString(t.about))

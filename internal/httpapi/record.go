@@ -8,7 +8,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // record wraps what is behind it in the request's log line, metrics and trace. It
@@ -53,7 +53,7 @@ func (w *response) serve(next http.Handler, r *http.Request) {
 // code is the status that logs and metrics tell, also where the caller saw none.
 func (w *response) code() int {
 	switch {
-	case w.err != nil && (w.err.Kind == mdp.Canceled || w.status == 0):
+	case w.err != nil && (w.err.Kind == gateway.Canceled || w.status == 0):
 		return problems[w.err.Kind].status
 	case w.status == 0:
 		return http.StatusOK
@@ -122,7 +122,7 @@ func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
 // are worth a look, and what asks every few seconds says nothing new.
 func (a *API) logLevel(w *response, route string, took time.Duration) zapcore.Level {
 	switch {
-	case w.err != nil && w.err.Kind == mdp.Internal:
+	case w.err != nil && w.err.Kind == gateway.Internal:
 		return zapcore.ErrorLevel
 	case took > a.cfg.SlowLog:
 		return zapcore.WarnLevel

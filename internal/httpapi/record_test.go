@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"mdpgateway/internal/budget"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A log may stand still, on a full pipe for instance.
@@ -59,7 +59,7 @@ func TestAPanicThatNobodyAnswersIsCountedAndLoggedAndHoldsNothing(t *testing.T) 
 	core, logs := observer.New(zap.InfoLevel)
 	told := &seen{done: make(chan string, 2)}
 	w := &panicking{ResponseWriter: httptest.NewRecorder()}
-	a, err := New(Config{Health: health{}, Budget: b, Log: zap.New(core), Observer: told, Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	a, err := New(Config{Health: health{}, Budget: b, Log: zap.New(core), Observer: told, Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		w.now = true
 		return echo(ctx, call)
 	})})

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A panicked is a panic as the cause of an error.
@@ -18,8 +18,8 @@ func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
 
 // bug returns the error of a panic, while it is recovered. Whether the request had been
 // sent is unknown then, so it counts as sent.
-func bug(value any) *mdp.Error {
-	return &mdp.Error{Kind: mdp.Internal, Sent: true, Err: &panicked{value, debug.Stack()}}
+func bug(value any) *gateway.Error {
+	return &gateway.Error{Kind: gateway.Internal, Sent: true, Err: &panicked{value, debug.Stack()}}
 }
 
 // recoverPanic turns a panic into an internal error.
@@ -29,7 +29,7 @@ func (a *API) recoverPanic(next http.Handler) http.Handler {
 			switch v := recover(); v {
 			case nil:
 			case http.ErrAbortHandler:
-				err = &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: http.ErrAbortHandler}
+				err = &gateway.Error{Kind: gateway.Canceled, Sent: true, Err: http.ErrAbortHandler}
 			default:
 				err = bug(v)
 			}

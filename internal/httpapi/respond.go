@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 )
@@ -44,19 +45,19 @@ func (a *API) guard(checks ...func(r *http.Request) error) func(http.Handler) ht
 // none; one who already has a part of another answer sees it break off, since
 // an end in good order would pass it for the whole.
 func fail(w *response, err error) {
-	e := mdp.AsError(err)
-	if e.Kind == mdp.Canceled || w.status != 0 {
+	e := gateway.AsError(err)
+	if e.Kind == gateway.Canceled || w.status != 0 {
 		w.err, w.abort = e, true
 		return
 	}
 	p := w.problem(e)
 	h := w.Header()
 	switch e.Kind {
-	case mdp.Unauthorized:
+	case gateway.Unauthorized:
 		h.Set("WWW-Authenticate", "Bearer")
-	case mdp.UnsupportedMedia:
+	case gateway.UnsupportedMedia:
 		h.Set("Accept-Post", codec.AcceptPost)
-	case mdp.Draining:
+	case gateway.Draining:
 		h.Set("Connection", "close")
 	}
 	if p.Retryable { // which the status of a service's rule does not make it
@@ -71,13 +72,13 @@ func fail(w *response, err error) {
 // problem describes the error that the request ended with. From here on the frames
 // of a reply that it carries are held, in place of the body. If they do not fit,
 // the problem leaves them out, and nothing keeps them.
-func (w *response) problem(e *mdp.Error) problem {
+func (w *response) problem(e *gateway.Error) problem {
 	w.err = e
 	p := newProblem(e, w.id, w.service)
 	if p.Frames != nil && !w.lease.Resize(mdp.Size(p.Frames)) {
 		bare := *e
 		bare.Frames, p.Frames = nil, nil
-		p.Detail += "; its frames are left out: " + mdp.NoMemory
+		p.Detail += "; its frames are left out: " + gateway.NoMemory
 		w.err = &bare
 	}
 	return p

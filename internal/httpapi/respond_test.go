@@ -11,22 +11,22 @@ import (
 	"testing/synctest"
 
 	"mdpgateway/internal/budget"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // failed is a Caller whose workers reply that they failed, after a part if that
 // is asked for.
-func failed(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+func failed(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 	if call.Partial != nil {
 		if err := call.Partial([][]byte{[]byte("one")}); err != nil {
-			return mdp.Reply{}, err
+			return gateway.Reply{}, err
 		}
 	}
-	return mdp.Reply{}, &mdp.Error{Kind: mdp.WorkerError, Reason: "mine", Detail: "it failed", Frames: frames(3, 100_000)}
+	return gateway.Reply{}, &gateway.Error{Kind: gateway.WorkerError, Reason: "mine", Detail: "it failed", Frames: frames(3, 100_000)}
 }
 
-func twoFrames(context.Context, mdp.Call) (mdp.Reply, error) {
-	return mdp.Reply{Frames: frames(2, 150_000)}, nil
+func twoFrames(context.Context, gateway.Call) (gateway.Reply, error) {
+	return gateway.Reply{Frames: frames(2, 150_000)}, nil
 }
 
 // carriers are the ways in which the frames of a reply get into a problem.
@@ -35,19 +35,19 @@ var carriers = map[string]struct {
 	accept string
 	begins string // a part of the answer that precedes the problem
 	frames int
-	code   mdp.Kind
+	code   gateway.Kind
 }{
-	"worker_error":   {failed, "*/*", "", 3, mdp.WorkerError},
-	"not_acceptable": {twoFrames, "text/plain", "", 2, mdp.NotAcceptable},
-	"last event":     {failed, "application/x-ndjson", `{"event":"partial","seq":0,"frames":[{"data":"one","encoding":"text"}]}` + "\n", 3, mdp.WorkerError},
+	"worker_error":   {failed, "*/*", "", 3, gateway.WorkerError},
+	"not_acceptable": {twoFrames, "text/plain", "", 2, gateway.NotAcceptable},
+	"last event":     {failed, "application/x-ndjson", `{"event":"partial","seq":0,"frames":[{"data":"one","encoding":"text"}]}` + "\n", 3, gateway.WorkerError},
 }
 
 // A carried is a problem, or the event of one, as far as the tests read it.
 type carried struct {
-	Code     mdp.Kind
+	Code     gateway.Kind
 	Status   int
 	Detail   string
-	Executed mdp.Executed
+	Executed gateway.Executed
 	Frames   []struct{ Data string }
 	Problem  *carried
 }
@@ -73,7 +73,7 @@ func TestTheFramesOfAProblemAreHeldUntilTheyAreWritten(t *testing.T) {
 	for name, c := range carriers {
 		t.Run(name, func(t *testing.T) {
 			b := budget.New(1 << 20)
-			onVirtualTime(t, Config{Caller: c.caller, Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+			onVirtualTime(t, Config{Caller: c.caller, Budget: b}, func(t *testing.T, g *testServer, raw *rawConn) {
 				raw.send(head + "Accept: " + c.accept + "\r\nContent-Length: 1\r\n\r\nx")
 				resp, err := http.ReadResponse(raw.r, nil)
 				if err != nil {
@@ -90,7 +90,7 @@ func TestTheFramesOfAProblemAreHeldUntilTheyAreWritten(t *testing.T) {
 					t.Errorf("%d bytes are held while nobody reads, want 300000", b.Bytes())
 				}
 				p := readCarried(t, body)
-				if p.Code != c.code || p.Executed != mdp.Yes || len(p.Frames) != c.frames || len(p.Frames[1].Data) != 300_000/c.frames {
+				if p.Code != c.code || p.Executed != gateway.Yes || len(p.Frames) != c.frames || len(p.Frames[1].Data) != 300_000/c.frames {
 					t.Errorf("the problem is %s, executed %s, with %d frames", p.Code, p.Executed, len(p.Frames))
 				}
 				g.stop()
@@ -104,15 +104,15 @@ func TestTheFramesOfAProblemAreHeldUntilTheyAreWritten(t *testing.T) {
 
 func TestFramesThatDoNotFitInMemoryAreLeftOutOfTheProblem(t *testing.T) {
 	for name, c := range carriers {
-		if c.code == mdp.NotAcceptable {
+		if c.code == gateway.NotAcceptable {
 			continue // a reply that does not fit is refused before
 		}
 		t.Run(name, func(t *testing.T) {
 			b := budget.New(299_999)
-			onVirtualTime(t, Config{Caller: c.caller, Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
+			onVirtualTime(t, Config{Caller: c.caller, Budget: b}, func(t *testing.T, g *testServer, _ *rawConn) {
 				a := g.post("/services/echo", "x", "Accept: "+c.accept)
 				p := readCarried(t, strings.NewReader(strings.TrimPrefix(string(a.body), c.begins)))
-				if p.Frames != nil || p.Detail != "it failed; its frames are left out: "+mdp.NoMemory || p.Code != c.code || p.Status != 502 || p.Executed != mdp.Yes {
+				if p.Frames != nil || p.Detail != "it failed; its frames are left out: "+gateway.NoMemory || p.Code != c.code || p.Status != 502 || p.Executed != gateway.Yes {
 					t.Errorf("the problem is %.300v, want worker_error without frames, and that it says so", p)
 				}
 				g.stop()

@@ -7,7 +7,7 @@ import (
 
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/budget"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // writeChunk is how much of an answer has to be taken within one deadline, so
@@ -32,21 +32,21 @@ type response struct {
 	id      string
 	service string
 	pass    access.Pass // what its key may do
-	timing  mdp.Timing
-	trace   mdp.Trace
-	err     *mdp.Error
+	timing  gateway.Timing
+	trace   gateway.Trace
+	err     *gateway.Error
 	status  int   // 0 until the answer has begun
 	in, out int64 // bytes of the body, and of the answer's
 
 	// Of the call: here, since what every request has is cheaper in one piece.
 	lease  budget.Lease
-	call   mdp.Call
+	call   gateway.Call
 	body   *buffer   // what the call's frames and vars are in; nil if nothing was read, or it is forgotten
 	values [2]string // of headers that are made for each answer
 
 	// Of the call, for a Tracer.
 	returned time.Time
-	callKind mdp.Kind
+	callKind gateway.Kind
 
 	unread bool // HTTP/1: some of the body may be still to come
 	abort  bool // the answer can't be given, or not to its end
@@ -131,7 +131,7 @@ func (w *response) send(status int, contentType string, body []byte) {
 }
 
 // serverTiming tells a browser's tools where the time went, in milliseconds.
-func serverTiming(t mdp.Timing) string {
+func serverTiming(t gateway.Timing) string {
 	b := make([]byte, 0, 48)
 	b = appendMillis(append(b, "queue;dur="...), t.Queue)
 	b = appendMillis(append(b, ", broker;dur="...), t.Broker)

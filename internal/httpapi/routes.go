@@ -6,7 +6,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // routes is every route, and the way of every request to its handler: the
@@ -63,7 +63,7 @@ func get(r chi.Router, pattern string, h http.HandlerFunc) {
 }
 
 func notFound(_ *response, r *http.Request) error {
-	return &mdp.Error{Kind: mdp.NotFound, Detail: "there is no route " + r.URL.Path}
+	return &gateway.Error{Kind: gateway.NotFound, Detail: "there is no route " + r.URL.Path}
 }
 
 // methodNotAllowed answers with Allow, which chi leaves to whoever replaces its
@@ -86,6 +86,6 @@ func methodNotAllowed(routes chi.Routes) handler {
 		}
 		allow := strings.Join(allowed, ", ")
 		w.Header().Set("Allow", allow)
-		return &mdp.Error{Kind: mdp.MethodNotAllowed, Detail: "this route takes " + allow}
+		return &gateway.Error{Kind: gateway.MethodNotAllowed, Detail: "this route takes " + allow}
 	}
 }

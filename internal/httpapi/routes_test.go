@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"mdpgateway/api"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestTheWrongMethodIsToldTheRightOnes(t *testing.T) {
@@ -21,7 +21,7 @@ func TestTheWrongMethodIsToldTheRightOnes(t *testing.T) {
 		{"BREW", "/version", "GET, HEAD"},
 	} {
 		a := g.do(g.http, c.method, c.path, nil)
-		a.wantProblem(t, mdp.MethodNotAllowed)
+		a.wantProblem(t, gateway.MethodNotAllowed)
 		a.wantHeader(t, "Allow", c.allow)
 	}
 }
@@ -31,7 +31,7 @@ func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
 	for _, c := range []struct{ method, path string }{
 		{"GET", "/"}, {"POST", "/services/"}, {"BREW", "/nothing"}, {"GET", "/livez/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"},
 	} {
-		g.do(g.http, c.method, c.path, nil).wantProblem(t, mdp.NotFound)
+		g.do(g.http, c.method, c.path, nil).wantProblem(t, gateway.NotFound)
 	}
 }
 
@@ -76,13 +76,13 @@ func TestReadyzFollowsTheBrokers(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %+v", c.mode, c.health), func(t *testing.T) {
 			g := serve(t, Config{Health: c.health, ReadyBroker: c.mode})
 			if c.want == "" {
-				g.get("/readyz").wantProblem(t, mdp.BrokerUnavailable)
+				g.get("/readyz").wantProblem(t, gateway.BrokerUnavailable)
 			} else {
 				g.get("/readyz").wantBody(t, 200, c.want)
 			}
 			g.get("/livez").wantBody(t, 200, "{\"live\":true}\n")
 			g.NotReady()
-			g.get("/readyz").wantProblem(t, mdp.Draining)
+			g.get("/readyz").wantProblem(t, gateway.Draining)
 		})
 	}
 }

@@ -3,14 +3,14 @@ package httpapi
 import (
 	"net/http"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // services answers GET /services: what the caller's key may call.
 func (a *API) services(w *response, _ *http.Request) error {
 	list := struct {
-		Services []mdp.ServiceInfo `json:"services"`
-	}{[]mdp.ServiceInfo{}}
+		Services []gateway.ServiceInfo `json:"services"`
+	}{[]gateway.ServiceInfo{}}
 	for _, info := range a.cfg.Caller.Services() {
 		if w.pass.May(info.Name) {
 			list.Services = append(list.Services, info)
@@ -32,7 +32,7 @@ func (a *API) service(w *response, r *http.Request) error {
 	}
 	info, ok := a.cfg.Caller.Service(name)
 	if !ok {
-		return &mdp.Error{Kind: mdp.ServiceNotFound, Detail: "the service is not in the catalogue, has not answered, and has no workers at the embedded broker"}
+		return &gateway.Error{Kind: gateway.ServiceNotFound, Detail: "the service is not in the catalogue, has not answered, and has no workers at the embedded broker"}
 	}
 	return sendJSON(w, info)
 }

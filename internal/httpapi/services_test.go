@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestServicesAreListed(t *testing.T) {
@@ -20,8 +20,8 @@ func TestServicesAreListed(t *testing.T) {
 	if a := g.get("/services/lora"); a.StatusCode != http.StatusOK || !strings.HasPrefix(string(a.body), `{"name":"lora","catalogued":true,`) {
 		t.Errorf("one: got %d %s", a.StatusCode, a.body)
 	}
-	g.get("/services/nobody").wantProblem(t, mdp.ServiceNotFound)
-	g.get("/services/mmi.service").wantProblem(t, mdp.Forbidden)
+	g.get("/services/nobody").wantProblem(t, gateway.ServiceNotFound)
+	g.get("/services/mmi.service").wantProblem(t, gateway.Forbidden)
 }
 
 func TestADryRunShowsTheFramesAndSendsNothing(t *testing.T) {
@@ -30,5 +30,5 @@ func TestADryRunShowsTheFramesAndSendsNothing(t *testing.T) {
 		`{"service":"echo","dialect":"mdp/0.2","timeout_ms":1000,"frames":[`+
 			`{"hex":"4d4450433032","text":"MDPC02","bytes":6},{"hex":"01","text":"\u0001","bytes":1},`+
 			`{"hex":"6563686f","text":"echo","bytes":4},{"hex":"68ff","text":null,"bytes":2}]}`+"\n")
-	g.post("/services/echo?dry_run=maybe", "x").wantProblem(t, mdp.BadRequest)
+	g.post("/services/echo?dry_run=maybe", "x").wantProblem(t, gateway.BadRequest)
 }

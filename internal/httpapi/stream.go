@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
-	"mdpgateway/internal/mdp"
 )
 
 // pingEvery keeps a stream from looking idle to the proxies on its way.
@@ -28,7 +28,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	if err == nil {
 		err = q.expect(reply.Frames)
 	}
-	left := err != nil && mdp.AsError(err).Kind == mdp.Canceled
+	left := err != nil && gateway.AsError(err).Kind == gateway.Canceled
 	unwritten := q.stop(left)
 	a.returned(w, reply.Timing, err)
 	switch {
@@ -37,7 +37,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
 	case err == nil:
 		return s.Final(reply.Frames)
 	}
-	if e := mdp.AsError(err); s.Started() && e.Kind != mdp.Canceled {
+	if e := gateway.AsError(err); s.Started() && e.Kind != gateway.Canceled {
 		p := w.problem(e)
 		return s.Problem(p.encode(), p.Frames)
 	}

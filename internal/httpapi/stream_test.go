@@ -9,26 +9,26 @@ import (
 	"time"
 
 	"mdpgateway/internal/budget"
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // parts is a Caller whose replies come in parts, with pauses between them.
 func parts(pause time.Duration, err error, partials ...string) caller {
-	return func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	return func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		for _, p := range partials {
 			<-time.After(pause)
 			if err := call.Partial([][]byte{[]byte(p)}); err != nil {
-				return mdp.Reply{}, err
+				return gateway.Reply{}, err
 			}
 		}
 		<-time.After(pause)
-		return mdp.Reply{Frames: [][]byte{[]byte("end")}, Timing: mdp.Timing{Broker: pause}}, err
+		return gateway.Reply{Frames: [][]byte{[]byte("end")}, Timing: gateway.Timing{Broker: pause}}, err
 	}
 }
 
 func TestAStreamGivesThePartsAsTheyComeAndPingsBetweenThem(t *testing.T) {
 	cfg := Config{Caller: parts(40*time.Second, nil, "one", "two"), BodyIdleTimeout: 10 * time.Second}
-	onVirtualTime(t, cfg, func(t *testing.T, g *gateway, _ *rawConn) {
+	onVirtualTime(t, cfg, func(t *testing.T, g *testServer, _ *rawConn) {
 		for _, c := range []*http.Client{g.http, g.h2c} {
 			start := time.Now()
 			a := g.do(c, "POST", "/services/echo", strings.NewReader("x"), "Accept: application/x-ndjson")
@@ -46,10 +46,10 @@ func TestAStreamGivesThePartsAsTheyComeAndPingsBetweenThem(t *testing.T) {
 
 func TestAPartIsSentWhenItComes(t *testing.T) {
 	next := make(chan struct{})
-	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		err := call.Partial([][]byte{[]byte("one")})
 		<-next
-		return mdp.Reply{}, err
+		return gateway.Reply{}, err
 	})})
 	r, err := http.NewRequest("POST", g.url("/services/echo"), strings.NewReader("x"))
 	if err != nil {
@@ -69,15 +69,15 @@ func TestAPartIsSentWhenItComes(t *testing.T) {
 }
 
 func TestAnErrorBeforeTheFirstPartIsAnOrdinaryProblem(t *testing.T) {
-	failure := &mdp.Error{Kind: mdp.BrokerLost}
-	onVirtualTime(t, Config{Caller: parts(time.Second, failure)}, func(t *testing.T, g *gateway, _ *rawConn) {
-		g.post("/services/echo", "x", "Accept: text/event-stream").wantProblem(t, mdp.BrokerLost)
+	failure := &gateway.Error{Kind: gateway.BrokerLost}
+	onVirtualTime(t, Config{Caller: parts(time.Second, failure)}, func(t *testing.T, g *testServer, _ *rawConn) {
+		g.post("/services/echo", "x", "Accept: text/event-stream").wantProblem(t, gateway.BrokerLost)
 	})
 }
 
 func TestAnErrorAfterTheFirstPartIsTheLastEvent(t *testing.T) {
-	failure := &mdp.Error{Kind: mdp.BrokerLost}
-	onVirtualTime(t, Config{Caller: parts(time.Second, failure, "one")}, func(t *testing.T, g *gateway, _ *rawConn) {
+	failure := &gateway.Error{Kind: gateway.BrokerLost}
+	onVirtualTime(t, Config{Caller: parts(time.Second, failure, "one")}, func(t *testing.T, g *testServer, _ *rawConn) {
 		a := g.post("/services/echo", "x", "Accept: text/event-stream")
 		events := strings.Split(string(a.body), "\n\n")
 		if a.StatusCode != 200 || len(events) != 3 || !strings.HasPrefix(events[1], "event: problem\ndata: ") || !strings.Contains(events[1], `"code":"broker_lost"`) {
@@ -92,19 +92,19 @@ func TestAnErrorAfterTheFirstPartIsTheLastEvent(t *testing.T) {
 
 func TestAPartThatDoesNotFitInMemoryEndsTheStream(t *testing.T) {
 	cfg := Config{Caller: parts(time.Second, nil, "one", strings.Repeat("x", 101)), Budget: budget.New(100)}
-	onVirtualTime(t, cfg, func(t *testing.T, g *gateway, _ *rawConn) {
+	onVirtualTime(t, cfg, func(t *testing.T, g *testServer, _ *rawConn) {
 		a := g.post("/services/echo", "x", "Accept: application/x-ndjson")
 		if !strings.Contains(string(a.body), `"one"`) || !strings.Contains(string(a.body), `"code":"reply_too_large"`) {
 			t.Errorf("the stream is %q, want a partial and the problem reply_too_large", a.body)
 		}
 	})
-	onVirtualTime(t, Config{Caller: parts(time.Second, nil), Budget: budget.New(2)}, func(t *testing.T, g *gateway, _ *rawConn) {
-		g.post("/services/echo", "x", "Accept: application/x-ndjson").wantProblem(t, mdp.ReplyTooLarge)
+	onVirtualTime(t, Config{Caller: parts(time.Second, nil), Budget: budget.New(2)}, func(t *testing.T, g *testServer, _ *rawConn) {
+		g.post("/services/echo", "x", "Accept: application/x-ndjson").wantProblem(t, gateway.ReplyTooLarge)
 	})
 }
 
 func TestAReaderWhoLeavesAStreamEndsItsCall(t *testing.T) {
-	onVirtualTime(t, Config{Caller: parts(time.Second, nil, strings.Repeat("x", 1000)), BodyIdleTimeout: 5 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: parts(time.Second, nil, strings.Repeat("x", 1000)), BodyIdleTimeout: 5 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(head + "Accept: text/event-stream\r\nContent-Length: 1\r\n\r\nx")
 		<-g.seen.done // though nobody reads
 		g.stop()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/budget"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 )
@@ -113,9 +114,9 @@ func (q *streamQueue) await() error {
 	select {
 	case <-q.room:
 	case <-timer.C:
-		return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader, Detail: "the reader is too far behind the service"}
+		return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonReader, Detail: "the reader is too far behind the service"}
 	case <-q.ctx.Done():
-		return mdp.Ended(q.ctx, true)
+		return gateway.Ended(q.ctx, true)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -224,7 +225,7 @@ func (q *streamQueue) check(err error) bool {
 	if err == nil {
 		return true
 	}
-	q.fail(err, mdp.AsError(err).Err) // the bare cause: whether it was sent, the call knows
+	q.fail(err, gateway.AsError(err).Err) // the bare cause: whether it was sent, the call knows
 	return false
 }
 

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"mdpgateway/internal/budget"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
@@ -35,7 +36,7 @@ type flood struct {
 }
 
 func (f *flood) caller(b *budget.Budget) caller {
-	return func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	return func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		start := time.Now()
 		for f.most == 0 || f.taken < f.most {
 			if f.err = call.Partial(f.part); f.err != nil {
@@ -45,13 +46,13 @@ func (f *flood) caller(b *budget.Budget) caller {
 		}
 		f.took, f.held = time.Since(start), b.Bytes()
 		if f.err != nil {
-			return mdp.Reply{}, f.err
+			return gateway.Reply{}, f.err
 		}
 		select {
 		case <-time.After(f.hold):
-			return mdp.Reply{Frames: [][]byte{[]byte("end")}}, nil
+			return gateway.Reply{Frames: [][]byte{[]byte("end")}}, nil
 		case <-ctx.Done():
-			return mdp.Reply{}, mdp.Ended(ctx, true)
+			return gateway.Reply{}, gateway.Ended(ctx, true)
 		}
 	}
 }
@@ -73,24 +74,24 @@ func TestAReaderTooFarBehindForASecondEndsTheCallAndIsTold(t *testing.T) {
 		taken  int
 		reason string
 	}{
-		"256 frames":                      {frames(1, 5000), 1 << 30, 256, mdp.ReasonReader},
-		"256 frames, 100 in a part":       {frames(100, 50), 1 << 30, 2, mdp.ReasonReader},
-		"8 MiB":                           {frames(1, 1<<20), 1 << 30, 8, mdp.ReasonReader},
-		"8 MiB, one part larger than all": {frames(1, 9<<20), 1 << 30, 1, mdp.ReasonReader},
-		"the budget":                      {frames(1, 10_000), 35_000, 3, mdp.ReasonMemory},
+		"256 frames":                      {frames(1, 5000), 1 << 30, 256, gateway.ReasonReader},
+		"256 frames, 100 in a part":       {frames(100, 50), 1 << 30, 2, gateway.ReasonReader},
+		"8 MiB":                           {frames(1, 1<<20), 1 << 30, 8, gateway.ReasonReader},
+		"8 MiB, one part larger than all": {frames(1, 9<<20), 1 << 30, 1, gateway.ReasonReader},
+		"the budget":                      {frames(1, 10_000), 35_000, 3, gateway.ReasonMemory},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, b := &flood{part: c.part}, budget.New(c.budget)
-			onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+			onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *testServer, raw *rawConn) {
 				raw.send(streamed)
 				time.Sleep(2 * patience) // virtual; nobody reads
 				synctest.Wait()
 				wait := patience
-				if c.reason == mdp.ReasonMemory {
+				if c.reason == gateway.ReasonMemory {
 					wait = 0
 				}
-				e := mdp.AsError(f.err)
-				if e.Kind != mdp.ReplyTooLarge || e.Reason != c.reason || f.taken != c.taken || f.took != wait {
+				e := gateway.AsError(f.err)
+				if e.Kind != gateway.ReplyTooLarge || e.Reason != c.reason || f.taken != c.taken || f.took != wait {
 					t.Errorf("after %d parts in %v the call ended with %v, want reply_too_large (%s) after %d in %v", f.taken, f.took, f.err, c.reason, c.taken, wait)
 				}
 				if want := 1 + int64(c.taken)*mdp.Size(c.part); f.held != want { // one is the body's
@@ -112,7 +113,7 @@ func TestAReaderTooFarBehindForASecondEndsTheCallAndIsTold(t *testing.T) {
 
 func TestASlowReaderWithinTheBoundsHoldsNobodyUpAndGetsAll(t *testing.T) {
 	f, b := &flood{part: frames(1, 5000), most: 256}, budget.New(1<<30)
-	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, _ *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, _ *testServer, raw *rawConn) {
 		raw.send(streamed)
 		synctest.Wait()
 		if f.taken != 256 || f.took != 0 {
@@ -133,21 +134,21 @@ func TestTheBodyOfAStreamIsHeldUntilItsCallHasReturned(t *testing.T) {
 	const size, part, reply = 2 << 20, 10_000, 5000
 	var body weak.Pointer[byte]
 	b := budget.New(size + 2*part)
-	open := caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	open := caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		body = weak.Make(&call.Frames[0][0])
 		for range 2 {
 			if err := call.Partial(frames(1, part)); err != nil {
-				return mdp.Reply{}, err
+				return gateway.Reply{}, err
 			}
 		}
-		if err := call.Partial(frames(1, part)); mdp.AsError(err).Reason != mdp.ReasonMemory {
+		if err := call.Partial(frames(1, part)); gateway.AsError(err).Reason != gateway.ReasonMemory {
 			t.Errorf("a part beyond the budget: got %v, want no room in memory", err)
 		}
 		<-time.After(time.Minute)
 		runtime.KeepAlive(call)
-		return mdp.Reply{Frames: frames(1, reply)}, nil
+		return gateway.Reply{Frames: frames(1, reply)}, nil
 	})
-	onVirtualTime(t, Config{Caller: open, Budget: b, BodyIdleTimeout: time.Hour}, func(t *testing.T, _ *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: open, Budget: b, BodyIdleTimeout: time.Hour}, func(t *testing.T, _ *testServer, raw *rawConn) {
 		wantHeld := func(when string, want int64) {
 			t.Helper()
 			synctest.Wait()
@@ -188,7 +189,7 @@ func TestTheBodyOfAStreamIsHeldUntilItsCallHasReturned(t *testing.T) {
 
 func TestWhatHasBeenReadIsHeldNoMore(t *testing.T) {
 	f, b := &flood{part: frames(1, 1000), most: 3, hold: time.Minute}, budget.New(1<<30)
-	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *testServer, _ *rawConn) {
 		answered := make(chan answer)
 		go func() { answered <- g.post("/services/echo", "x", "Accept: application/x-ndjson") }()
 		time.Sleep(time.Second) // virtual
@@ -202,7 +203,7 @@ func TestWhatHasBeenReadIsHeldNoMore(t *testing.T) {
 
 func TestAReaderWhoNeverReadsEndsTheCallAfterTheTimeForAWrite(t *testing.T) {
 	f, b := &flood{part: frames(1, 5000), most: 2, hold: time.Hour}, budget.New(1<<30)
-	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b, BodyIdleTimeout: 7 * time.Second}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b, BodyIdleTimeout: 7 * time.Second}, func(t *testing.T, g *testServer, raw *rawConn) {
 		start := time.Now()
 		raw.send(streamed)
 		<-g.seen.done
@@ -218,12 +219,12 @@ func TestAReaderWhoNeverReadsEndsTheCallAfterTheTimeForAWrite(t *testing.T) {
 
 func TestAStreamWhoseReaderStandsStillIsInterruptedToo(t *testing.T) {
 	f, b := &flood{part: frames(1, 5000)}, budget.New(1<<30)
-	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(streamed)
 		time.Sleep(patience / 2) // virtual; the call waits for room
 		g.Interrupt()
 		synctest.Wait()
-		if e := mdp.AsError(f.err); e.Kind != mdp.Interrupted || f.taken != mostBehind {
+		if e := gateway.AsError(f.err); e.Kind != gateway.Interrupted || f.taken != mostBehind {
 			t.Errorf("after %d parts the call ended with %v, want interrupted after %d", f.taken, f.err, mostBehind)
 		}
 		a := raw.answer()
@@ -235,7 +236,7 @@ func TestAStreamWhoseReaderStandsStillIsInterruptedToo(t *testing.T) {
 
 func TestACallerWhoLeavesAStreamEndsItsCallAtOnce(t *testing.T) {
 	f, b := &flood{part: frames(1, 1000), most: 1, hold: time.Hour}, budget.New(1<<30)
-	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *gateway, _ *rawConn) {
+	onVirtualTime(t, Config{Caller: f.caller(b), Budget: b}, func(t *testing.T, g *testServer, _ *rawConn) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r, err := http.NewRequestWithContext(ctx, "POST", g.url("/services/echo"), strings.NewReader("x"))
 		if err != nil {
@@ -257,7 +258,7 @@ func TestACallerWhoLeavesAStreamEndsItsCallAtOnce(t *testing.T) {
 }
 
 func TestACallThatPanicsLeavesNobodyWriting(t *testing.T) {
-	g := serve(t, Config{Caller: caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Caller: caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		err := call.Partial([][]byte{[]byte("one")})
 		panic(errors.Join(errors.New("a bug"), err))
 	})})
@@ -346,20 +347,20 @@ func TestAPanicOfWritingEndsItsCallAndNoMore(t *testing.T) {
 func TestAReaderIsGivenASecondForEachBurst(t *testing.T) {
 	const burst, pause = 600, 900 * time.Millisecond
 	var took []time.Duration
-	bursts := caller(func(_ context.Context, call mdp.Call) (mdp.Reply, error) {
+	bursts := caller(func(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 		for range 2 {
 			start := time.Now()
 			for range burst {
 				if err := call.Partial(frames(1, 100)); err != nil {
-					return mdp.Reply{}, err
+					return gateway.Reply{}, err
 				}
 			}
 			took = append(took, time.Since(start))
 			<-time.After(10*time.Second - time.Since(start))
 		}
-		return mdp.Reply{Frames: [][]byte{[]byte("end")}}, nil
+		return gateway.Reply{Frames: [][]byte{[]byte("end")}}, nil
 	})
-	onVirtualTime(t, Config{Caller: bursts}, func(t *testing.T, _ *gateway, raw *rawConn) {
+	onVirtualTime(t, Config{Caller: bursts}, func(t *testing.T, _ *testServer, raw *rawConn) {
 		defer raw.Close()
 		raw.send(streamed)
 		var lines *bufio.Reader

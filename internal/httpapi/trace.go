@@ -4,13 +4,13 @@ import (
 	"net/http"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A Tracer is told of every request after its answer, but for probes and scrapes.
 // It must not block.
 type Tracer interface {
-	Answered(request mdp.Answered)
+	Answered(request gateway.Answered)
 }
 
 // trace finds out in which trace the request is. With a Tracer it is always in
@@ -19,7 +19,7 @@ func (a *API) trace(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w := rw.(*response)
 		if w.trace = traceOf(r.Header); w.trace.ID == "" && a.cfg.Tracer != nil {
-			w.trace = mdp.Trace{ID: newID()}
+			w.trace = gateway.Trace{ID: newID()}
 		}
 		next.ServeHTTP(rw, r)
 	})
@@ -28,10 +28,10 @@ func (a *API) trace(next http.Handler) http.Handler {
 // traceOf reads the header traceparent. What is not as it should be is passed
 // over: a trace is never a reason to refuse a request. That is also said of two
 // of them, of which neither can be told to be the right one.
-func traceOf(h http.Header) mdp.Trace {
+func traceOf(h http.Header) gateway.Trace {
 	values := h["Traceparent"]
 	if len(values) != 1 {
-		return mdp.Trace{}
+		return gateway.Trace{}
 	}
 	return parseTraceparent(values[0])
 }
@@ -52,18 +52,18 @@ const (
 // Versions after 00 may have more behind another dash. ff is none, ids are not all
 // zero, digits are in lower case. Of the flags only the first bit has a meaning
 // here: the caller records its part.
-func parseTraceparent(s string) mdp.Trace {
+func parseTraceparent(s string) gateway.Trace {
 	if len(s) < traceparentLen || s[2] != '-' || s[35] != '-' || s[52] != '-' {
-		return mdp.Trace{}
+		return gateway.Trace{}
 	}
 	version, id, span, flags := s[:2], s[3:35], s[36:52], s[53:traceparentLen]
 	switch {
 	case !isHex(version) || !isHex(id) || !isHex(span) || !isHex(flags),
 		isZero(id), isZero(span), version == "ff",
 		len(s) > traceparentLen && (version == "00" || s[traceparentLen] != '-'):
-		return mdp.Trace{}
+		return gateway.Trace{}
 	}
-	return mdp.Trace{ID: id, Parent: span, Sampled: unhex(flags[1])&1 == 1}
+	return gateway.Trace{ID: id, Parent: span, Sampled: unhex(flags[1])&1 == 1}
 }
 
 func isHex(s string) bool {
@@ -94,14 +94,14 @@ func unhex(digit byte) byte {
 
 // returned notes where the time of the request's call went, and with a Tracer
 // also when that was and how it ended.
-func (a *API) returned(w *response, t mdp.Timing, err error) {
+func (a *API) returned(w *response, t gateway.Timing, err error) {
 	w.timing = t
 	if a.cfg.Tracer == nil {
 		return
 	}
 	w.returned = time.Now()
 	if err != nil {
-		w.callKind = mdp.AsError(err).Kind
+		w.callKind = gateway.AsError(err).Kind
 	}
 }
 
@@ -110,7 +110,7 @@ func (a *API) tell(w *response, r *http.Request, route, method string, start tim
 	if a.cfg.Tracer == nil || isRoutine(route) {
 		return
 	}
-	told := mdp.Answered{
+	told := gateway.Answered{
 		Trace: w.trace, RequestID: w.id, Route: route, Method: method, Path: r.URL.EscapedPath(), Peer: r.RemoteAddr, KeyID: w.pass.ID,
 		Start: start, End: start.Add(took), Status: w.code(), In: w.in, Out: w.out,
 		Service: w.service, Timing: w.timing, Returned: w.returned, CallKind: w.callKind,

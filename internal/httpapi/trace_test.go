@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const (
@@ -22,13 +22,13 @@ const (
 // TestATraceparentIsReadAsTheStandardSays has the cases of W3C Trace Context §3.2
 // and of its test suite.
 func TestATraceparentIsReadAsTheStandardSays(t *testing.T) {
-	sampled := mdp.Trace{ID: traceID, Parent: parentID, Sampled: true}
-	unsampled := mdp.Trace{ID: traceID, Parent: parentID}
-	none := mdp.Trace{}
+	sampled := gateway.Trace{ID: traceID, Parent: parentID, Sampled: true}
+	unsampled := gateway.Trace{ID: traceID, Parent: parentID}
+	none := gateway.Trace{}
 	ids := "-" + traceID + "-" + parentID + "-"
 	for _, c := range []struct {
 		header string
-		want   mdp.Trace
+		want   gateway.Trace
 	}{
 		{traceparent, sampled},
 		{"00" + ids + "00", unsampled},
@@ -70,10 +70,10 @@ func FuzzTraceparent(f *testing.F) {
 	}
 	format := regexp.MustCompile(`(?s)^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f][0-9a-f])(-.*)?$`)
 	f.Fuzz(func(t *testing.T, header string) {
-		var want mdp.Trace
+		var want gateway.Trace
 		if m := format.FindStringSubmatch(header); m != nil && m[1] != "ff" && (m[1] != "00" || m[5] == "") &&
 			strings.Trim(m[2], "0") != "" && strings.Trim(m[3], "0") != "" {
-			want = mdp.Trace{ID: m[2], Parent: m[3], Sampled: strings.ContainsAny(m[4][1:], "13579bdf")}
+			want = gateway.Trace{ID: m[2], Parent: m[3], Sampled: strings.ContainsAny(m[4][1:], "13579bdf")}
 		}
 		if got := parseTraceparent(header); got != want {
 			t.Errorf("%q: got %+v, want %+v", header, got, want)
@@ -84,18 +84,18 @@ func FuzzTraceparent(f *testing.F) {
 // told is a Tracer that keeps what it was told.
 type told struct {
 	mu  sync.Mutex
-	all []mdp.Answered
+	all []gateway.Answered
 }
 
-func (t *told) Answered(a mdp.Answered) {
+func (t *told) Answered(a gateway.Answered) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.all = append(t.all, a)
 }
 
 func TestATraceIsInTheLogAndInTheCall(t *testing.T) {
-	var got mdp.Call
-	g := serve(t, Config{Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	var got gateway.Call
+	g := serve(t, Config{Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		got = call
 		return echo(ctx, call)
 	})})
@@ -119,16 +119,16 @@ func TestATraceIsInTheLogAndInTheCall(t *testing.T) {
 
 func TestOfTwoTraceparentsNeitherIsTaken(t *testing.T) {
 	h := http.Header{"Traceparent": {traceparent, traceparent}}
-	if got := traceOf(h); got != (mdp.Trace{}) {
+	if got := traceOf(h); got != (gateway.Trace{}) {
 		t.Errorf("got %+v, want none", got)
 	}
 }
 
 func TestTheTracerIsToldOfEveryRequestButProbes(t *testing.T) {
 	var tracer told
-	g := serve(t, Config{Tracer: &tracer, Metrics: http.NotFoundHandler(), Caller: caller(func(ctx context.Context, call mdp.Call) (mdp.Reply, error) {
+	g := serve(t, Config{Tracer: &tracer, Metrics: http.NotFoundHandler(), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if call.Service == "gone" {
-			return mdp.Reply{}, &mdp.Error{Kind: mdp.BrokerLost}
+			return gateway.Reply{}, &gateway.Error{Kind: gateway.BrokerLost}
 		}
 		return echo(ctx, call)
 	})})
@@ -149,18 +149,18 @@ func TestTheTracerIsToldOfEveryRequestButProbes(t *testing.T) {
 		t.Errorf("the times are %v, %v and %v, the peer is %q", a.Start, a.Returned, a.End, a.Peer)
 	}
 	a.Start, a.Returned, a.End, a.Peer = time.Time{}, time.Time{}, time.Time{}, ""
-	want := mdp.Answered{
-		Trace: mdp.Trace{ID: traceID, Parent: parentID, Sampled: true}, RequestID: "r1",
+	want := gateway.Answered{
+		Trace: gateway.Trace{ID: traceID, Parent: parentID, Sampled: true}, RequestID: "r1",
 		Route: "/services/{name}", Method: "POST", Path: "/services/echo", Status: 200, In: 5, Out: 5,
-		Service: "echo", Timing: mdp.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond},
+		Service: "echo", Timing: gateway.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond},
 	}
 	if a != want {
 		t.Errorf("got  %+v\nwant %+v", a, want)
 	}
-	if a := tracer.all[1]; a.Kind != mdp.BrokerLost || a.CallKind != mdp.BrokerLost || a.Status != 502 || a.Returned.IsZero() || len(a.Trace.ID) != 32 || a.Trace.Parent != "" {
+	if a := tracer.all[1]; a.Kind != gateway.BrokerLost || a.CallKind != gateway.BrokerLost || a.Status != 502 || a.Returned.IsZero() || len(a.Trace.ID) != 32 || a.Trace.Parent != "" {
 		t.Errorf("of a call that failed it was told %+v", a)
 	}
-	if a := tracer.all[2]; a.Path != "/a%0Ab" || a.Route != "unmatched" || !a.Returned.IsZero() || a.Kind != mdp.NotFound {
+	if a := tracer.all[2]; a.Path != "/a%0Ab" || a.Route != "unmatched" || !a.Returned.IsZero() || a.Kind != gateway.NotFound {
 		t.Errorf("of what is no route it was told %+v", a)
 	}
 	if a := tracer.all[3]; a.Service != "echo" || a.Returned.IsZero() {
@@ -199,7 +199,7 @@ func TestWithoutATracerTracesCostNothing(t *testing.T) {
 		r.Header.Set("Traceparent", header)
 		if got := testing.AllocsPerRun(200, func() {
 			middleware.ServeHTTP(w, r)
-			a.returned(w, mdp.Timing{}, nil)
+			a.returned(w, gateway.Timing{}, nil)
 			a.tell(w, r, "/services/{name}", "POST", time.Time{}, 0)
 		}); got > 0 || !w.returned.IsZero() {
 			t.Errorf("%q costs %v allocations, returned is %v, want nothing of either", header, got, w.returned)

@@ -61,7 +61,7 @@ func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
 }
 
 // ParseWorker takes apart a message between broker and worker. The result shares
-// memory with frames. The error is an *Error of kind BadReply.
+// memory with frames. The error is a *MessageError.
 func (d Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
 	var m WorkerMessage
 	l := d.layout()

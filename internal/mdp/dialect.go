@@ -25,8 +25,8 @@ const (
 //	reply          [''] client [partial|final] [service] [''] body…
 //	worker's       [''] worker command …      (see command.go)
 //
-// The first ” is there if delimiter is set, the second if padded is. The frames
-// are shared by all messages: nobody may write to them.
+// The leading empty frame is present if delimiter is set, the one before the body if
+// padded is. The frames are shared by all messages and must not be written to.
 type layout struct {
 	name      string
 	client    []byte // header of what clients send and receive
@@ -79,7 +79,7 @@ func (l *layout) header(frames [][]byte) []byte {
 // afterHeader checks the delimiter and the header and returns what follows.
 func (l *layout) afterHeader(frames [][]byte, header []byte) ([][]byte, error) {
 	if got := l.header(frames); got == nil || !bytes.Equal(got, header) {
-		return nil, badReply(ReasonHeader, "a message whose header is not %q", header)
+		return nil, unfit(ReasonHeader, "a message whose header is not %q", header)
 	}
 	if l.delimiter {
 		return frames[2:], nil

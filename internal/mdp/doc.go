@@ -1,5 +1,5 @@
-// Package mdp is the Majordomo Protocol: its dialects, its frames, its commands
-// and the one vocabulary of errors that logs, metrics and JSON share.
+// Package mdp is the Majordomo Protocol on the wire: its dialects, and the frames of
+// requests, replies and workers' commands.
 //
 // It is pure: bytes in, bytes out. It opens no socket, reads no clock, starts no
 // goroutine and imports only the standard library. Sockets live in the packages

@@ -5,16 +5,29 @@ import (
 	"fmt"
 )
 
-// Reasons of BadReply: why a message is not the reply that was waited for.
+// Reasons of a MessageError: why a message is not the one that was waited for.
 const (
 	ReasonHeader    = "wrong_header"  // of another dialect, or without its delimiter
 	ReasonAsked     = "wrong_service" // from a service that was not asked
 	ReasonMalformed = "malformed"     // too short, or with an unknown command
+	ReasonName      = "service_name"  // a name that no service can have
 )
+
+// A MessageError says why a message is not one of the protocol, or not the one that
+// was waited for.
+type MessageError struct {
+	Reason string // a constant, fit for a label
+	Err    error  // with what was received, cut to what a log line can hold
+}
+
+func (e *MessageError) Error() string { return e.Reason + ": " + e.Err.Error() }
+
+// Unwrap returns what was received in place of the message.
+func (e *MessageError) Unwrap() error { return e.Err }
 
 // ParseReply takes apart what a broker sent to the client that asked for
 // service. The body shares memory with frames; final is false if more messages
-// of this reply follow. The error is an *Error of kind BadReply.
+// of this reply follow. The error is a *MessageError.
 //
 //	mdp/0.1    '' MDPC01 service body…
 //	mdp/0.2    MDPC02 \x02 service body… (PARTIAL), MDPC02 \x03 service body… (FINAL)
@@ -41,7 +54,7 @@ func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, fin
 			return nil, false, malformed("a reply without service")
 		}
 		if string(rest[0]) != service {
-			return nil, false, badReply(ReasonAsked, "a reply of service %q", head(rest[0]))
+			return nil, false, unfit(ReasonAsked, "a reply of service %q", head(rest[0]))
 		}
 		rest = rest[1:]
 	}
@@ -82,13 +95,10 @@ func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final 
 // loudifyFailure is the first frame of a loudify worker's reply that it failed.
 const loudifyFailure = "\x06"
 
-// Failure returns the error, of kind WorkerError, that a reply of these frames means
-// in the dialect, or nil: loudify's workers alone have a reply that says so.
-func (d Dialect) Failure(frames [][]byte) *Error {
-	if d != Loudify || len(frames) == 0 || string(frames[0]) != loudifyFailure {
-		return nil
-	}
-	return &Error{Kind: WorkerError, Reason: "flowgraph_failed", Frames: frames, Detail: "the flowgraph failed or timed out"}
+// Failed reports whether a reply of these frames means, in the dialect, that the
+// worker failed: loudify's workers alone have a reply that says so.
+func (d Dialect) Failed(frames [][]byte) bool {
+	return d == Loudify && len(frames) > 0 && string(frames[0]) == loudifyFailure
 }
 
 // ParseStatus reads the answer to AppendLookup's question: its last frame, since
@@ -110,11 +120,11 @@ func (d Dialect) ParseStatus(frames [][]byte) (status string, err error) {
 }
 
 func malformed(format string, args ...any) error {
-	return badReply(ReasonMalformed, format, args...)
+	return unfit(ReasonMalformed, format, args...)
 }
 
-func badReply(reason, format string, args ...any) error {
-	return &Error{Kind: BadReply, Reason: reason, Err: fmt.Errorf(format, args...)}
+func unfit(reason, format string, args ...any) error {
+	return &MessageError{Reason: reason, Err: fmt.Errorf(format, args...)}
 }
 
 // head cuts a frame down to what a log line can hold.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // MaxServiceName is the length of the longest service name, in bytes.
@@ -20,49 +19,6 @@ const (
 	StatusNotFound       = "404" // none is
 	StatusNotImplemented = "501" // the broker has no such mmi service
 )
-
-// A Request is one request to a service, ready for the wire.
-type Request struct {
-	Service string
-	Frames  [][]byte // the body; none is sent as one empty frame
-
-	// Partial, if set, is given each PARTIAL of the reply as it comes, on the
-	// goroutine of the call; its error ends the call. Unset, they are collected
-	// in Reply.Partials. It may keep the frames.
-	Partial func(frames [][]byte) error
-
-	// Deadline is when the call ends with Timeout; zero means that its context
-	// alone ends it. It costs less than the deadline of a context.
-	Deadline time.Time
-
-	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
-	Fresh   bool  // use a connection that no call had before, and none will have after
-}
-
-// A Call is what a caller asks for: a request to be checked, completed by a
-// vars frame and sent within a time.
-type Call struct {
-	Request
-	Vars      []byte        // a JSON object, or nil if the caller gave none
-	Timeout   time.Duration // how long to wait for the reply; 0 means the default
-	TimeoutBy string        // what set Timeout, such as "?timeout"
-
-	RequestID, TraceID string // of the caller's request, for logs and metrics; empty if it has none
-}
-
-// A Reply is the answer to a Request.
-type Reply struct {
-	Frames   [][]byte   // of the FINAL, or only, reply
-	Partials [][][]byte // frames of each PARTIAL, if Request.Partial was unset
-	Broker   int        // which of the pool's endpoints it was sent to, by index; -1 if none
-	Timing   Timing
-}
-
-// Timing says where the time of a call went.
-type Timing struct {
-	Queue  time.Duration // waiting for a socket
-	Broker time.Duration // from send to the last frame
-}
 
 // CheckService says why a name can't be a service's: it must be 1 to 255 bytes
 // of printable ASCII without spaces, not "." or "..".
@@ -151,7 +107,7 @@ func (d Dialect) ParseRequest(frames [][]byte) (service []byte, body [][]byte, e
 		return nil, nil, malformed("a request of %d frames", len(frames))
 	}
 	if err := CheckService(rest[0]); err != nil {
-		return nil, nil, &Error{Kind: BadRequest, Reason: ReasonMalformed, Err: err}
+		return nil, nil, &MessageError{Reason: ReasonName, Err: err}
 	}
 	return rest[0], rest[1:], nil
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // shown are the labels of auth_requests_total.
@@ -28,8 +28,8 @@ func (h *HTTP) Authenticated(keyID, result string) {
 		counter, _ = h.shown.put(key, math.MaxInt, func() prometheus.Counter { return h.auth.WithLabelValues(keyID, result) })
 	}
 	counter.Inc()
-	if result == string(mdp.RateLimited) {
-		h.rejected.WithLabelValues(mdp.ReasonRate).Inc()
+	if result == string(gateway.RateLimited) {
+		h.rejected.WithLabelValues(gateway.ReasonRate).Inc()
 	}
 }
 

@@ -4,18 +4,18 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func BenchmarkCall(b *testing.B) {
 	for _, c := range []struct {
 		name string
-		o    mdp.Outcome
+		o    gateway.Outcome
 	}{
-		{"outcome=ok", mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: mdp.Timing{Broker: time.Millisecond}}},
-		{"outcome=ok/exemplar=1s", mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: mdp.Timing{Broker: time.Millisecond}, RequestID: "r1", TraceID: traceID}},
-		{"outcome=timeout", mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Kind: mdp.Timeout, Stage: "broker"}},
-		{"outcome=unknown", mdp.Outcome{Service: "ech0", Kind: mdp.ServiceNotFound}},
+		{"outcome=ok", gateway.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: gateway.Timing{Broker: time.Millisecond}}},
+		{"outcome=ok/exemplar=1s", gateway.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: gateway.Timing{Broker: time.Millisecond}, RequestID: "r1", TraceID: traceID}},
+		{"outcome=timeout", gateway.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Kind: gateway.Timeout, Stage: "broker"}},
+		{"outcome=unknown", gateway.Outcome{Service: "ech0", Kind: gateway.ServiceNotFound}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			m := New(Config{})

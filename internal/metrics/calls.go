@@ -3,7 +3,7 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // The outcomes of request_duration_seconds, which is coarser than that of
@@ -74,7 +74,7 @@ func (m *Metrics) Started(service string, known bool) {
 }
 
 // Ended tells how a call ended that Started told of.
-func (m *Metrics) Ended(o mdp.Outcome) {
+func (m *Metrics) Ended(o gateway.Outcome) {
 	// A first reply may have made the service known since the call began: what
 	// went up as a stranger's call goes down as one.
 	m.services.get(o.Service, o.KnownBefore).inFlight.Dec()
@@ -97,32 +97,32 @@ func (m *Metrics) Ended(o mdp.Outcome) {
 
 // waited reports whether a call waited for a connection, be it in vain; others were
 // refused before they came to it.
-func waited(o *mdp.Outcome) bool {
+func waited(o *gateway.Outcome) bool {
 	switch o.Reason {
-	case mdp.ReasonPool, mdp.ReasonDeadline, mdp.ReasonDescriptors:
-		return o.Sent || o.Kind == mdp.Busy
+	case gateway.ReasonPool, gateway.ReasonDeadline, gateway.ReasonDescriptors:
+		return o.Sent || o.Kind == gateway.Busy
 	}
 	return o.Sent
 }
 
 // failed counts what is rare enough to look its series up.
-func (m *Metrics) failed(service string, o *mdp.Outcome) {
+func (m *Metrics) failed(service string, o *gateway.Outcome) {
 	c := &m.calls
 	c.total.WithLabelValues(service, string(o.Kind)).Inc()
 	if o.Sent {
 		outcome := outcomeError
-		if o.Kind == mdp.Timeout {
+		if o.Kind == gateway.Timeout {
 			outcome = outcomeTimeout
 		}
 		observe(c.duration.WithLabelValues(service, outcome), o.Timing.Broker, o)
 	}
 	switch o.Kind {
-	case mdp.Timeout:
+	case gateway.Timeout:
 		c.timeouts.WithLabelValues(service, o.Stage).Inc()
-	case mdp.WorkerError:
+	case gateway.WorkerError:
 		c.workerErrors.WithLabelValues(service, o.Reason).Inc()
 		c.replySize.WithLabelValues(service).Observe(float64(o.ReplyBytes))
-	case mdp.Busy:
+	case gateway.Busy:
 		c.rejected.WithLabelValues(o.Reason).Inc()
 	}
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // exemplarEvery is how often a bucket gets a new exemplar. Prometheus keeps the one
@@ -25,7 +25,7 @@ type exemplified struct {
 
 // observe counts a call that took so long. It allocates only where an exemplar is
 // due.
-func (e *exemplified) observe(took time.Duration, o *mdp.Outcome) {
+func (e *exemplified) observe(took time.Duration, o *gateway.Outcome) {
 	if (o.RequestID != "" || o.TraceID != "") && e.take(took.Seconds(), time.Now().UnixNano()) {
 		observe(e.series, took, o)
 		return
@@ -42,7 +42,7 @@ func (e *exemplified) take(seconds float64, now int64) bool {
 }
 
 // observe counts a call that took so long, with itself as the exemplar.
-func observe(series prometheus.Observer, took time.Duration, o *mdp.Outcome) {
+func observe(series prometheus.Observer, took time.Duration, o *gateway.Outcome) {
 	if labels := exemplar(o); labels != nil {
 		series.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), labels)
 		return
@@ -53,7 +53,7 @@ func observe(series prometheus.Observer, took time.Duration, o *mdp.Outcome) {
 // exemplar returns the ids of a call, nil if it has none. OpenMetrics bounds the
 // length of all names and values together, so a caller's long request id is left
 // out; a trace's id always fits.
-func exemplar(o *mdp.Outcome) prometheus.Labels {
+func exemplar(o *gateway.Outcome) prometheus.Labels {
 	const request, trace = "request_id", "trace_id"
 	labels := make(prometheus.Labels, 2)
 	left := prometheus.ExemplarMaxRunes

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -41,29 +41,29 @@ func TestADurationsBucketNamesACallThatFellIntoIt(t *testing.T) {
 	long := strings.Repeat("x", 128)
 	for _, c := range []struct {
 		name    string
-		outcome mdp.Outcome
+		outcome gateway.Outcome
 		series  string
 		want    string
 	}{
-		{"both ids", mdp.Outcome{RequestID: "r1", TraceID: traceID, Timing: mdp.Timing{Broker: 40 * time.Millisecond}},
+		{"both ids", gateway.Outcome{RequestID: "r1", TraceID: traceID, Timing: gateway.Timing{Broker: 40 * time.Millisecond}},
 			`outcome="ok",service="echo",le="0.05"`, `{request_id="r1",trace_id="` + traceID + `"}`},
-		{"no trace", mdp.Outcome{RequestID: "r1", Timing: mdp.Timing{Broker: 50 * time.Millisecond}},
+		{"no trace", gateway.Outcome{RequestID: "r1", Timing: gateway.Timing{Broker: 50 * time.Millisecond}},
 			`outcome="ok",service="echo",le="0.05"`, `{request_id="r1"}`},
-		{"beyond the last bound", mdp.Outcome{RequestID: "r1", Timing: mdp.Timing{Broker: time.Hour}},
+		{"beyond the last bound", gateway.Outcome{RequestID: "r1", Timing: gateway.Timing{Broker: time.Hour}},
 			`outcome="ok",service="echo",le="+Inf"`, `{request_id="r1"}`},
-		{"a time-out", mdp.Outcome{RequestID: "r1", Kind: mdp.Timeout, Timing: mdp.Timing{Broker: 25 * time.Second}},
+		{"a time-out", gateway.Outcome{RequestID: "r1", Kind: gateway.Timeout, Timing: gateway.Timing{Broker: 25 * time.Second}},
 			`outcome="timeout",service="echo",le="30.0"`, `{request_id="r1"}`},
-		{"an error", mdp.Outcome{RequestID: "r1", Kind: mdp.WorkerError, Timing: mdp.Timing{Broker: time.Millisecond}},
+		{"an error", gateway.Outcome{RequestID: "r1", Kind: gateway.WorkerError, Timing: gateway.Timing{Broker: time.Millisecond}},
 			`outcome="error",service="echo",le="0.005"`, `{request_id="r1"}`},
-		{"a long request id", mdp.Outcome{RequestID: long, TraceID: traceID, Timing: mdp.Timing{Broker: time.Millisecond}},
+		{"a long request id", gateway.Outcome{RequestID: long, TraceID: traceID, Timing: gateway.Timing{Broker: time.Millisecond}},
 			`outcome="ok",service="echo",le="0.005"`, `{trace_id="` + traceID + `"}`},
-		{"the longest that fits", mdp.Outcome{RequestID: long[:78], TraceID: traceID, Timing: mdp.Timing{Broker: time.Millisecond}},
+		{"the longest that fits", gateway.Outcome{RequestID: long[:78], TraceID: traceID, Timing: gateway.Timing{Broker: time.Millisecond}},
 			`outcome="ok",service="echo",le="0.005"`, `{request_id="` + long[:78] + `",trace_id="` + traceID + `"}`},
-		{"one that does not", mdp.Outcome{RequestID: long[:79], TraceID: traceID, Timing: mdp.Timing{Broker: time.Millisecond}},
+		{"one that does not", gateway.Outcome{RequestID: long[:79], TraceID: traceID, Timing: gateway.Timing{Broker: time.Millisecond}},
 			`outcome="ok",service="echo",le="0.005"`, `{trace_id="` + traceID + `"}`},
-		{"nothing that fits", mdp.Outcome{RequestID: long, Timing: mdp.Timing{Broker: time.Millisecond}}, "", ""},
-		{"nothing that was sent", mdp.Outcome{RequestID: "r1", Kind: mdp.Busy}, "", ""},
-		{"no ids", mdp.Outcome{Timing: mdp.Timing{Broker: time.Millisecond}}, "", ""},
+		{"nothing that fits", gateway.Outcome{RequestID: long, Timing: gateway.Timing{Broker: time.Millisecond}}, "", ""},
+		{"nothing that was sent", gateway.Outcome{RequestID: "r1", Kind: gateway.Busy}, "", ""},
+		{"no ids", gateway.Outcome{Timing: gateway.Timing{Broker: time.Millisecond}}, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := New(Config{})

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -47,7 +47,7 @@ func value(t *testing.T, m *Metrics, series string) string {
 }
 
 // call tells m of a whole call.
-func call(m *Metrics, o mdp.Outcome) {
+func call(m *Metrics, o gateway.Outcome) {
 	m.Started(o.Service, o.KnownBefore)
 	m.Ended(o)
 }
@@ -65,11 +65,11 @@ func (k keyring) Expiries() map[string]time.Time { return k }
 
 func TestOnlyCallsThatCameToTheQueueHaveWaitedInIt(t *testing.T) {
 	for reason, want := range map[string]string{
-		mdp.ReasonPool: "1", mdp.ReasonDeadline: "1", mdp.ReasonDescriptors: "1",
-		mdp.ReasonQueue: "0", mdp.ReasonService: "0", mdp.ReasonMemory: "0", mdp.ReasonLookup: "0",
+		gateway.ReasonPool: "1", gateway.ReasonDeadline: "1", gateway.ReasonDescriptors: "1",
+		gateway.ReasonQueue: "0", gateway.ReasonService: "0", gateway.ReasonMemory: "0", gateway.ReasonLookup: "0",
 	} {
 		m := New(Config{})
-		call(m, mdp.Outcome{Service: "echo", Kind: mdp.Busy, Reason: reason})
+		call(m, gateway.Outcome{Service: "echo", Kind: gateway.Busy, Reason: reason})
 		if got := value(t, m, "queue_wait_seconds_count"); got != want {
 			t.Errorf("busy for %s: %s calls have waited, want %s", reason, got, want)
 		}
@@ -80,21 +80,21 @@ func TestOnlyCallsThatCameToTheQueueHaveWaitedInIt(t *testing.T) {
 // are what dashboards and alerts are written against.
 func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m := New(Config{Build: Build{Version: "v1.0.0", Revision: "c0ffee", Go: "go1.26", ZMQ: "4.3.4"}})
-	took := mdp.Timing{Queue: 2 * time.Millisecond, Broker: 40 * time.Millisecond}
-	sent := mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: took, RequestBytes: 300, ReplyBytes: 70_000}
+	took := gateway.Timing{Queue: 2 * time.Millisecond, Broker: 40 * time.Millisecond}
+	sent := gateway.Outcome{Service: "echo", Known: true, KnownBefore: true, Sent: true, Timing: took, RequestBytes: 300, ReplyBytes: 70_000}
 	call(m, sent)
-	with := func(change func(o *mdp.Outcome)) {
+	with := func(change func(o *gateway.Outcome)) {
 		o := sent
 		change(&o)
 		call(m, o)
 	}
-	with(func(o *mdp.Outcome) { o.Kind, o.Stage, o.Timing.Broker = mdp.Timeout, "broker", 25*time.Second })
-	with(func(o *mdp.Outcome) { o.Kind, o.Reason = mdp.WorkerError, "flowgraph_failed" })
-	with(func(o *mdp.Outcome) { o.Kind = mdp.BrokerLost })
-	with(func(o *mdp.Outcome) { o.Kind, o.Reason, o.Sent = mdp.Busy, mdp.ReasonQueue, false })
-	with(func(o *mdp.Outcome) {
-		o.Service, o.Known, o.KnownBefore, o.Kind = "ech0", false, false, mdp.ServiceNotFound
-		o.Sent, o.Timing = false, mdp.Timing{}
+	with(func(o *gateway.Outcome) { o.Kind, o.Stage, o.Timing.Broker = gateway.Timeout, "broker", 25*time.Second })
+	with(func(o *gateway.Outcome) { o.Kind, o.Reason = gateway.WorkerError, "flowgraph_failed" })
+	with(func(o *gateway.Outcome) { o.Kind = gateway.BrokerLost })
+	with(func(o *gateway.Outcome) { o.Kind, o.Reason, o.Sent = gateway.Busy, gateway.ReasonQueue, false })
+	with(func(o *gateway.Outcome) {
+		o.Service, o.Known, o.KnownBefore, o.Kind = "ech0", false, false, gateway.ServiceNotFound
+		o.Sent, o.Timing = false, gateway.Timing{}
 	})
 	m.Started("sleep", true)
 	m.LookedUp("200")
@@ -113,13 +113,13 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m.Reloaded(true, time.UnixMilli(1_790_000_000_250))
 	m.Reloaded(false, time.UnixMilli(1_790_000_001_000))
 
-	m.WatchPool(func() mdp.PoolStats {
-		return mdp.PoolStats{
+	m.WatchPool(func() gateway.PoolStats {
+		return gateway.PoolStats{
 			Idle: 3, Busy: 2, Connecting: 1, Max: 256, Waiting: 4, QueueMax: 1024,
 			Closed: map[string]uint64{"timeout": 1, "idle": 5}, Stray: map[string]uint64{"malformed": 1},
-			Endpoints: []mdp.EndpointStats{
-				{Name: "hall1", Endpoint: "tcp://hall1:5555", State: mdp.Up, Reconnects: 2, LastReply: time.UnixMilli(1_790_000_000_500)},
-				{Name: "tcp://hall2:5555", Endpoint: "tcp://hall2:5555", State: mdp.Down, Silent: true},
+			Endpoints: []gateway.EndpointStats{
+				{Name: "hall1", Endpoint: "tcp://hall1:5555", State: gateway.Up, Reconnects: 2, LastReply: time.UnixMilli(1_790_000_000_500)},
+				{Name: "tcp://hall2:5555", Endpoint: "tcp://hall2:5555", State: gateway.Down, Silent: true},
 			},
 		}
 	})
@@ -164,7 +164,7 @@ func TestNamesThatNobodyKnowsCreateNoSeries(t *testing.T) {
 	m := New(Config{})
 	m.WatchOrphans(func() map[string]int { return map[string]int{fmt.Sprintf("scan-%d", random.Uint64()): 1} })
 	stranger := func() {
-		call(m, mdp.Outcome{Service: fmt.Sprintf("scan-%d", random.Uint64()), Kind: mdp.ServiceNotFound})
+		call(m, gateway.Outcome{Service: fmt.Sprintf("scan-%d", random.Uint64()), Kind: gateway.ServiceNotFound})
 	}
 	stranger()
 	before := strings.Count(scrape(t, m), "\n")
@@ -184,7 +184,7 @@ func TestKnownServicesBeyondTheMostShareOneLabel(t *testing.T) {
 	var callers sync.WaitGroup
 	for i := range 50 {
 		callers.Go(func() {
-			call(m, mdp.Outcome{Service: fmt.Sprintf("service-%d", i), Known: true, KnownBefore: true, Sent: true})
+			call(m, gateway.Outcome{Service: fmt.Sprintf("service-%d", i), Known: true, KnownBefore: true, Sent: true})
 		})
 	}
 	callers.Wait()
@@ -204,7 +204,7 @@ func TestWhatWentUpComesDown(t *testing.T) {
 			name := fmt.Sprintf("service-%d", i%5)
 			knownBefore := i%3 == 0
 			m.Started(name, knownBefore)
-			m.Ended(mdp.Outcome{Service: name, KnownBefore: knownBefore, Known: i%2 == 0 || knownBefore, Sent: true})
+			m.Ended(gateway.Outcome{Service: name, KnownBefore: knownBefore, Known: i%2 == 0 || knownBefore, Sent: true})
 			m.HTTP().Started("/services/{name}", "POST")
 			m.HTTP().Done("/services/{name}", "POST", 200+i%3, time.Millisecond)
 		})
@@ -230,7 +230,7 @@ func TestACallIsInFlightUnderTheNameItBeganWith(t *testing.T) {
 	if got := value(t, m, `requests_in_flight{service="_unknown"}`); got != "1" {
 		t.Errorf("before the first reply: got %s, want 1", got)
 	}
-	m.Ended(mdp.Outcome{Service: "echo", Known: true, Sent: true})
+	m.Ended(gateway.Outcome{Service: "echo", Known: true, Sent: true})
 	for series, want := range map[string]string{
 		`requests_in_flight{service="_unknown"}`:       "0",
 		`requests_in_flight{service="echo"}`:           "0",
@@ -245,7 +245,7 @@ func TestACallIsInFlightUnderTheNameItBeganWith(t *testing.T) {
 
 func TestWhatWasNotSentIsNotTimed(t *testing.T) {
 	m := New(Config{})
-	call(m, mdp.Outcome{Service: "echo", Known: true, KnownBefore: true, Kind: mdp.BrokerUnavailable})
+	call(m, gateway.Outcome{Service: "echo", Known: true, KnownBefore: true, Kind: gateway.BrokerUnavailable})
 	for series, want := range map[string]string{
 		`requests_total{outcome="broker_unavailable",service="echo"}`:           "1",
 		`request_duration_seconds_count{outcome="error",service="echo"}`:        "none",
@@ -312,9 +312,9 @@ func TestOpenMetricsAndTheRuntimeAreServed(t *testing.T) {
 // request takes.
 func TestNothingIsAllocatedOnceASeriesExists(t *testing.T) {
 	m := New(Config{})
-	o := mdp.Outcome{
+	o := gateway.Outcome{
 		Service: "echo", Known: true, KnownBefore: true, Sent: true,
-		Timing:       mdp.Timing{Queue: time.Microsecond, Broker: 200 * time.Microsecond},
+		Timing:       gateway.Timing{Queue: time.Microsecond, Broker: 200 * time.Microsecond},
 		RequestBytes: 64, ReplyBytes: 64,
 	}
 	identified := o

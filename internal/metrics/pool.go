@@ -5,19 +5,19 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // pool collects the metrics of a pool of connections from one snapshot, so that
 // they agree with each other.
-type pool struct{ stats func() mdp.PoolStats }
+type pool struct{ stats func() gateway.PoolStats }
 
 // A poolMetric is one metric of a pool and how it is read off a snapshot. add
 // sends one sample with the values of the labels.
 type poolMetric struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
-	read func(s *mdp.PoolStats, add func(value float64, labels ...string))
+	read func(s *gateway.PoolStats, add func(value float64, labels ...string))
 }
 
 // poolMetrics returns them all.
@@ -25,34 +25,34 @@ func poolMetrics() []poolMetric {
 	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
 	return []poolMetric{
 		{desc("pool_connections", "Connections to brokers, by state.", "state"), gauge,
-			func(s *mdp.PoolStats, add func(float64, ...string)) {
+			func(s *gateway.PoolStats, add func(float64, ...string)) {
 				add(float64(s.Idle), "idle")
 				add(float64(s.Busy), "busy")
 				add(float64(s.Connecting), "connecting")
 			}},
 		{desc("pool_connections_max", "The most connections there may be."), gauge,
-			func(s *mdp.PoolStats, add func(float64, ...string)) { add(float64(s.Max)) }},
+			func(s *gateway.PoolStats, add func(float64, ...string)) { add(float64(s.Max)) }},
 		{desc("pool_connections_closed_total", "Connections closed, by why they could not be used again.", "reason"), counter,
-			byReason(func(s *mdp.PoolStats) map[string]uint64 { return s.Closed })},
+			byReason(func(s *gateway.PoolStats) map[string]uint64 { return s.Closed })},
 		{desc("pool_queue_max", "The most calls that may wait for a connection."), gauge,
-			func(s *mdp.PoolStats, add func(float64, ...string)) { add(float64(s.QueueMax)) }},
+			func(s *gateway.PoolStats, add func(float64, ...string)) { add(float64(s.QueueMax)) }},
 		{desc("queue_depth", "Calls that wait for a connection."), gauge,
-			func(s *mdp.PoolStats, add func(float64, ...string)) { add(float64(s.Waiting)) }},
+			func(s *gateway.PoolStats, add func(float64, ...string)) { add(float64(s.Waiting)) }},
 		{desc("stray_replies_total", "Messages that were the reply to nothing, by what was wrong with them.", "reason"), counter,
-			byReason(func(s *mdp.PoolStats) map[string]uint64 { return s.Stray })},
+			byReason(func(s *gateway.PoolStats) map[string]uint64 { return s.Stray })},
 		{desc("broker_up", "1 if the broker can be reached.", "endpoint"), gauge,
-			byEndpoint(func(e *mdp.EndpointStats) float64 { return boolean(e.State == mdp.Up) })},
+			byEndpoint(func(e *gateway.EndpointStats) float64 { return boolean(e.State == gateway.Up) })},
 		{desc("broker_reconnects_total", "How often the connection to the broker came back.", "endpoint"), counter,
-			byEndpoint(func(e *mdp.EndpointStats) float64 { return float64(e.Reconnects) })},
+			byEndpoint(func(e *gateway.EndpointStats) float64 { return float64(e.Reconnects) })},
 		{desc("broker_silent", "1 if the broker is connected and has never answered: its dialect may be another.", "endpoint"), gauge,
-			byEndpoint(func(e *mdp.EndpointStats) float64 { return boolean(e.Silent) })},
+			byEndpoint(func(e *gateway.EndpointStats) float64 { return boolean(e.Silent) })},
 		{desc("broker_last_reply_timestamp_seconds", "When the broker last replied, since 1970; 0 if never.", "endpoint"), gauge,
-			byEndpoint(func(e *mdp.EndpointStats) float64 { return seconds(e.LastReply) })},
+			byEndpoint(func(e *gateway.EndpointStats) float64 { return seconds(e.LastReply) })},
 	}
 }
 
-func byReason(counts func(*mdp.PoolStats) map[string]uint64) func(*mdp.PoolStats, func(float64, ...string)) {
-	return func(s *mdp.PoolStats, add func(float64, ...string)) {
+func byReason(counts func(*gateway.PoolStats) map[string]uint64) func(*gateway.PoolStats, func(float64, ...string)) {
+	return func(s *gateway.PoolStats, add func(float64, ...string)) {
 		for reason, n := range counts(s) {
 			add(float64(n), reason)
 		}
@@ -61,8 +61,8 @@ func byReason(counts func(*mdp.PoolStats) map[string]uint64) func(*mdp.PoolStats
 
 // byEndpoint labels samples by the broker's name, which is unique and, unless
 // another is configured, its endpoint.
-func byEndpoint(value func(*mdp.EndpointStats) float64) func(*mdp.PoolStats, func(float64, ...string)) {
-	return func(s *mdp.PoolStats, add func(float64, ...string)) {
+func byEndpoint(value func(*gateway.EndpointStats) float64) func(*gateway.PoolStats, func(float64, ...string)) {
+	return func(s *gateway.PoolStats, add func(float64, ...string)) {
 		for i := range s.Endpoints {
 			add(value(&s.Endpoints[i]), s.Endpoints[i].Name)
 		}

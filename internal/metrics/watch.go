@@ -3,7 +3,7 @@ package metrics
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A Budget is a bound on bytes.
@@ -14,7 +14,7 @@ type Budget interface {
 
 // WatchPool adds the metrics of a pool of connections, whose state is asked for
 // at each scrape. It may be called once.
-func (m *Metrics) WatchPool(stats func() mdp.PoolStats) {
+func (m *Metrics) WatchPool(stats func() gateway.PoolStats) {
 	m.registry.MustRegister(&pool{stats: stats})
 }
 

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // The words of httpapi for what has no label of its own, which OpenTelemetry has
@@ -23,7 +23,7 @@ const (
 
 // Answered makes the spans of a request. It does not block: what the collector does
 // not take in time is dropped.
-func (t *Tracer) Answered(a mdp.Answered) {
+func (t *Tracer) Answered(a gateway.Answered) {
 	ctx, ok := within(a.Trace)
 	if !ok {
 		return
@@ -41,14 +41,14 @@ func (t *Tracer) Answered(a mdp.Answered) {
 
 // call makes the spans of a request's call, if it came to one. Its times are
 // reckoned back from its end.
-func (t *Tracer) call(ctx context.Context, a *mdp.Answered) {
+func (t *Tracer) call(ctx context.Context, a *gateway.Answered) {
 	if a.Returned.IsZero() {
 		return
 	}
 	sent := a.Returned.Add(-a.Timing.Broker)
 	queued := sent.Add(-a.Timing.Queue)
 	atBroker := a.Timing.Broker > 0
-	failure := func(here bool) mdp.Kind {
+	failure := func(here bool) gateway.Kind {
 		if here {
 			return a.CallKind
 		}
@@ -62,7 +62,7 @@ func (t *Tracer) call(ctx context.Context, a *mdp.Answered) {
 	}
 }
 
-func (t *Tracer) part(ctx context.Context, name string, kind trace.SpanKind, from, to time.Time, service string, failure mdp.Kind) {
+func (t *Tracer) part(ctx context.Context, name string, kind trace.SpanKind, from, to time.Time, service string, failure gateway.Kind) {
 	_, span := t.tracer.Start(ctx, name, trace.WithSpanKind(kind), trace.WithTimestamp(from), trace.WithAttributes(text("mdp.service", service)))
 	if failure != "" {
 		span.SetAttributes(attribute.String("error.type", string(failure)))
@@ -73,7 +73,7 @@ func (t *Tracer) part(ctx context.Context, name string, kind trace.SpanKind, fro
 
 // within returns a context in which the next span is part of a trace: below the
 // caller's span, or as the first.
-func within(t mdp.Trace) (ctx context.Context, ok bool) {
+func within(t gateway.Trace) (ctx context.Context, ok bool) {
 	ctx = context.Background()
 	id, err := trace.TraceIDFromHex(t.ID)
 	if err != nil {
@@ -93,7 +93,7 @@ func within(t mdp.Trace) (ctx context.Context, ok bool) {
 
 // name is the request's, as OpenTelemetry's conventions have it: of words that are
 // few, since names are what spans are grouped by.
-func name(a *mdp.Answered) string {
+func name(a *gateway.Answered) string {
 	method := a.Method
 	if method == otherMethod {
 		method = "HTTP"
@@ -106,7 +106,7 @@ func name(a *mdp.Answered) string {
 
 // about tells of a request in the words of OpenTelemetry's conventions, and in
 // those of the log where there are none.
-func about(a *mdp.Answered) []attribute.KeyValue {
+func about(a *gateway.Answered) []attribute.KeyValue {
 	all := make([]attribute.KeyValue, 0, 14)
 	all = append(all,
 		attribute.String("url.scheme", "http"),

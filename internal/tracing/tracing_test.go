@@ -18,7 +18,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/protobuf/proto"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -131,12 +131,12 @@ var began = time.Unix(1_790_000_000, 0)
 
 // answered is a request that took 100 ms, of which its call waited 20 ms for a
 // socket and 50 ms for its reply, which came 10 ms before the end.
-func answered() mdp.Answered {
-	return mdp.Answered{
-		Trace: mdp.Trace{ID: traceID, Parent: parentID, Sampled: true}, RequestID: "r1",
+func answered() gateway.Answered {
+	return gateway.Answered{
+		Trace: gateway.Trace{ID: traceID, Parent: parentID, Sampled: true}, RequestID: "r1",
 		Route: "/services/{name}", Method: "POST", Path: "/services/echo", Peer: "192.0.2.7:4711", KeyID: "web",
 		Start: began, End: began.Add(100 * time.Millisecond), Status: 200, In: 5, Out: 7,
-		Service: "echo", Timing: mdp.Timing{Queue: 20 * time.Millisecond, Broker: 50 * time.Millisecond},
+		Service: "echo", Timing: gateway.Timing{Queue: 20 * time.Millisecond, Broker: 50 * time.Millisecond},
 		Returned: began.Add(90 * time.Millisecond),
 	}
 }
@@ -190,17 +190,17 @@ func TestAFailureIsInTheSpanWhereItWas(t *testing.T) {
 	const ok, failed = tracepb.Status_STATUS_CODE_UNSET, tracepb.Status_STATUS_CODE_ERROR
 	for _, c := range []struct {
 		name                  string
-		change                func(a *mdp.Answered)
+		change                func(a *gateway.Answered)
 		server, queue, broker tracepb.Status_StatusCode
 		spans                 int
 	}{
-		{"at the broker", func(a *mdp.Answered) { a.Status, a.Kind, a.CallKind = 504, mdp.Timeout, mdp.Timeout }, failed, ok, failed, 3},
-		{"in the queue", func(a *mdp.Answered) {
-			a.Status, a.Kind, a.CallKind, a.Timing.Broker = 503, mdp.Busy, mdp.Busy, 0
+		{"at the broker", func(a *gateway.Answered) { a.Status, a.Kind, a.CallKind = 504, gateway.Timeout, gateway.Timeout }, failed, ok, failed, 3},
+		{"in the queue", func(a *gateway.Answered) {
+			a.Status, a.Kind, a.CallKind, a.Timing.Broker = 503, gateway.Busy, gateway.Busy, 0
 		}, failed, failed, ok, 2},
-		{"after the reply", func(a *mdp.Answered) { a.Status, a.Kind = 406, mdp.NotAcceptable }, ok, ok, ok, 3},
-		{"before the call", func(a *mdp.Answered) {
-			a.Status, a.Kind, a.Returned, a.Timing = 400, mdp.BadRequest, time.Time{}, mdp.Timing{}
+		{"after the reply", func(a *gateway.Answered) { a.Status, a.Kind = 406, gateway.NotAcceptable }, ok, ok, ok, 3},
+		{"before the call", func(a *gateway.Answered) {
+			a.Status, a.Kind, a.Returned, a.Timing = 400, gateway.BadRequest, time.Time{}, gateway.Timing{}
 		}, ok, ok, ok, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -238,7 +238,7 @@ func TestATraceThatBeginsHereHasTheIdThatTheLogHas(t *testing.T) {
 	c := newCollector(t)
 	tracer, _ := newTracer(t, c.URL)
 	a := answered()
-	a.Trace = mdp.Trace{ID: traceID}
+	a.Trace = gateway.Trace{ID: traceID}
 	a.Method, a.Route, a.Peer = "other", "unmatched", "@"
 	tracer.Answered(a)
 	if err := tracer.Close(); err != nil {
@@ -256,9 +256,9 @@ func TestWhatTheCallerDoesNotRecordIsNotSent(t *testing.T) {
 	a := answered()
 	a.Trace.Sampled = false
 	tracer.Answered(a)
-	a.Trace = mdp.Trace{}
+	a.Trace = gateway.Trace{}
 	tracer.Answered(a) // of no trace at all
-	a.Trace = mdp.Trace{ID: traceID, Parent: "malformed"}
+	a.Trace = gateway.Trace{ID: traceID, Parent: "malformed"}
 	tracer.Answered(a)
 	if err := tracer.Close(); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // discard is a ResponseWriter that keeps nothing but the headers.
@@ -24,13 +24,13 @@ func newDiscard() discard                     { return discard{make(http.Header)
 type post struct {
 	request *http.Request
 	body    []byte
-	reply   mdp.Reply
+	reply   gateway.Reply
 }
 
 func newPost(kind string, size int) post {
 	data := bytes.Repeat([]byte("\x00\xff\x80A"), size/4)
 	r := httptest.NewRequest(http.MethodPost, "/services/echo", nil)
-	p := post{request: r, reply: mdp.Reply{Frames: [][]byte{data}}}
+	p := post{request: r, reply: gateway.Reply{Frames: [][]byte{data}}}
 	switch kind {
 	case "json":
 		line := strings.Repeat("a text of 16 b\\n", size/16)
@@ -55,7 +55,7 @@ func (p post) turn(w http.ResponseWriter) error {
 	if err != nil {
 		return err
 	}
-	var call mdp.Call
+	var call gateway.Call
 	if err := x.Decode(p.body, &call); err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // parse parses a POST with a query and headers, given as "Name: value".
@@ -33,11 +33,11 @@ func mustParse(t testing.TB, opt Options, query string, headers ...string) *Exch
 
 // wantError checks the kind of an error, that its detail says something, and the
 // pointer of its fault, if there must be one.
-func wantError(t testing.TB, err error, kind mdp.Kind, pointer, detail string) *mdp.Error {
+func wantError(t testing.TB, err error, kind gateway.Kind, pointer, detail string) *gateway.Error {
 	t.Helper()
-	e, ok := errors.AsType[*mdp.Error](err)
+	e, ok := errors.AsType[*gateway.Error](err)
 	if !ok {
-		t.Fatalf("got error %v, want an *mdp.Error of kind %s", err, kind)
+		t.Fatalf("got error %v, want an *gateway.Error of kind %s", err, kind)
 	}
 	if e.Kind != kind || !strings.Contains(e.Detail, detail) || e.Detail == "" {
 		t.Errorf("got %s: %s\nwant %s: …%s…", e.Kind, e.Detail, kind, detail)

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A bodyKind is how a request's body becomes frames.
@@ -79,5 +79,5 @@ func parseType(value string) (kind bodyKind, boundary string, err error) {
 }
 
 func unsupported(format string, args ...any) error {
-	return &mdp.Error{Kind: mdp.UnsupportedMedia, Detail: fmt.Sprintf(format, args...)}
+	return &gateway.Error{Kind: gateway.UnsupportedMedia, Detail: fmt.Sprintf(format, args...)}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // randomValue appends a JSON value with few names, so that many are there twice.
@@ -68,7 +68,7 @@ func longEnvelope(n int, last string) string {
 
 func TestLongBodiesAreSearchedForDuplicatesToo(t *testing.T) {
 	x := mustParse(t, Options{}, "", isJSON)
-	if err := x.Decode([]byte(longEnvelope(2*maxKept, "")), &mdp.Call{}); err != nil {
+	if err := x.Decode([]byte(longEnvelope(2*maxKept, "")), &gateway.Call{}); err != nil {
 		t.Error(err)
 	}
 	long := `"` + strings.Repeat("x", maxKept) + `"`
@@ -81,11 +81,11 @@ func TestLongBodiesAreSearchedForDuplicatesToo(t *testing.T) {
 		`{"body":"x","encoding":"text","encoding":` + long + `}`:  "#/encoding",
 		`{"body":` + long + `,"vars":{"a":{"b":1},"c":1,"a":{}}}`: "#/vars/a",
 	} {
-		err := x.Decode([]byte(body), &mdp.Call{})
-		wantError(t, err, mdp.BadRequest, pointer, "twice")
+		err := x.Decode([]byte(body), &gateway.Call{})
+		wantError(t, err, gateway.BadRequest, pointer, "twice")
 	}
 	vars := part(`form-data; name="vars"`, `{"a":`+long+`,"a":1}`) + "--b--"
-	wantError(t, mustParse(t, Options{}, "", isForm).Decode([]byte(vars), &mdp.Call{}), mdp.BadRequest, "#/vars/a", "twice")
+	wantError(t, mustParse(t, Options{}, "", isForm).Decode([]byte(vars), &gateway.Call{}), gateway.BadRequest, "#/vars/a", "twice")
 	frame := []byte(`{"a":` + long + `,"a":1}`)
 	if got := string(appendFrames(nil, [][]byte{frame}, JSON)); !strings.HasSuffix(got, `"text"}]`) {
 		t.Errorf("a frame with duplicates is given as …%s", got[len(got)-20:])
@@ -98,7 +98,7 @@ func TestManyMembersCostMemoryInProportion(t *testing.T) {
 	body := []byte(longEnvelope(8<<20, ""))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if err := mustParse(t, Options{}, "", isJSON).Decode(body, &mdp.Call{}); err != nil {
+	if err := mustParse(t, Options{}, "", isJSON).Decode(body, &gateway.Call{}); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)

@@ -6,7 +6,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // maxFrames bounds the frames of one request. Services have bounds of their own;
@@ -29,19 +29,19 @@ type envelope struct {
 	body, encoding jsontext.Value // as written; nil until met
 	hasFrames      bool
 	varsBy         string // what gave vars beside the body
-	call           *mdp.Call
+	call           *gateway.Call
 }
 
 // CheckEnvelope returns how many frames a request whose JSON body this is would
 // have, or the error with which Exchange.Decode would refuse it.
 func CheckEnvelope(body []byte) (frames int, err error) {
-	var call mdp.Call
+	var call gateway.Call
 	err = (&Exchange{body: jsonBody}).Decode(body, &call)
 	return len(call.Frames), err
 }
 
 // decodeEnvelope reads a JSON body into call.
-func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
+func decodeEnvelope(src []byte, varsBy string, call *gateway.Call) error {
 	if frame, ok := plainBody(src); ok {
 		call.Frames = append(call.Frames, frame)
 		return nil
@@ -51,7 +51,7 @@ func decodeEnvelope(src []byte, varsBy string, call *mdp.Call) error {
 
 // readEnvelope reads any JSON body into call. What the body's values are is
 // decided when all members are known: they may come in any order.
-func readEnvelope(src []byte, varsBy string, call *mdp.Call) error {
+func readEnvelope(src []byte, varsBy string, call *gateway.Call) error {
 	v := envelope{tokenizer: tokenizers.Get().(*tokenizer), call: call, varsBy: varsBy}
 	v.read(src)
 	defer v.release(len(src))
@@ -253,5 +253,5 @@ func element(i int) jsontext.Pointer {
 
 func tooManyFrames(pointer string) error {
 	const detail = "more than 65536 frames"
-	return &mdp.Error{Kind: mdp.InvalidVars, Detail: detail, Faults: []mdp.Fault{{Pointer: pointer, Detail: detail}}}
+	return &gateway.Error{Kind: gateway.InvalidVars, Detail: detail, Faults: []gateway.Fault{{Pointer: pointer, Detail: detail}}}
 }

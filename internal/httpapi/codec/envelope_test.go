@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const isJSON = "Content-Type: application/json"
@@ -35,7 +35,7 @@ func TestEnvelopeBecomesFramesAndVars(t *testing.T) {
 		{`{"frames":[{"data":"a"},{"data":[1, 2]},{"encoding":"json","data":"s"},""]}`, `|a|[1,2]|"s"|`, ""},
 		{`{"\u0062ody":"escaped name"}`, "|escaped name", ""},
 	} {
-		var call mdp.Call
+		var call gateway.Call
 		if err := mustParse(t, Options{}, "", isJSON).Decode([]byte(tt.body), &call); err != nil {
 			t.Errorf("%s: %v", tt.body, err)
 			continue
@@ -113,13 +113,13 @@ func TestEnvelopeThatIsMalformedSaysWhere(t *testing.T) {
 		{`{"a b%":1}`, "#/a%20b%25", "unknown member"},
 		{`{"a/b~":1}`, "#/a~1b~0", "unknown member"},
 	} {
-		var call mdp.Call
+		var call gateway.Call
 		err := mustParse(t, Options{}, "", isJSON).Decode([]byte(tt.body), &call)
 		if err == nil {
 			t.Errorf("%.200s: no error, want %s", tt.body, tt.detail)
 			continue
 		}
-		if !t.Run("", func(t *testing.T) { wantError(t, err, mdp.BadRequest, tt.pointer, tt.detail) }) {
+		if !t.Run("", func(t *testing.T) { wantError(t, err, gateway.BadRequest, tt.pointer, tt.detail) }) {
 			t.Logf("of %.200s", tt.body)
 		}
 	}
@@ -132,7 +132,7 @@ func TestEnvelopeMayHave64Levels(t *testing.T) {
 		`{"frames":[{"data":` + strings.Repeat("[", 61) + strings.Repeat("]", 61) + `}]}`,
 		`{"body":["` + strings.Repeat("[", 100) + `"]}`,
 	} {
-		var call mdp.Call
+		var call gateway.Call
 		if err := mustParse(t, Options{}, "", isJSON).Decode([]byte(body), &call); err != nil {
 			t.Errorf("%s: %v", body, err)
 		}
@@ -141,17 +141,17 @@ func TestEnvelopeMayHave64Levels(t *testing.T) {
 
 func TestEnvelopeOfTooManyFramesIsRefused(t *testing.T) {
 	body := func(n int) []byte { return []byte(`{"frames":[` + strings.Repeat(`"",`, n-1) + `""]}`) }
-	var call mdp.Call
+	var call gateway.Call
 	x := mustParse(t, Options{}, "", isJSON)
 	if err := x.Decode(body(maxFrames), &call); err != nil || len(call.Frames) != maxFrames {
 		t.Errorf("%d frames: got %d, error %v", maxFrames, len(call.Frames), err)
 	}
-	wantError(t, x.Decode(body(maxFrames+1), &mdp.Call{}), mdp.InvalidVars, "#/frames", "65536")
+	wantError(t, x.Decode(body(maxFrames+1), &gateway.Call{}), gateway.InvalidVars, "#/frames", "65536")
 }
 
 func TestStringsWithoutEscapesAreNotCopied(t *testing.T) {
 	body := []byte(`{"body":"hello","vars":{"sf":7}}`)
-	var call mdp.Call
+	var call gateway.Call
 	if err := mustParse(t, Options{}, "", isJSON).Decode(body, &call); err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
-	"mdpgateway/internal/mdp"
 )
 
 // A request goes to frames and vars, and a worker's reply to JSON.
@@ -18,7 +18,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	call := mdp.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy}
+	call := gateway.Call{Timeout: x.Timeout, TimeoutBy: x.TimeoutBy}
 	if err := x.Decode([]byte(`{"body": "AP+A", "encoding": "base64", "vars": {"sf": 7}}`), &call); err != nil {
 		fmt.Println(err)
 		return
@@ -26,7 +26,7 @@ func Example() {
 	fmt.Printf("%x %s %v\n", call.Frames, call.Vars, call.Timeout)
 
 	w := httptest.NewRecorder()
-	reply := mdp.Reply{Frames: [][]byte{[]byte("hello"), {0x00, 0xff, 0x80}}}
+	reply := gateway.Reply{Frames: [][]byte{[]byte("hello"), {0x00, 0xff, 0x80}}}
 	if err := x.WriteReply(w, "lora_decode", "1f3a", reply); err != nil {
 		fmt.Println(err)
 		return
@@ -46,8 +46,8 @@ func ExampleExchange_Decode_malformed() {
 		fmt.Println(err)
 		return
 	}
-	err = x.Decode([]byte(`{"text": "hello"}`), new(mdp.Call))
-	fmt.Println(mdp.AsError(err).Kind, mdp.AsError(err).Faults)
+	err = x.Decode([]byte(`{"text": "hello"}`), new(gateway.Call))
+	fmt.Println(gateway.AsError(err).Kind, gateway.AsError(err).Faults)
 	// Output:
 	// bad_request [{#/text unknown member: put the payload in "body", or post with ?raw=true}]
 }

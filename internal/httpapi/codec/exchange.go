@@ -4,10 +4,10 @@ import (
 	"net/http"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
-// AcceptPost is what a problem of kind mdp.UnsupportedMedia should name in the
+// AcceptPost is what a problem of kind gateway.UnsupportedMedia should name in the
 // header Accept-Post: the bodies that Decode reads. Others than these are raw.
 const AcceptPost = "application/json, multipart/form-data, application/octet-stream"
 
@@ -48,7 +48,7 @@ type Exchange struct {
 
 // Parse reads everything but the body: Content-Type and Content-Encoding, Accept,
 // Prefer, Flowgraph-Vars, and of the query raw, frame, reply, timeout, vars and dry_run.
-// Its error is an *mdp.Error of kind BadRequest, UnsupportedMedia or
+// Its error is an *gateway.Error of kind BadRequest, UnsupportedMedia or
 // NotAcceptable; nothing has been read or sent then.
 func Parse(r *http.Request, opt Options) (*Exchange, error) {
 	q, err := parseQuery(r.URL.RawQuery)
@@ -78,9 +78,9 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 //
 // The frames share memory with body wherever it holds them as they are: a raw
 // body always, the parts of a form, JSON strings without escapes. Body must not
-// change while the call is used. The error is an *mdp.Error of kind BadRequest,
+// change while the call is used. The error is an *gateway.Error of kind BadRequest,
 // or InvalidVars for more frames than any service takes.
-func (e *Exchange) Decode(body []byte, call *mdp.Call) error {
+func (e *Exchange) Decode(body []byte, call *gateway.Call) error {
 	call.Vars = e.vars
 	call.Frames = e.few[:0]
 	var err error

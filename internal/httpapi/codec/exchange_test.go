@@ -7,7 +7,7 @@ import (
 	"time"
 	"weak"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestBodyIsReadAsItsTypeSays(t *testing.T) {
@@ -54,7 +54,7 @@ func TestBodyThatCanNotBeReadIsRefused(t *testing.T) {
 		{[]string{"Content-Type: multipart/form-data; boundary=" + strings.Repeat("b", 71)}, "", "71 bytes"},
 	} {
 		_, err := parse(t, Options{}, tt.query, tt.headers...)
-		wantError(t, err, mdp.UnsupportedMedia, "", tt.detail)
+		wantError(t, err, gateway.UnsupportedMedia, "", tt.detail)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestParametersThatAreMalformedAreRefused(t *testing.T) {
 		{"frame=1;raw=true", "percent-encoded"},
 	} {
 		_, err := parse(t, Options{}, tt.query)
-		wantError(t, err, mdp.BadRequest, "", tt.detail)
+		wantError(t, err, gateway.BadRequest, "", tt.detail)
 	}
 	mustParse(t, Options{}, "theirs=true&theirs=x&other")
 	if !mustParse(t, Options{}, "dry_run=true").DryRun || mustParse(t, Options{}, "dry_run=false").DryRun {
@@ -112,7 +112,7 @@ func TestTimeoutOfTheQueryWinsOverPrefer(t *testing.T) {
 func TestAnExchangeThatForgotDoesNotKeepTheBody(t *testing.T) {
 	e := mustParse(t, Options{}, "")
 	body := func() weak.Pointer[byte] {
-		var call mdp.Call
+		var call gateway.Call
 		body := make([]byte, 100_000)
 		if err := e.Decode(body, &call); err != nil {
 			t.Fatal(err)
@@ -131,7 +131,7 @@ func TestAnExchangeThatForgotDoesNotKeepTheBody(t *testing.T) {
 
 func TestRawBodyIsOneFrameAndNotCopied(t *testing.T) {
 	body := []byte("\x00\xff\x80A")
-	var call mdp.Call
+	var call gateway.Call
 	e := mustParse(t, Options{}, "", `Flowgraph-Vars: {"sf": 7, "é": null}`)
 	if err := e.Decode(body, &call); err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestVarsThatAreMalformedOrTwiceAreRefused(t *testing.T) {
 		{"", "#/vars", "twice", []string{header, header}},
 	} {
 		_, err := parse(t, Options{}, tt.query, tt.headers...)
-		wantError(t, err, mdp.BadRequest, tt.pointer, tt.detail)
+		wantError(t, err, gateway.BadRequest, tt.pointer, tt.detail)
 	}
 	form := "--b\r\nContent-Disposition: form-data; name=\"vars\"\r\n\r\n{}\r\n"
 	for _, tt := range []struct{ query, contentType, body, detail string }{
@@ -177,14 +177,14 @@ func TestVarsThatAreMalformedOrTwiceAreRefused(t *testing.T) {
 		{object, isForm, form + "--b--", "by ?vars and by the part vars"},
 		{"", isForm, form + form + "--b--", "by the part vars and by the part vars"},
 	} {
-		err := mustParse(t, Options{}, tt.query, tt.contentType).Decode([]byte(tt.body), &mdp.Call{})
-		wantError(t, err, mdp.BadRequest, "#/vars", tt.detail)
+		err := mustParse(t, Options{}, tt.query, tt.contentType).Decode([]byte(tt.body), &gateway.Call{})
+		wantError(t, err, gateway.BadRequest, "#/vars", tt.detail)
 	}
 }
 
 func TestVarsOfTheQueryGoWithEveryBody(t *testing.T) {
 	for contentType, body := range map[string]string{isJSON: `{"body":"x"}`, isForm: "--b--", "Accept: */*": "x"} {
-		var call mdp.Call
+		var call gateway.Call
 		err := mustParse(t, Options{}, `vars={"a":1}`, contentType).Decode([]byte(body), &call)
 		if err != nil || string(call.Vars) != `{"a":1}` {
 			t.Errorf("%s: vars %s, error %v", contentType, call.Vars, err)
@@ -193,7 +193,7 @@ func TestVarsOfTheQueryGoWithEveryBody(t *testing.T) {
 }
 
 func TestDecodeLeavesTheRestOfTheCallAlone(t *testing.T) {
-	call := mdp.Call{Timeout: time.Second, TimeoutBy: "me"}
+	call := gateway.Call{Timeout: time.Second, TimeoutBy: "me"}
 	call.Service, call.Fresh = "echo", true
 	if err := mustParse(t, Options{}, "").Decode([]byte("x"), &call); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // maxPointer bounds the pointers in errors: a caller's text may consist of one
@@ -24,13 +24,13 @@ const (
 // bad returns the error of a request that is malformed outside its JSON.
 func bad(format string, args ...any) error {
 	detail := fmt.Sprintf(format, args...)
-	return &mdp.Error{Kind: mdp.BadRequest, Detail: detail, Faults: []mdp.Fault{{Detail: detail}}}
+	return &gateway.Error{Kind: gateway.BadRequest, Detail: detail, Faults: []gateway.Fault{{Detail: detail}}}
 }
 
 // badAt returns the error of a request whose JSON is wrong at a pointer.
 func badAt(at jsontext.Pointer, format string, args ...any) error {
 	detail := fmt.Sprintf(format, args...)
-	return &mdp.Error{Kind: mdp.BadRequest, Detail: detail, Faults: []mdp.Fault{{Pointer: fragment(at), Detail: detail}}}
+	return &gateway.Error{Kind: gateway.BadRequest, Detail: detail, Faults: []gateway.Fault{{Pointer: fragment(at), Detail: detail}}}
 }
 
 // syntax returns the error of the tokenizer, met in a JSON value that is at a

@@ -5,7 +5,7 @@ import (
 	"mime"
 	"strings"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A form takes a multipart/form-data body (RFC 7578) apart where it is, without
@@ -26,7 +26,7 @@ type form struct {
 
 // decodeForm reads the parts of a form into call: frame, as often as there are
 // frames, in their order, and vars.
-func decodeForm(body []byte, boundary, varsBy string, call *mdp.Call) error {
+func decodeForm(body []byte, boundary, varsBy string, call *gateway.Call) error {
 	f, err := newForm(body, boundary)
 	if err != nil {
 		return err

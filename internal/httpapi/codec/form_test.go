@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // crlf makes HTTP's line ends of Go's.
@@ -39,7 +39,7 @@ func TestFormBecomesFramesAndVars(t *testing.T) {
 		"padding":      {strings.Replace(frame("x"), "--b", "--b \t", 1) + "--b-- \r\n", "|x", ""},
 		"like the end": {frame("x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n--b--x\r\n-") + "--b--", "|x\r\n--bc\r\n--b-\r\n--b --\r\n--b\n\r\n --b--\r\n--b--x\r\n-", ""},
 	} {
-		var call mdp.Call
+		var call gateway.Call
 		if err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &call); err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -78,8 +78,8 @@ func TestFormThatIsMalformedIsRefused(t *testing.T) {
 		{part(`form-data; name="vars"`, "") + "--b--", "#/vars", "empty"},
 		{part(`form-data; name="vars"`, `{"a":{"b":1,"b":1}}`) + "--b--", "#/vars/a/b", "twice"},
 	} {
-		err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &mdp.Call{})
-		if !t.Run("", func(t *testing.T) { wantError(t, err, mdp.BadRequest, tt.pointer, tt.detail) }) {
+		err := mustParse(t, Options{}, "", isForm).Decode([]byte(tt.body), &gateway.Call{})
+		if !t.Run("", func(t *testing.T) { wantError(t, err, gateway.BadRequest, tt.pointer, tt.detail) }) {
 			t.Logf("of %q", tt.body)
 		}
 	}
@@ -87,13 +87,13 @@ func TestFormThatIsMalformedIsRefused(t *testing.T) {
 
 func TestFormOfTooManyFramesIsRefused(t *testing.T) {
 	body := strings.Repeat(frame(""), maxFrames+1) + "--b--"
-	err := mustParse(t, Options{}, "", isForm).Decode([]byte(body), &mdp.Call{})
-	wantError(t, err, mdp.InvalidVars, "", "65536")
+	err := mustParse(t, Options{}, "", isForm).Decode([]byte(body), &gateway.Call{})
+	wantError(t, err, gateway.InvalidVars, "", "65536")
 }
 
 func TestPartsAreNotCopied(t *testing.T) {
 	body := []byte(frame("hello") + "--b--")
-	var call mdp.Call
+	var call gateway.Call
 	if err := mustParse(t, Options{}, "", isForm).Decode(body, &call); err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestFormsOfRealClientsAreRead(t *testing.T) {
 			"------formdata-undici-074360244521\nContent-Disposition: form-data; name=\"vars\"\n\n{\"sf\":7}\n" +
 			"------formdata-undici-074360244521--\n"),
 	} {
-		var call mdp.Call
+		var call gateway.Call
 		if err := mustParse(t, Options{}, "", "Content-Type: multipart/form-data; boundary="+boundary).Decode([]byte(body), &call); err != nil {
 			t.Errorf("%s: %v", boundary, err)
 		}
@@ -135,7 +135,7 @@ func FuzzForm(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var call mdp.Call
+		var call gateway.Call
 		if mustParse(t, Options{}, "", isForm).Decode(body, &call) != nil {
 			return
 		}

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // writeForm writes a part per frame, named frame, after one per frame of the
@@ -15,7 +15,7 @@ import (
 //
 // The boundary is random, with more bits than anybody can guess, so that no frame
 // can hold it but by knowing it.
-func (e *Exchange) writeForm(w http.ResponseWriter, reply mdp.Reply) error {
+func (e *Exchange) writeForm(w http.ResponseWriter, reply gateway.Reply) error {
 	boundary := rand.Text()
 	var heads [][]byte
 	var frames [][]byte

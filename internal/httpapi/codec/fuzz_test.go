@@ -7,7 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // FuzzEnvelope holds that what we take encoding/json takes too, that frames and
@@ -22,14 +22,14 @@ func FuzzEnvelope(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
-		var call mdp.Call
+		var call gateway.Call
 		err := mustParse(t, Options{}, "", isJSON).Decode(body, &call)
 		if !bytes.Equal(body, before) {
 			t.Fatalf("Decode made %q of %q", body, before)
 		}
 		if err != nil {
-			e := mdp.AsError(err)
-			if e.Kind != mdp.BadRequest || len(e.Faults) != 1 || !strings.HasPrefix(e.Faults[0].Pointer, "#") || !utf8.ValidString(e.Detail) {
+			e := gateway.AsError(err)
+			if e.Kind != gateway.BadRequest || len(e.Faults) != 1 || !strings.HasPrefix(e.Faults[0].Pointer, "#") || !utf8.ValidString(e.Detail) {
 				t.Errorf("%q: %v, faults %q", body, err, e.Faults)
 			}
 			return
@@ -39,7 +39,7 @@ func FuzzEnvelope(f *testing.F) {
 }
 
 // compareEnvelope compares a call with what encoding/json makes of the body.
-func compareEnvelope(t *testing.T, body []byte, call mdp.Call) {
+func compareEnvelope(t *testing.T, body []byte, call gateway.Call) {
 	t.Helper()
 	type value struct {
 		Data     json.RawMessage
@@ -144,7 +144,7 @@ func FuzzQuery(f *testing.F) {
 	f.Fuzz(func(t *testing.T, query string) {
 		e, err := parse(t, Options{}, query)
 		switch {
-		case err != nil && mdp.AsError(err).Kind != mdp.BadRequest:
+		case err != nil && gateway.AsError(err).Kind != gateway.BadRequest:
 			t.Errorf("?%s: %v", query, err)
 		case err == nil && (e.frame < -1 || e.Timeout < 0 || (e.Timeout > 0) != (e.TimeoutBy != "") || e.vars != nil && !json.Valid(e.vars)):
 			t.Errorf("?%s: %+v", query, e)

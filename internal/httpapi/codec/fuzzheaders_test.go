@@ -8,7 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // FuzzVars holds that vars are one JSON object that encoding/json reads alike, or
@@ -20,8 +20,8 @@ func FuzzVars(f *testing.F) {
 	f.Fuzz(func(t *testing.T, vars string) {
 		e, err := parse(t, Options{}, "", "Flowgraph-Vars: "+vars)
 		if err != nil {
-			fault := mdp.AsError(err)
-			if fault.Kind != mdp.BadRequest || len(fault.Faults) != 1 || !strings.HasPrefix(fault.Faults[0].Pointer, "#/vars") || !utf8.ValidString(fault.Detail) {
+			fault := gateway.AsError(err)
+			if fault.Kind != gateway.BadRequest || len(fault.Faults) != 1 || !strings.HasPrefix(fault.Faults[0].Pointer, "#/vars") || !utf8.ValidString(fault.Detail) {
 				t.Errorf("%q: %v, faults %q", vars, err, fault.Faults)
 			}
 			return
@@ -33,7 +33,7 @@ func FuzzVars(f *testing.F) {
 		if err := json.Unmarshal(e.vars, &object); err != nil || object == nil {
 			t.Errorf("%q is taken as vars: %v", vars, err)
 		}
-		var call mdp.Call
+		var call gateway.Call
 		if err := mustParse(t, Options{}, "", isJSON).Decode([]byte(`{"vars":`+vars+`}`), &call); err != nil || string(call.Vars) != strings.TrimSpace(vars) {
 			t.Errorf("%q is taken from the header, and from a body it is %q, %v", vars, call.Vars, err)
 		}
@@ -51,7 +51,7 @@ func FuzzContentType(f *testing.F) {
 		media, _, malformed := mime.ParseMediaType(contentType)
 		switch {
 		case err != nil:
-			if e := mdp.AsError(err); e.Kind != mdp.UnsupportedMedia || !utf8.ValidString(e.Detail) {
+			if e := gateway.AsError(err); e.Kind != gateway.UnsupportedMedia || !utf8.ValidString(e.Detail) {
 				t.Errorf("%q: %v", contentType, err)
 			}
 		case malformed != nil && contentType != "":

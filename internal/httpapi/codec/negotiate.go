@@ -3,7 +3,7 @@ package codec
 import (
 	"strings"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A replyKind is how a reply's frames become a body.
@@ -62,7 +62,7 @@ func (e *Exchange) choose(m *menu) error {
 		e.set(best)
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.NotAcceptable, Detail: "Accept names no type that this service replies in: " + m.names()}
+	return &gateway.Error{Kind: gateway.NotAcceptable, Detail: "Accept names no type that this service replies in: " + m.names()}
 }
 
 // takes reports whether the caller takes a reply that mirrors the request. A raw one

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const isForm = "Content-Type: multipart/form-data; boundary=b"
@@ -115,13 +115,13 @@ func TestTypesThatAreNeverGivenAreRefusedBeforeTheCall(t *testing.T) {
 		"json", "application/jsonx", "audio/x-raw", "application/json;q=0.0000", "*/*;q=.0", "*;q=0", "**", "*;q=0, */*;q=0.",
 	} {
 		_, err := parse(t, Options{}, "", isJSON, "Accept: "+accept)
-		e := wantError(t, err, mdp.NotAcceptable, "", "application/json, multipart/form-data, text/event-stream, application/x-ndjson, application/octet-stream, text/plain")
-		if e.Executed() != mdp.No {
+		e := wantError(t, err, gateway.NotAcceptable, "", "application/json, multipart/form-data, text/event-stream, application/x-ndjson, application/octet-stream, text/plain")
+		if e.Executed() != gateway.No {
 			t.Errorf("Accept %s: executed %s, want no", accept, e.Executed())
 		}
 	}
 	_, err := parse(t, Options{ContentType: "audio/x-raw"}, "", "Accept: audio/wav")
-	wantError(t, err, mdp.NotAcceptable, "", "text/plain, audio/x-raw")
+	wantError(t, err, gateway.NotAcceptable, "", "text/plain, audio/x-raw")
 }
 
 func TestSeveralAcceptHeadersAreOne(t *testing.T) {
@@ -167,7 +167,7 @@ func FuzzAccept(f *testing.F) {
 	f.Fuzz(func(t *testing.T, accept string) {
 		e, err := parse(t, Options{ContentType: "audio/x-raw"}, "", isJSON, "Accept: "+accept)
 		if err != nil {
-			wantError(t, err, mdp.NotAcceptable, "", "audio/x-raw")
+			wantError(t, err, gateway.NotAcceptable, "", "audio/x-raw")
 			return
 		}
 		if types := []string{typeOctets, typeText, "audio/x-raw"}; !slices.Contains(types, e.raw) {
@@ -184,7 +184,7 @@ func FuzzAccept(f *testing.F) {
 func TestWhoAsksForAFrameIsOfferedNoStream(t *testing.T) {
 	for _, accept := range []string{"text/event-stream", "application/x-ndjson;q=0.5"} {
 		_, err := parse(t, Options{}, "frame=0", "Accept: "+accept)
-		wantError(t, err, mdp.NotAcceptable, "", "application/json, multipart/form-data, application/octet-stream, text/plain")
+		wantError(t, err, gateway.NotAcceptable, "", "application/json, multipart/form-data, application/octet-stream, text/plain")
 	}
 	if e := mustParse(t, Options{}, "frame=0", "Accept: text/*"); e.Stream || e.raw != typeText {
 		t.Errorf("text/* gives a stream (%v) or %s, want text/plain", e.Stream, e.raw)

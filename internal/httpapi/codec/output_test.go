@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // TestEveryByteIsEscapedWhereverItStands puts every byte at every place of a word and
@@ -35,7 +35,7 @@ func TestRepliesDoNotMix(t *testing.T) {
 		size := 1 << rand.IntN(20)
 		data := bytes.Repeat([]byte("a\"b"), size/3+1)
 		w := collected{header: http.Header{}}
-		if err := e.WriteReply(&w, "echo", "id", mdp.Reply{Frames: [][]byte{data}}); err != nil {
+		if err := e.WriteReply(&w, "echo", "id", gateway.Reply{Frames: [][]byte{data}}); err != nil {
 			t.Fatal(err)
 		}
 		var got struct{ Frames []struct{ Data string } }
@@ -51,13 +51,13 @@ func TestWhatMayStillBeWrittenIsNotUsedAgain(t *testing.T) {
 	e := Exchange{reply: jsonReply, frame: -1}
 	for _, size := range []int{64, 1 << 20} {
 		failing := collected{header: http.Header{}, err: errors.New("gone")}
-		if err := e.WriteReply(&failing, "echo", "id", mdp.Reply{Frames: [][]byte{bytes.Repeat([]byte("a"), size)}}); err == nil {
+		if err := e.WriteReply(&failing, "echo", "id", gateway.Reply{Frames: [][]byte{bytes.Repeat([]byte("a"), size)}}); err == nil {
 			t.Fatal("a write that fails: got no error")
 		}
 		before := bytes.Clone(failing.last)
 		for range 100 {
 			ok := collected{header: http.Header{}}
-			if err := e.WriteReply(&ok, "echo", "id", mdp.Reply{Frames: [][]byte{bytes.Repeat([]byte("b"), size)}}); err != nil {
+			if err := e.WriteReply(&ok, "echo", "id", gateway.Reply{Frames: [][]byte{bytes.Repeat([]byte("b"), size)}}); err != nil {
 				t.Fatal(err)
 			}
 		}

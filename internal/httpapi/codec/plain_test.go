@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 func TestPlainBodiesAreThoseThatTheTokenizerTakes(t *testing.T) {
@@ -44,7 +44,7 @@ func TestPlainBodiesAreThoseThatTheTokenizerTakes(t *testing.T) {
 		if plain != c.plain {
 			t.Errorf("%.40q: plain is %t, want %t", c.src, plain, c.plain)
 		}
-		var call mdp.Call
+		var call gateway.Call
 		err := readEnvelope(src, "", &call)
 		if plain && (err != nil || len(call.Frames) != 1 || !bytes.Equal(call.Frames[0], frame)) {
 			t.Errorf("%.40q: plain, and the tokenizer says %q, %v", c.src, call.Frames, err)

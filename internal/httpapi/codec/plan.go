@@ -7,13 +7,13 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // WritePlan answers with the message that a call would send: its frames as hex and,
 // where they are UTF-8, as text. It goes out in pieces, as replies do: it is several
 // times as long as the frames. The error is one of writing.
-func WritePlan(w http.ResponseWriter, service string, plan mdp.Plan) error {
+func WritePlan(w http.ResponseWriter, service string, plan gateway.Plan) error {
 	out := newOutput(piece)
 	setType(w.Header(), typeJSON)
 	out.w = w

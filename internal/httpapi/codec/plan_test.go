@@ -9,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
 
 func TestAPlanShowsEachFrameWholeHoweverLongItIs(t *testing.T) {
 	frames := [][]byte{{}, []byte("h\xff"), []byte("\"<ä>\"\n\x00"), bytes.Repeat([]byte("ä\n"), piece), bytes.Repeat([]byte{0xff}, 3*piece)}
 	w := httptest.NewRecorder()
-	if err := WritePlan(w, "a\"b", mdp.Plan{Dialect: mdp.V02, Timeout: 1500 * time.Millisecond, Frames: frames}); err != nil {
+	if err := WritePlan(w, "a\"b", gateway.Plan{Dialect: mdp.V02, Timeout: 1500 * time.Millisecond, Frames: frames}); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
@@ -42,7 +43,7 @@ func TestAPlanShowsEachFrameWholeHoweverLongItIs(t *testing.T) {
 }
 
 func TestPlansAreWrittenInBoundedPiecesAndAnErrorOfItIsReturned(t *testing.T) {
-	plan := mdp.Plan{Frames: [][]byte{make([]byte, 1<<20), bytes.Repeat([]byte{0xff}, 1<<20)}}
+	plan := gateway.Plan{Frames: [][]byte{make([]byte, 1<<20), bytes.Repeat([]byte{0xff}, 1<<20)}}
 	for _, gone := range []error{nil, errors.New("gone")} {
 		w := &broken{ResponseWriter: httptest.NewRecorder(), err: gone}
 		if err := WritePlan(w, "echo", plan); !errors.Is(err, gone) {

@@ -5,21 +5,21 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // WriteReply writes a reply: its headers, status 200 and its body. It keeps
 // nothing of reply. It must not be called if e.Stream is set.
 //
-// An *mdp.Error of kind NotAcceptable means that the reply can't be given as asked
+// An *gateway.Error of kind NotAcceptable means that the reply can't be given as asked
 // for and that nothing was written; its Frames hold the reply, so that a problem
 // can give them and nothing is lost. Any other error is one of writing.
-func (e *Exchange) WriteReply(w http.ResponseWriter, service, requestID string, reply mdp.Reply) error {
+func (e *Exchange) WriteReply(w http.ResponseWriter, service, requestID string, reply gateway.Reply) error {
 	if e.frame >= len(reply.Frames) {
 		return notAcceptable(service, reply, "?frame is "+strconv.Itoa(e.frame)+", and the reply has "+count(len(reply.Frames)))
 	}
 	if e.frame >= 0 {
-		reply = mdp.Reply{Frames: reply.Frames[e.frame : e.frame+1]}
+		reply = gateway.Reply{Frames: reply.Frames[e.frame : e.frame+1]}
 	}
 	switch e.kindOf(reply) {
 	case rawReply:
@@ -33,7 +33,7 @@ func (e *Exchange) WriteReply(w http.ResponseWriter, service, requestID string, 
 
 // kindOf returns how a reply is given: as decided by Parse, but that what nobody
 // asked to be raw is JSON if it does not fit into one raw frame.
-func (e *Exchange) kindOf(reply mdp.Reply) replyKind {
+func (e *Exchange) kindOf(reply gateway.Reply) replyKind {
 	if e.reply == rawReply && e.mirrored && !single(reply) {
 		return jsonReply
 	}
@@ -41,12 +41,12 @@ func (e *Exchange) kindOf(reply mdp.Reply) replyKind {
 }
 
 // single reports whether a reply is one frame or none, all in all.
-func single(reply mdp.Reply) bool {
+func single(reply gateway.Reply) bool {
 	return len(reply.Partials) == 0 && len(reply.Frames) <= 1
 }
 
 // writeRaw writes one frame as it is.
-func (e *Exchange) writeRaw(w http.ResponseWriter, service string, reply mdp.Reply) error {
+func (e *Exchange) writeRaw(w http.ResponseWriter, service string, reply gateway.Reply) error {
 	if !single(reply) {
 		return notAcceptable(service, reply, "the reply has "+count(len(reply.Frames))+partials(reply)+": pick one with ?frame, or ask for application/json")
 	}
@@ -68,12 +68,12 @@ func (e *Exchange) writeRaw(w http.ResponseWriter, service string, reply mdp.Rep
 // notAcceptable returns the error of a reply that came and can't be given. The
 // frames of its PARTIALs, if any, follow those of the final one, which ?frame
 // counts.
-func notAcceptable(service string, reply mdp.Reply, detail string) error {
+func notAcceptable(service string, reply gateway.Reply, detail string) error {
 	frames := append(make([][]byte, 0, len(reply.Frames)), reply.Frames...)
 	for _, partial := range reply.Partials {
 		frames = append(frames, partial...)
 	}
-	return &mdp.Error{Kind: mdp.NotAcceptable, Service: service, Detail: detail, Frames: frames}
+	return &gateway.Error{Kind: gateway.NotAcceptable, Service: service, Detail: detail, Frames: frames}
 }
 
 func count(frames int) string {
@@ -83,7 +83,7 @@ func count(frames int) string {
 	return strconv.Itoa(frames) + " frames"
 }
 
-func partials(reply mdp.Reply) string {
+func partials(reply gateway.Reply) string {
 	if len(reply.Partials) == 0 {
 		return ""
 	}
@@ -93,7 +93,7 @@ func partials(reply mdp.Reply) string {
 // writeJSON writes all frames as one JSON object, which ends with a line feed for
 // those who read it in a terminal. A long one goes out in pieces, and without
 // Content-Length.
-func (e *Exchange) writeJSON(w http.ResponseWriter, service, requestID string, reply mdp.Reply) error {
+func (e *Exchange) writeJSON(w http.ResponseWriter, service, requestID string, reply gateway.Reply) error {
 	size := 64 + len(service) + len(requestID) + sizeHint(reply)
 	out := newOutput(size)
 	if size > piece {
@@ -130,7 +130,7 @@ func (e *Exchange) writeJSON(w http.ResponseWriter, service, requestID string, r
 
 // sizeHint returns about how long the frames of a reply are in JSON: base64 takes
 // four bytes for three.
-func sizeHint(reply mdp.Reply) int {
+func sizeHint(reply gateway.Reply) int {
 	n := framesHint(reply.Frames)
 	for _, partial := range reply.Partials {
 		n += framesHint(partial)

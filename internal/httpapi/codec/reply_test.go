@@ -14,10 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
-func reply(frames ...string) mdp.Reply { return mdp.Reply{Frames: framesOf(frames)} }
+func reply(frames ...string) gateway.Reply { return gateway.Reply{Frames: framesOf(frames)} }
 
 func framesOf(frames []string) [][]byte {
 	var b [][]byte
@@ -28,7 +28,7 @@ func framesOf(frames []string) [][]byte {
 }
 
 // written returns what WriteReply wrote, and checks what always holds.
-func written(t *testing.T, e *Exchange, r mdp.Reply) (http.Header, string) {
+func written(t *testing.T, e *Exchange, r gateway.Reply) (http.Header, string) {
 	t.Helper()
 	w := httptest.NewRecorder()
 	if err := e.WriteReply(w, "echo", "r-1", r); err != nil {
@@ -46,7 +46,7 @@ func TestJSONReply(t *testing.T) {
 	partials.Partials = [][][]byte{framesOf([]string{"a", "\xff"}), nil}
 	for _, tt := range []struct {
 		as    Encoding
-		reply mdp.Reply
+		reply gateway.Reply
 		want  string // between service and request_id
 	}{
 		{"", reply("hello"), `"frames":[{"data":"hello","encoding":"text"}]`},
@@ -101,7 +101,7 @@ func TestRawReplyOrOneFrame(t *testing.T) {
 	partials.Partials = [][][]byte{framesOf([]string{"p"})}
 	for _, tt := range []struct {
 		query, accept, own        string
-		reply                     mdp.Reply
+		reply                     gateway.Reply
 		body, contentType, attach string
 	}{
 		{"", "", "", reply("\x00\xff"), "\x00\xff", "application/octet-stream", "attachment"},
@@ -130,7 +130,7 @@ func TestRawReplyThatCanNotBeGivenKeepsItsFrames(t *testing.T) {
 	partials.Partials = [][][]byte{framesOf([]string{"p", "q"})}
 	for _, tt := range []struct {
 		query, accept string
-		reply         mdp.Reply
+		reply         gateway.Reply
 		detail        string
 		frames        string
 	}{
@@ -145,8 +145,8 @@ func TestRawReplyThatCanNotBeGivenKeepsItsFrames(t *testing.T) {
 	} {
 		w := httptest.NewRecorder()
 		err := mustParse(t, Options{}, tt.query, "Accept: "+tt.accept).WriteReply(w, "echo", "r-1", tt.reply)
-		e := wantError(t, err, mdp.NotAcceptable, "", tt.detail)
-		if text(e.Frames) != tt.frames || e.Executed() != mdp.Yes {
+		e := wantError(t, err, gateway.NotAcceptable, "", tt.detail)
+		if text(e.Frames) != tt.frames || e.Executed() != gateway.Yes {
 			t.Errorf("?%s: frames %q, executed %s, want %q, yes", tt.query, text(e.Frames), e.Executed(), tt.frames)
 		}
 		if w.Body.Len() > 0 || len(w.Header()) > 0 {
@@ -162,7 +162,7 @@ func TestFormReplyGoesRoundWithoutLoss(t *testing.T) {
 	if err != nil || kind != "multipart/form-data" {
 		t.Fatalf("Content-Type %q: %v", h.Get("Content-Type"), err)
 	}
-	var call mdp.Call
+	var call gateway.Call
 	if err := mustParse(t, Options{}, "", "Content-Type: "+h.Get("Content-Type")).Decode([]byte(body), &call); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func readBack(t *testing.T, list []byte) [][]byte {
 	if !json.Valid(list) || bytes.ContainsAny(list, "\r\n") {
 		t.Fatalf("not JSON in one line: %.200q", list)
 	}
-	var call mdp.Call
+	var call gateway.Call
 	if err := mustParse(t, Options{}, "", isJSON).Decode([]byte(`{"frames":`+string(list)+`}`), &call); err != nil {
 		t.Fatalf("%.200s: %v", list, err)
 	}
@@ -272,7 +272,7 @@ func TestRepliesInPiecesAreTheSame(t *testing.T) {
 	seed := rand.Uint64()
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for range 100 {
-		var r mdp.Reply
+		var r gateway.Reply
 		for range rnd.IntN(5) {
 			r.Frames = append(r.Frames, randomFrame(rnd))
 		}
@@ -301,7 +301,7 @@ func TestLongRepliesAreWrittenInBoundedPieces(t *testing.T) {
 		[]byte(`["` + strings.Repeat("x", 1<<20) + `"]`)}
 	for _, as := range []Encoding{Text, Base64, JSON} {
 		w := &broken{ResponseWriter: httptest.NewRecorder()}
-		if err := mustParse(t, Options{Reply: as}, "", isJSON).WriteReply(w, "echo", "r-1", mdp.Reply{Frames: long}); err != nil {
+		if err := mustParse(t, Options{Reply: as}, "", isJSON).WriteReply(w, "echo", "r-1", gateway.Reply{Frames: long}); err != nil {
 			t.Fatal(err)
 		}
 		if w.largest > 8*piece {
@@ -315,7 +315,7 @@ func TestAnErrorOfWritingIsReturned(t *testing.T) {
 	for _, content := range []string{"Accept: application/octet-stream", isJSON, isForm} {
 		for _, size := range []int{1, 1 << 20} {
 			w := &broken{ResponseWriter: httptest.NewRecorder(), err: gone}
-			err := mustParse(t, Options{}, "", content).WriteReply(w, "echo", "r-1", mdp.Reply{Frames: [][]byte{make([]byte, size)}})
+			err := mustParse(t, Options{}, "", content).WriteReply(w, "echo", "r-1", gateway.Reply{Frames: [][]byte{make([]byte, size)}})
 			if !errors.Is(err, gone) {
 				t.Errorf("%s, %d bytes: %v, want %v", content, size, err, gone)
 			}

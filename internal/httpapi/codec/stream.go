@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"sync"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A Stream writes a reply as events, as they come: server-sent events or lines of
@@ -46,7 +46,7 @@ func (s *Stream) Started() bool {
 	return s.started
 }
 
-// Partial writes the frames of a PARTIAL. It fits mdp.Request.Partial.
+// Partial writes the frames of a PARTIAL. It fits gateway.Request.Partial.
 func (s *Stream) Partial(frames [][]byte) error { return s.event("partial", frames, nil, s.flush) }
 
 // PartialOfMore writes the frames of a PARTIAL that another event follows at once,
@@ -132,5 +132,5 @@ func (s *Stream) send(flush func() error) error {
 	if s.out.err == nil {
 		return nil
 	}
-	return &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: s.out.err}
+	return &gateway.Error{Kind: gateway.Canceled, Sent: true, Err: s.out.err}
 }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 const (
@@ -103,8 +103,8 @@ func TestStreamWhoseReaderLeftFailsForGood(t *testing.T) {
 	first := s.Partial([][]byte{make([]byte, 4*piece)})
 	w.err, w.largest = nil, 0
 	for _, err := range []error{first, s.Ping(), s.Final(nil), s.Problem([]byte("{}"), nil)} {
-		e, ok := errors.AsType[*mdp.Error](err)
-		if !ok || e.Kind != mdp.Canceled || !e.Sent || !errors.Is(err, gone) {
+		e, ok := errors.AsType[*gateway.Error](err)
+		if !ok || e.Kind != gateway.Canceled || !e.Sent || !errors.Is(err, gone) {
 			t.Errorf("got %v, want one of kind canceled, because of %v", err, gone)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -90,20 +90,20 @@ func (b *Broker) Stats() Stats {
 }
 
 // Services returns the services that have workers or queued requests now, by name.
-func (b *Broker) Services() []mdp.LiveService {
+func (b *Broker) Services() []gateway.LiveService {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.state.live()
 }
 
 // Service returns one of them; without workers and requests if there is none.
-func (b *Broker) Service(name string) mdp.LiveService {
+func (b *Broker) Service(name string) gateway.LiveService {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if svc := b.state.services[name]; svc != nil {
 		return svc.live()
 	}
-	return mdp.LiveService{Name: name}
+	return gateway.LiveService{Name: name}
 }
 
 // Done is closed when the broker has ended, by Close or because its socket

@@ -80,7 +80,7 @@ func sizeOf(body [][]byte) int64 {
 
 // parseFault tells a name that no service can have from a message that is broken.
 func parseFault(err error) dropReason {
-	if e := (*mdp.Error)(nil); errors.As(err, &e) && e.Kind == mdp.BadRequest {
+	if e := (*mdp.MessageError)(nil); errors.As(err, &e) && e.Reason == mdp.ReasonName {
 		return dropServiceName
 	}
 	return dropMalformed

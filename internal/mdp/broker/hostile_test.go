@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
 	"mdpgateway/internal/mdp/mdptest"
@@ -331,7 +332,7 @@ func TestHeartbeatsLostInOneDirectionLoseThatWorkerAlone(t *testing.T) {
 				if got, _ := reply(t, client, mdp.V01, "near"); got != "hi" {
 					t.Fatalf("near: got %q, want hi", got)
 				}
-				return !slices.ContainsFunc(st.Services, func(s mdp.LiveService) bool { return s.Name == "far" })
+				return !slices.ContainsFunc(st.Services, func(s gateway.LiveService) bool { return s.Name == "far" })
 			})
 			link.Resume()
 			mdptest.WaitForService(t, endpoint, "far")

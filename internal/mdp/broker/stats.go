@@ -8,7 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A dropReason says why a message was dropped. It is a metric label.
@@ -66,15 +66,15 @@ func (s *state) report() {
 
 // Stats is a snapshot of a broker. Counts since the start are monotonic.
 type Stats struct {
-	Services     []mdp.LiveService // by name
-	Queued       int               // requests that wait for a worker now
-	QueuedBytes  int64             // of their bodies
-	Unread       int               // messages that wait for a client to read
-	UnreadBytes  int64             // of them
-	Requests     uint64            // well-formed requests, but mmi.*
-	Replies      uint64            // FINALs that went to a client
-	Redispatched uint64            // requests given to another worker after theirs was lost
-	Dropped      map[string]uint64 // messages dropped, by reason
+	Services     []gateway.LiveService // by name
+	Queued       int                   // requests that wait for a worker now
+	QueuedBytes  int64                 // of their bodies
+	Unread       int                   // messages that wait for a client to read
+	UnreadBytes  int64                 // of them
+	Requests     uint64                // well-formed requests, but mmi.*
+	Replies      uint64                // FINALs that went to a client
+	Redispatched uint64                // requests given to another worker after theirs was lost
+	Dropped      map[string]uint64     // messages dropped, by reason
 }
 
 func (s *state) snapshot() Stats {
@@ -95,15 +95,15 @@ func (s *state) snapshot() Stats {
 }
 
 // live returns the services that have workers or queued requests, by name.
-func (s *state) live() []mdp.LiveService {
-	all := make([]mdp.LiveService, 0, len(s.services))
+func (s *state) live() []gateway.LiveService {
+	all := make([]gateway.LiveService, 0, len(s.services))
 	for _, svc := range s.services {
 		all = append(all, svc.live())
 	}
-	slices.SortFunc(all, func(a, b mdp.LiveService) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(all, func(a, b gateway.LiveService) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
-func (svc *service) live() mdp.LiveService {
-	return mdp.LiveService{Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests}
+func (svc *service) live() gateway.LiveService {
+	return gateway.LiveService{Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests}
 }

@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // The calls in flight are looked after every few milliseconds, or less often if
@@ -68,7 +68,7 @@ func (p *Pool) dismiss() (busy bool) {
 	for _, e := range p.endpoints {
 		for c, x := range e.busy {
 			if x.ctx.Err() != nil {
-				c.abandon(mdp.Canceled)
+				c.abandon(gateway.Canceled)
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -54,7 +54,7 @@ func BenchmarkCall(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.Cleanup(func() { pool.Close(context.Background()) })
-				req := mdp.Request{Service: "echo", Frames: [][]byte{make([]byte, size)}}
+				req := gateway.Request{Service: "echo", Frames: [][]byte{make([]byte, size)}}
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				b.SetParallelism(callers / 2)

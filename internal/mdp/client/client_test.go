@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
 )
@@ -39,8 +39,8 @@ func newPool(t testing.TB, cfg client.Config, endpoints ...client.Endpoint) *cli
 
 func at(endpoint string) client.Endpoint { return client.Endpoint{Address: endpoint} }
 
-func echo(body string) mdp.Request {
-	return mdp.Request{Service: "echo", Frames: frames(body)}
+func echo(body string) gateway.Request {
+	return gateway.Request{Service: "echo", Frames: frames(body)}
 }
 
 func frames(s ...string) (f [][]byte) {
@@ -51,7 +51,7 @@ func frames(s ...string) (f [][]byte) {
 }
 
 // text returns the only frame of a reply.
-func text(reply mdp.Reply) string {
+func text(reply gateway.Reply) string {
 	if len(reply.Frames) != 1 {
 		return ""
 	}
@@ -69,9 +69,9 @@ func mustCall(t *testing.T, p *client.Pool, body string) {
 }
 
 // failure checks the kind and, if it is not empty, the reason of a failed call.
-func failure(t *testing.T, err error, kind mdp.Kind, reason string) {
+func failure(t *testing.T, err error, kind gateway.Kind, reason string) {
 	t.Helper()
-	var e *mdp.Error
+	var e *gateway.Error
 	if !errors.As(err, &e) || e.Kind != kind || reason != "" && e.Reason != reason {
 		t.Errorf("got %v, want %s %s", err, kind, reason)
 	}
@@ -143,7 +143,7 @@ func await[T any](t *testing.T, c <-chan T) (v T) {
 }
 
 // inBackground makes a call and returns where its error comes.
-func inBackground(ctx context.Context, p *client.Pool, req mdp.Request) <-chan error {
+func inBackground(ctx context.Context, p *client.Pool, req gateway.Request) <-chan error {
 	c := make(chan error, 1)
 	go func() {
 		_, err := p.Call(ctx, req)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // Close refuses new calls, lets those in flight end until ctx does, ends the
@@ -48,7 +48,7 @@ func (p *Pool) interrupt(quiet <-chan struct{}) {
 	for {
 		p.mu.Lock()
 		for _, e := range p.endpoints {
-			e.abandonAll(mdp.Interrupted)
+			e.abandonAll(gateway.Interrupted)
 			e.abandonDialing()
 		}
 		p.mu.Unlock()

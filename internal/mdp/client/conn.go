@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -27,14 +28,14 @@ type conn struct {
 
 	// abandoned says why others interrupted the call: its caller left, the endpoint
 	// was lost, the pool was closed, or there was no room for the reply.
-	abandoned atomic.Pointer[mdp.Kind]
+	abandoned atomic.Pointer[gateway.Kind]
 
 	taken atomic.Int64 // bytes of the connection that were taken from libzmq, or never were a reply's
 }
 
 // abandon ends the call on c with an error of that kind. Any goroutine may call
 // it.
-func (c *conn) abandon(kind mdp.Kind) {
+func (c *conn) abandon(kind gateway.Kind) {
 	if c.abandoned.CompareAndSwap(nil, &kind) {
 		c.sock.Interrupt()
 	}
@@ -42,14 +43,14 @@ func (c *conn) abandon(kind mdp.Kind) {
 
 // givenUp says why others interrupted the call on c, and why c is closed for it.
 // Both are empty if none did.
-func (c *conn) givenUp() (kind mdp.Kind, reason string) {
+func (c *conn) givenUp() (kind gateway.Kind, reason string) {
 	given := c.abandoned.Load()
 	switch {
 	case given == nil:
 		return "", ""
-	case *given == mdp.ReplyTooLarge:
+	case *given == gateway.ReplyTooLarge:
 		return *given, closedMemory
-	case *given == mdp.Canceled:
+	case *given == gateway.Canceled:
 		return *given, string(*given)
 	}
 	return *given, closedLost
@@ -60,8 +61,8 @@ type exchange struct {
 	ctx    context.Context // the caller's
 	wait   context.Context // the same with the request's deadline; nil until waiting
 	cancel func()          // of wait
-	req    mdp.Request
-	reply  mdp.Reply
+	req    gateway.Request
+	reply  gateway.Reply
 	fresh  bool      // its connection was opened for it
 	sent   time.Time // zero until the request is sent
 	heard  bool      // a message of the reply came
@@ -75,8 +76,8 @@ type exchange struct {
 // would be of 16 KB in place of 8.
 //
 //go:noinline
-func newExchange(ctx context.Context, req *mdp.Request) *exchange {
-	return &exchange{ctx: ctx, req: *req, reply: mdp.Reply{Broker: -1}}
+func newExchange(ctx context.Context, req *gateway.Request) *exchange {
+	return &exchange{ctx: ctx, req: *req, reply: gateway.Reply{Broker: -1}}
 }
 
 // waiting returns the context of a wait for anything but the reply, which few
@@ -126,7 +127,7 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 	c.service = append(c.service[:0], x.req.Service...)
 	message, err := c.endpoint.Dialect.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
 	if err != nil {
-		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+		return &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	c.scratch = message
 	frames, err := c.sock.Exchange(message, c.onSent)
@@ -148,7 +149,7 @@ func (c *conn) accept(x *exchange, frames [][]byte, maxReply int64) (final bool,
 	body, final, err := c.endpoint.Dialect.ParseReply(x.req.Service, frames)
 	if err != nil {
 		c.endpoint.logBadReply(x.req.Service, frames, err)
-		return false, err
+		return false, badReply(err)
 	}
 	x.heard = true
 	size := mdp.Size(body)
@@ -178,10 +179,10 @@ func (c *conn) trace(out bool, frames [][]byte) {
 // partial passes a PARTIAL on, or keeps it.
 func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 	if x.req.Partial != nil {
-		var told *mdp.Error
+		var told *gateway.Error
 		err := x.req.Partial(body)
 		if err != nil && !errors.As(err, &told) {
-			err = &mdp.Error{Kind: mdp.Canceled, Sent: true, Err: err}
+			err = &gateway.Error{Kind: gateway.Canceled, Sent: true, Err: err}
 		}
 		return err
 	}
@@ -206,7 +207,7 @@ func (x *exchange) fits(size, maxReply int64) error {
 // connection is closed.
 func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 	sent := !x.sent.IsZero()
-	var e *mdp.Error
+	var e *gateway.Error
 	switch {
 	case errors.As(err, &e): // whatever it wraps
 		if e.Detail == "" {
@@ -219,41 +220,50 @@ func (c *conn) explain(x *exchange, err error) (reason string, told error) {
 		case closedMemory:
 			return reason, noRoom()
 		case closedLost:
-			return reason, &mdp.Error{Kind: kind, Detail: details[kind]}
+			return reason, &gateway.Error{Kind: kind, Detail: details[kind]}
 		}
-		e = mdp.Overdue(sent)
+		e = gateway.Overdue(sent)
 		if x.ctx.Err() != nil {
-			e = mdp.Ended(x.ctx, sent)
+			e = gateway.Ended(x.ctx, sent)
 		}
 		return string(e.Kind), e
 	case errors.Is(err, zsock.ErrTooLarge):
-		return closedTooLarge, &mdp.Error{Kind: mdp.ReplyTooLarge, Detail: details[mdp.ReplyTooLarge], Err: err}
+		return closedTooLarge, &gateway.Error{Kind: gateway.ReplyTooLarge, Detail: details[gateway.ReplyTooLarge], Err: err}
 	case errors.Is(err, zsock.ErrStray):
 		return closedStray, unavailable(err)
 	case !sent && (errors.Is(err, zsock.ErrLost) || errors.Is(err, zsock.ErrAgain)):
 		return closedLost, unavailable(err)
 	default:
-		return closedLost, &mdp.Error{Kind: mdp.BrokerLost, Detail: details[mdp.BrokerLost], Err: err}
+		return closedLost, &gateway.Error{Kind: gateway.BrokerLost, Detail: details[gateway.BrokerLost], Err: err}
 	}
 }
 
 // details are what callers are told of the errors that begin here.
-var details = map[mdp.Kind]string{
-	mdp.BadReply:          "the broker sent something that is no reply to this request",
-	mdp.ReplyTooLarge:     "the reply is larger than the gateway takes",
-	mdp.BrokerLost:        "the connection to the broker broke while the call was in flight",
-	mdp.Interrupted:       "the gateway shut down while the call was in flight",
-	mdp.BrokerUnavailable: "no broker can be reached",
+var details = map[gateway.Kind]string{
+	gateway.BadReply:          "the broker sent something that is no reply to this request",
+	gateway.ReplyTooLarge:     "the reply is larger than the gateway takes",
+	gateway.BrokerLost:        "the connection to the broker broke while the call was in flight",
+	gateway.Interrupted:       "the gateway shut down while the call was in flight",
+	gateway.BrokerUnavailable: "no broker can be reached",
+}
+
+// badReply is the error of a call that was answered by no message of the protocol.
+func badReply(cause error) error {
+	e := &gateway.Error{Kind: gateway.BadReply, Detail: details[gateway.BadReply], Err: cause}
+	if m := (*mdp.MessageError)(nil); errors.As(cause, &m) {
+		e.Reason, e.Err = m.Reason, m.Err
+	}
+	return e
 }
 
 func unavailable(cause error) error {
-	return &mdp.Error{Kind: mdp.BrokerUnavailable, Detail: details[mdp.BrokerUnavailable], Err: cause}
+	return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: details[gateway.BrokerUnavailable], Err: cause}
 }
 
 func noDescriptors(cause error) error {
-	return &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: cause}
+	return &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: cause}
 }
 
 func draining() error {
-	return &mdp.Error{Kind: mdp.Draining, Detail: "the gateway is shutting down"}
+	return &gateway.Error{Kind: gateway.Draining, Detail: "the gateway is shutting down"}
 }

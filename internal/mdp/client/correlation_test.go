@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
@@ -22,21 +23,21 @@ func TestALateReplyReachesNobody(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		end  func() (context.Context, context.CancelFunc)
-		kind mdp.Kind
+		kind gateway.Kind
 	}{
 		{"after a time-out", func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(context.Background(), 50*time.Millisecond)
-		}, mdp.Timeout},
+		}, gateway.Timeout},
 		{"after a cancellation", func() (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(context.Background())
 			time.AfterFunc(50*time.Millisecond, cancel)
 			return ctx, cancel
-		}, mdp.Canceled},
+		}, gateway.Canceled},
 		{"with a cause of its own", func() (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancelCause(context.Background())
-			time.AfterFunc(50*time.Millisecond, func() { cancel(&mdp.Error{Kind: mdp.Interrupted}) })
+			time.AfterFunc(50*time.Millisecond, func() { cancel(&gateway.Error{Kind: gateway.Interrupted}) })
 			return ctx, func() { cancel(nil) }
-		}, mdp.Interrupted},
+		}, gateway.Interrupted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := c.end()
@@ -45,7 +46,7 @@ func TestALateReplyReachesNobody(t *testing.T) {
 			failure(t, err, c.kind, "")
 			first := await(t, arrived)
 
-			second := make(chan mdp.Reply, 1)
+			second := make(chan gateway.Reply, 1)
 			go func() {
 				reply, err := p.Call(context.Background(), echo("second"))
 				if err != nil {
@@ -69,19 +70,19 @@ func TestWhatIsNoReplyToThisRequestIsNeverAnAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		reply  [][]byte
-		kind   mdp.Kind
+		kind   gateway.Kind
 		reason string
 	}{
-		{"wrong header", frames("", "MDPC02", "echo", "hi"), mdp.BadReply, mdp.ReasonHeader},
-		{"no delimiter", frames("MDPC01", "echo", "hi"), mdp.BadReply, mdp.ReasonHeader},
-		{"wrong service", frames("", "MDPC01", "other", "hi"), mdp.BadReply, mdp.ReasonAsked},
-		{"missing frames", frames("", "MDPC01"), mdp.BadReply, mdp.ReasonMalformed},
-		{"an empty frame", frames(""), mdp.BadReply, mdp.ReasonHeader},
-		{"10,000 frames", many, mdp.BadReply, mdp.ReasonHeader},
-		{"20,000 frames", make([][]byte, 20_000), mdp.ReplyTooLarge, ""},
-		{"a sum over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 60_000), strings.Repeat("x", 60_000)), mdp.ReplyTooLarge, ""},
-		{"a frame over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 100_001)), mdp.ReplyTooLarge, ""},
-		{"a frame far over it", frames("", "MDPC01", "echo", strings.Repeat("x", 2<<20)), mdp.BrokerLost, ""},
+		{"wrong header", frames("", "MDPC02", "echo", "hi"), gateway.BadReply, mdp.ReasonHeader},
+		{"no delimiter", frames("MDPC01", "echo", "hi"), gateway.BadReply, mdp.ReasonHeader},
+		{"wrong service", frames("", "MDPC01", "other", "hi"), gateway.BadReply, mdp.ReasonAsked},
+		{"missing frames", frames("", "MDPC01"), gateway.BadReply, mdp.ReasonMalformed},
+		{"an empty frame", frames(""), gateway.BadReply, mdp.ReasonHeader},
+		{"10,000 frames", many, gateway.BadReply, mdp.ReasonHeader},
+		{"20,000 frames", make([][]byte, 20_000), gateway.ReplyTooLarge, ""},
+		{"a sum over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 60_000), strings.Repeat("x", 60_000)), gateway.ReplyTooLarge, ""},
+		{"a frame over the limit", frames("", "MDPC01", "echo", strings.Repeat("x", 100_001)), gateway.ReplyTooLarge, ""},
+		{"a frame far over it", frames("", "MDPC01", "echo", strings.Repeat("x", 2<<20)), gateway.BrokerLost, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hostile := atomic.Bool{}
@@ -97,7 +98,7 @@ func TestWhatIsNoReplyToThisRequestIsNeverAnAnswer(t *testing.T) {
 			p := newPool(t, client.Config{MaxReply: 100_000}, at(broker.Endpoint()))
 			_, err := p.Call(context.Background(), echo("hi"))
 			failure(t, err, c.kind, c.reason)
-			if c.kind == mdp.BadReply && p.Stats().Stray[c.reason] != 1 {
+			if c.kind == gateway.BadReply && p.Stats().Stray[c.reason] != 1 {
 				t.Errorf("stray: got %v, want 1 %s", p.Stats().Stray, c.reason)
 			}
 			hostile.Store(false)
@@ -175,7 +176,7 @@ func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
 					t.Errorf("%s got the answer %q", own, reply.Frames)
 				default:
 					ended.Add(1)
-					if kind := mdp.AsError(err).Kind; kind != mdp.Timeout && kind != mdp.Canceled && kind != mdp.Busy {
+					if kind := gateway.AsError(err).Kind; kind != gateway.Timeout && kind != gateway.Canceled && kind != gateway.Busy {
 						t.Errorf("%s: %v", own, err)
 					}
 				}
@@ -194,7 +195,7 @@ func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
 
 // giveUp makes one call in six end by its deadline, one by that of its context and
 // one by its caller, at a random time.
-func giveUp(random *rand.Rand, req *mdp.Request) (context.Context, context.CancelFunc) {
+func giveUp(random *rand.Rand, req *gateway.Request) (context.Context, context.CancelFunc) {
 	after := time.Duration(random.ExpFloat64() * float64(10*time.Millisecond))
 	switch random.IntN(6) {
 	case 0:

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
 )
@@ -32,13 +32,13 @@ func TestCallsInFlightEndWhenTheLinkGoesDark(t *testing.T) {
 	link.Stall()
 	start := time.Now()
 	for _, c := range ended {
-		failure(t, await(t, c), mdp.BrokerLost, "")
+		failure(t, await(t, c), gateway.BrokerLost, "")
 	}
 	t.Logf("%d calls ended %v after the link went dark", calls, time.Since(start).Round(time.Millisecond))
 
 	start = time.Now()
 	_, err := p.Call(context.Background(), echo("dark"))
-	failure(t, err, mdp.BrokerUnavailable, "")
+	failure(t, err, gateway.BrokerUnavailable, "")
 	t.Logf("a new call was refused within %v", time.Since(start).Round(time.Microsecond))
 }
 
@@ -49,7 +49,7 @@ func TestCallsSeeThemselvesThatTheirConnectionsBroke(t *testing.T) {
 	broker := mdptest.NewRouter(t, script)
 	link := mdptest.NewProxy(t, broker.Endpoint())
 	p := newPool(t, client.Config{}, at(link.Endpoint()))
-	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == mdp.Up })
+	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
 	const calls = 50
 	var ended []<-chan error
 	for range calls {
@@ -62,10 +62,10 @@ func TestCallsSeeThemselvesThatTheirConnectionsBroke(t *testing.T) {
 	link.CutAfter(1)
 	start := time.Now()
 	for _, c := range ended {
-		failure(t, await(t, c), mdp.BrokerLost, "")
+		failure(t, await(t, c), gateway.BrokerLost, "")
 	}
 	t.Logf("%d calls ended %v after their connections broke", calls, time.Since(start).Round(time.Millisecond))
-	if s := p.Stats().Endpoints[0]; s.State != mdp.Up || s.Reconnects != 0 || s.Since != before {
+	if s := p.Stats().Endpoints[0]; s.State != gateway.Up || s.Reconnects != 0 || s.Since != before {
 		t.Errorf("the sentinel: %+v, want its connection unharmed", s)
 	}
 }
@@ -76,7 +76,7 @@ func TestCallsWorkAgainWhenADarkLinkComesBack(t *testing.T) {
 	p := newPool(t, client.Config{}, at(link.Endpoint()))
 	mustCall(t, p, "before")
 	link.Stall()
-	eventually(t, "the endpoint is down", func() bool { return p.Stats().Endpoints[0].State == mdp.Down })
+	eventually(t, "the endpoint is down", func() bool { return p.Stats().Endpoints[0].State == gateway.Down })
 	link.Resume()
 	start := time.Now()
 	eventually(t, "calls work again", func() bool {
@@ -95,7 +95,7 @@ func TestLargeBodiesCrossASlowLink(t *testing.T) {
 	link.Throttle(4 << 20)
 	body := bytes.Repeat([]byte("24MiB..."), 3<<20)
 	start := time.Now()
-	reply, err := p.Call(context.Background(), mdp.Request{Service: "echo", Frames: [][]byte{body}})
+	reply, err := p.Call(context.Background(), gateway.Request{Service: "echo", Frames: [][]byte{body}})
 	if err != nil || len(reply.Frames) != 1 || !bytes.Equal(reply.Frames[0], body) {
 		t.Fatalf("got %d frames, %v, want the body back", len(reply.Frames), err)
 	}
@@ -122,7 +122,7 @@ func TestANameServerThatNeverAnswersStopsNoCallToOtherEndpoints(t *testing.T) {
 	only := echo("hello")
 	only.Brokers = []int{0}
 	_, err := p.Call(context.Background(), only)
-	failure(t, err, mdp.BrokerUnavailable, "")
+	failure(t, err, gateway.BrokerUnavailable, "")
 }
 
 // One of two brokers goes dark, dies and comes back under load: nobody fails but
@@ -134,7 +134,7 @@ func TestABrokerInTroubleHarmsOnlyItsOwnCalls(t *testing.T) {
 	p := newPool(t, client.Config{Max: 32}, at(steady.Endpoint()), at(link.Endpoint()))
 	both := func() bool {
 		s := p.Stats()
-		return s.Endpoints[0].State == mdp.Up && s.Endpoints[1].State == mdp.Up
+		return s.Endpoints[0].State == gateway.Up && s.Endpoints[1].State == gateway.Up
 	}
 	eventually(t, "both are up", both)
 	var stop atomic.Bool
@@ -144,11 +144,11 @@ func TestABrokerInTroubleHarmsOnlyItsOwnCalls(t *testing.T) {
 		running.Go(func() {
 			for !stop.Load() {
 				reply, err := p.Call(context.Background(), echo("hello"))
-				var e *mdp.Error
+				var e *gateway.Error
 				switch {
 				case err == nil && text(reply) == "hello":
 					answered.Add(1)
-				case errors.As(err, &e) && e.Kind == mdp.BrokerLost && reply.Broker == 1:
+				case errors.As(err, &e) && e.Kind == gateway.BrokerLost && reply.Broker == 1:
 					own.Add(1)
 				default:
 					t.Errorf("got %q, %v of broker %d", reply.Frames, err, reply.Broker)
@@ -163,14 +163,14 @@ func TestABrokerInTroubleHarmsOnlyItsOwnCalls(t *testing.T) {
 	}
 	progress()
 	link.Stall()
-	eventually(t, "the dark one is left out", func() bool { return p.Stats().Endpoints[1].State == mdp.Down })
+	eventually(t, "the dark one is left out", func() bool { return p.Stats().Endpoints[1].State == gateway.Down })
 	progress()
 	link.Resume()
 	eventually(t, "both are up again", both)
 	progress()
 	link.Refuse(true)
 	link.Cut()
-	eventually(t, "the cut one is left out", func() bool { return p.Stats().Endpoints[1].State == mdp.Down })
+	eventually(t, "the cut one is left out", func() bool { return p.Stats().Endpoints[1].State == gateway.Down })
 	progress()
 	link.Refuse(false)
 	eventually(t, "both are up again", both)

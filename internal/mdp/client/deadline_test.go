@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 )
 
-func within(d time.Duration, req mdp.Request) mdp.Request {
+func within(d time.Duration, req gateway.Request) gateway.Request {
 	req.Deadline = time.Now().Add(d)
 	return req
 }
@@ -22,8 +22,8 @@ func TestARequestsDeadlineEndsItsCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := h.pool.Call(context.Background(), within(500*time.Millisecond, echo("first")))
-	failure(t, err, mdp.Timeout, "")
-	if e := mdp.AsError(err); e.Executed() != mdp.Maybe {
+	failure(t, err, gateway.Timeout, "")
+	if e := gateway.AsError(err); e.Executed() != gateway.Maybe {
 		t.Errorf("executed is %s, want maybe", e.Executed())
 	}
 	first := await(t, h.arrived)[0]
@@ -43,13 +43,13 @@ func TestARequestsDeadlineEndsItsWaitForAConnection(t *testing.T) {
 	h := newHeld(t, client.Config{Max: 1, QueueTimeout: patience})
 	id, first := h.sent("echo", "first")
 	_, err := h.pool.Call(context.Background(), within(50*time.Millisecond, echo("second")))
-	failure(t, err, mdp.Busy, mdp.ReasonDeadline)
+	failure(t, err, gateway.Busy, gateway.ReasonDeadline)
 	h.answer(id, "echo")
 	if err := await(t, first); err != nil {
 		t.Errorf("the first call: %v", err)
 	}
 	_, err = h.pool.Call(context.Background(), within(-time.Second, echo("late")))
-	failure(t, err, mdp.Busy, mdp.ReasonDeadline)
+	failure(t, err, gateway.Busy, gateway.ReasonDeadline)
 	if n := len(h.arrived); n != 0 {
 		t.Errorf("%d requests were sent after their deadline", n)
 	}
@@ -59,7 +59,7 @@ func TestARequestsDeadlineEndsItsWaitForAConnection(t *testing.T) {
 // carries another call.
 func TestADeadlineEndsNoCallButItsOwn(t *testing.T) {
 	h := newHeld(t, client.Config{Max: 1})
-	call := func(req mdp.Request) (id string, ended <-chan error) {
+	call := func(req gateway.Request) (id string, ended <-chan error) {
 		ended = inBackground(context.Background(), h.pool, req)
 		return await(t, h.arrived)[0], ended
 	}

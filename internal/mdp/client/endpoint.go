@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -54,7 +54,7 @@ type endpoint struct {
 	graceEnds time.Time
 
 	// Guarded by pool.mu.
-	state      mdp.EndpointState
+	state      gateway.EndpointState
 	address    string // with the host's name resolved
 	reconnects uint64
 	upSince    time.Time
@@ -148,7 +148,7 @@ func (e *endpoint) up(address string) {
 		e.reconnects++
 	}
 	reconnects := e.reconnects
-	e.state, e.address, e.upSince, e.asked = mdp.Up, address, time.Now(), 0
+	e.state, e.address, e.upSince, e.asked = gateway.Up, address, time.Now(), 0
 	p.announce()
 	p.mu.Unlock()
 	e.log.Info("broker connected", zap.Uint64("reconnects", reconnects))
@@ -159,8 +159,8 @@ func (e *endpoint) up(address string) {
 // alive.
 func (e *endpoint) down(reason string, cause error) {
 	e.pool.mu.Lock()
-	changed := e.state != mdp.Down
-	e.state = mdp.Down
+	changed := e.state != gateway.Down
+	e.state = gateway.Down
 	e.abandonDialing()
 	e.pool.announce()
 	e.pool.mu.Unlock()
@@ -186,8 +186,8 @@ func (e *endpoint) closeIdle(reason string) {
 func (e *endpoint) abandonIfDown() {
 	e.pool.mu.Lock()
 	defer e.pool.mu.Unlock()
-	if e.state == mdp.Down {
-		e.abandonAll(mdp.BrokerLost)
+	if e.state == gateway.Down {
+		e.abandonAll(gateway.BrokerLost)
 	}
 }
 
@@ -195,12 +195,12 @@ func (e *endpoint) abandonIfDown() {
 // must be held.
 func (e *endpoint) abandonDialing() {
 	for c := range e.dialing {
-		c.abandon(mdp.BrokerUnavailable)
+		c.abandon(gateway.BrokerUnavailable)
 	}
 }
 
 // abandonAll ends the calls in flight. The pool's mutex must be held.
-func (e *endpoint) abandonAll(kind mdp.Kind) {
+func (e *endpoint) abandonAll(kind gateway.Kind) {
 	for c := range e.busy {
 		c.abandon(kind)
 	}
@@ -214,7 +214,7 @@ func (e *endpoint) open(ctx context.Context) (c *conn, err error) {
 	case e.connecting <- struct{}{}:
 		defer func() { <-e.connecting }()
 	case <-ctx.Done():
-		return nil, mdp.Ended(ctx, false)
+		return nil, gateway.Ended(ctx, false)
 	}
 	done := make(chan struct{})
 	go func() { c, err = e.connect(ctx); close(done) }()
@@ -235,7 +235,7 @@ func (e *endpoint) connect(ctx context.Context) (*conn, error) {
 		c.close()
 		switch {
 		case ctx.Err() != nil:
-			return nil, mdp.Ended(ctx, false)
+			return nil, gateway.Ended(ctx, false)
 		case starved:
 			return nil, noDescriptors(err)
 		}
@@ -259,10 +259,10 @@ func (e *endpoint) dial() (*conn, error) {
 	state, address := e.state, e.address
 	e.dialing[c] = struct{}{}
 	e.pool.mu.Unlock()
-	if state == mdp.Up {
+	if state == gateway.Up {
 		err = sock.Connect(address)
 	}
-	if state != mdp.Up || err != nil {
+	if state != gateway.Up || err != nil {
 		e.dialed(c)
 		c.close()
 		return nil, unavailable(err)
@@ -282,7 +282,7 @@ func (e *endpoint) dialed(c *conn) (lost bool) {
 // silent reports whether the broker seems not to understand what it is sent. The
 // pool's mutex must be held.
 func (e *endpoint) silent(now time.Time) bool {
-	return e.state == mdp.Up && !e.answered && e.asked >= silentRequests && now.Sub(e.upSince) >= silentAfter
+	return e.state == gateway.Up && !e.answered && e.asked >= silentRequests && now.Sub(e.upSince) >= silentAfter
 }
 
 // noteSilence logs, once, that a broker has never answered.

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
@@ -108,7 +109,7 @@ func TestABrokerThatFlapsKeepsNoCallHanging(t *testing.T) {
 	await(t, arrived)
 	link.flap(300 * time.Millisecond)
 	start := time.Now()
-	failure(t, await(t, open), mdp.BrokerLost, "")
+	failure(t, await(t, open), gateway.BrokerLost, "")
 	s := p.Stats().Endpoints[0]
 	t.Logf("ended after %v and %d reconnects", time.Since(start).Round(time.Millisecond), s.Reconnects)
 }
@@ -119,13 +120,13 @@ func TestAConnectionThatDoesNotComeAboutIsNotTriedAgain(t *testing.T) {
 	broker := mdptest.NewRouter(t, nil)
 	link := newFlapper(t, broker.Endpoint())
 	p := newPool(t, client.Config{ConnectTimeout: 300 * time.Millisecond}, at(link.endpoint()))
-	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == mdp.Up })
+	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
 	link.mu.Lock()
 	link.lives = new(time.Duration) // none
 	link.mu.Unlock()
 	before := link.accepted.Load()
 	_, err := p.Call(context.Background(), echo("hello"))
-	failure(t, err, mdp.BrokerUnavailable, "")
+	failure(t, err, gateway.BrokerUnavailable, "")
 	if n := link.accepted.Load() - before; n != 1 {
 		t.Errorf("%d connections were tried, want 1", n)
 	}
@@ -141,7 +142,7 @@ func TestABadReplyIsLoggedWithoutItsBody(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	p := newPool(t, client.Config{Log: zap.New(core)}, at(broker.Endpoint()))
 	_, err := p.Call(context.Background(), echo("hello"))
-	failure(t, err, mdp.BadReply, "")
+	failure(t, err, gateway.BadReply, "")
 	entries := logs.FilterMessage("bad reply").All()
 	if len(entries) != 1 {
 		t.Fatalf("%d lines, want one", len(entries))
@@ -173,7 +174,7 @@ func TestABrokerThatSentPartsIsHeardOf(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		_, err := p.Call(ctx, echo(c.body))
-		failure(t, err, mdp.Timeout, "")
+		failure(t, err, gateway.Timeout, "")
 		if heard := !p.Stats().Endpoints[0].LastReply.IsZero(); heard != c.heard {
 			t.Errorf("%s: heard of is %v, want %v", c.body, heard, c.heard)
 		}

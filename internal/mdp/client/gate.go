@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // A gate admits at most max calls at once; the rest wait in the order they came.
@@ -73,7 +73,7 @@ func (p *Pool) enter(x *exchange) error {
 	}
 	if len(p.gate.waiting) >= p.gate.queueMax {
 		p.mu.Unlock()
-		return mdp.Refused(mdp.ReasonQueue, "too many calls wait for a connection to the broker")
+		return gateway.Refused(gateway.ReasonQueue, "too many calls wait for a connection to the broker")
 	}
 	w := &waiter{service: service, granted: make(chan struct{})}
 	p.gate.waiting = append(p.gate.waiting, w)
@@ -89,11 +89,11 @@ func (p *Pool) await(ctx context.Context, w *waiter) error {
 	case <-w.granted:
 		return nil
 	case <-timer.C:
-		err = mdp.Refused(mdp.ReasonPool, "no connection to the broker came free in time")
+		err = gateway.Refused(gateway.ReasonPool, "no connection to the broker came free in time")
 	case <-p.ended:
 		err = draining()
 	case <-ctx.Done():
-		err = mdp.Ended(ctx, false)
+		err = gateway.Ended(ctx, false)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

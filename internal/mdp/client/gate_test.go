@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
 )
@@ -34,7 +34,7 @@ func newHeld(t *testing.T, cfg client.Config) *held {
 
 // call starts a call and returns where it ends.
 func (h *held) call(service, body string) <-chan error {
-	return inBackground(h.ctx, h.pool, mdp.Request{Service: service, Frames: frames(body)})
+	return inBackground(h.ctx, h.pool, gateway.Request{Service: service, Frames: frames(body)})
 }
 
 // sent starts a call and waits until the broker has it.
@@ -82,9 +82,9 @@ func TestTheQueueIsBoundedInLengthAndTime(t *testing.T) {
 	h.sent("echo", "holds the only connection")
 	first, second := h.call("echo", "waits"), h.call("echo", "waits")
 	h.waiting(2)
-	failure(t, await(t, h.call("echo", "one too many")), mdp.Busy, mdp.ReasonQueue)
-	failure(t, await(t, first), mdp.Busy, mdp.ReasonPool)
-	failure(t, await(t, second), mdp.Busy, mdp.ReasonPool)
+	failure(t, await(t, h.call("echo", "one too many")), gateway.Busy, gateway.ReasonQueue)
+	failure(t, await(t, first), gateway.Busy, gateway.ReasonPool)
+	failure(t, await(t, second), gateway.Busy, gateway.ReasonPool)
 	if got := h.pool.Stats(); got.Waiting != 0 || got.Busy != 1 {
 		t.Errorf("left behind: %+v, want one busy connection", got)
 	}
@@ -96,15 +96,15 @@ func TestAWaitingCallEndsWithItsContext(t *testing.T) {
 
 	late, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
-	failure(t, await(t, inBackground(late, h.pool, echo("late"))), mdp.Busy, mdp.ReasonDeadline)
+	failure(t, await(t, inBackground(late, h.pool, echo("late"))), gateway.Busy, gateway.ReasonDeadline)
 
 	left, leave := context.WithCancel(context.Background())
 	ended := inBackground(left, h.pool, echo("left"))
 	h.waiting(1)
 	leave()
 	err := await(t, ended)
-	failure(t, err, mdp.Canceled, "")
-	if mdp.AsError(err).Sent {
+	failure(t, err, gateway.Canceled, "")
+	if gateway.AsError(err).Sent {
 		t.Error("the call is said to have been sent, want not")
 	}
 }
@@ -117,7 +117,7 @@ func TestACancelledCallFreesItsPlace(t *testing.T) {
 	second := h.call("echo", "second")
 	h.waiting(1)
 	cancel()
-	failure(t, await(t, first), mdp.Canceled, "")
+	failure(t, await(t, first), gateway.Canceled, "")
 	h.answer(await(t, h.arrived)[0], "echo")
 	if err := await(t, second); err != nil {
 		t.Error(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
@@ -97,7 +98,7 @@ func TestAMuteBrokerDoesNotMakeLookupsWaitOneByOne(t *testing.T) {
 	for i := range 40 {
 		running.Go(func() {
 			_, err := p.Lookup(context.Background(), 0, fmt.Sprint("svc-", i))
-			if kind := mdp.AsError(err).Kind; kind != mdp.Timeout && kind != mdp.Busy {
+			if kind := gateway.AsError(err).Kind; kind != gateway.Timeout && kind != gateway.Busy {
 				t.Errorf("got %v, want a time-out or busy", err)
 			}
 		})

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // attempt makes a call on one connection. It may be made again if the connection
@@ -21,17 +21,17 @@ func (p *Pool) attempt(x *exchange) (again bool, err error) {
 	}
 	x.reply.Broker = c.endpoint.index
 	err = p.carry(c, x)
-	e, failed := err.(*mdp.Error)
-	if failed && e.Kind == mdp.Timeout && c.endpoint.noteSilence() {
+	e, failed := err.(*gateway.Error)
+	if failed && e.Kind == gateway.Timeout && c.endpoint.noteSilence() {
 		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
 	}
-	return failed && e.Kind == mdp.BrokerUnavailable, err
+	return failed && e.Kind == gateway.BrokerUnavailable, err
 }
 
 // carry makes a call on the connection that it leased, and takes that back. A panic
 // of those who are shown what is sent and received passes, and costs the connection.
 func (p *Pool) carry(c *conn, x *exchange) (err error) {
-	x.reason = string(mdp.Internal) // until the round trip has come to its end
+	x.reason = string(gateway.Internal) // until the round trip has come to its end
 	defer func() { p.release(c, x, err) }()
 	return c.roundTrip(x, p.cfg.MaxReply)
 }
@@ -46,9 +46,9 @@ func (p *Pool) over(x *exchange) error {
 	}
 	switch {
 	case x.ctx.Err() != nil: // to ask for Done would make a channel
-		return mdp.Ended(x.ctx, false)
+		return gateway.Ended(x.ctx, false)
 	case x.late():
-		return mdp.Overdue(false)
+		return gateway.Overdue(false)
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (p *Pool) lease(x *exchange) (*conn, error) {
 		if x.fresh = c == nil; !x.fresh {
 			return c, nil
 		}
-		if c, err = p.openFor(x, e); err == nil || mdp.AsError(err).Kind != mdp.BrokerUnavailable {
+		if c, err = p.openFor(x, e); err == nil || gateway.AsError(err).Kind != gateway.BrokerUnavailable {
 			return c, err
 		}
 		failed = append(failed, e)
@@ -88,7 +88,7 @@ func (p *Pool) pick(x *exchange, failed []*endpoint) (best *endpoint, c, evicted
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for e := range p.allowed(x.req.Brokers) {
-		if e.state == mdp.Up && !slices.Contains(failed, e) && (best == nil || e.inFlight() < best.inFlight()) {
+		if e.state == gateway.Up && !slices.Contains(failed, e) && (best == nil || e.inFlight() < best.inFlight()) {
 			best = e
 		}
 	}
@@ -149,13 +149,13 @@ func (p *Pool) release(c *conn, x *exchange, err error) {
 	if x.heard {
 		e.answered, e.lastReply = true, now
 	}
-	if e, ok := err.(*mdp.Error); ok && e.Kind == mdp.BadReply {
+	if e, ok := err.(*gateway.Error); ok && e.Kind == gateway.BadReply {
 		p.stray[e.Reason]++
 	}
 	if x.reason == "" { // it may have been given up after its reply was taken
 		_, x.reason = c.givenUp()
 	}
-	if x.reason == "" && e.state != mdp.Up {
+	if x.reason == "" && e.state != gateway.Up {
 		x.reason = closedLost
 	}
 	if x.reason == "" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
 )
@@ -16,7 +16,7 @@ func TestCallersWhoLeaveWhileTheirConnectionIsOpenedAreLetGo(t *testing.T) {
 	broker := mdptest.NewRouter(t, nil)
 	link := mdptest.NewProxy(t, broker.Endpoint())
 	p := newPool(t, client.Config{ConnectTimeout: time.Hour}, at(link.Endpoint()))
-	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == mdp.Up })
+	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
 	link.Stall()
 	ctx, leave := context.WithCancel(context.Background())
 	defer leave()
@@ -28,7 +28,7 @@ func TestCallersWhoLeaveWhileTheirConnectionIsOpenedAreLetGo(t *testing.T) {
 	eventually(t, "all wait", func() bool { return p.Stats().Connecting == calls })
 	leave()
 	for _, c := range ended {
-		failure(t, await(t, c), mdp.Canceled, "")
+		failure(t, await(t, c), gateway.Canceled, "")
 	}
 }
 
@@ -39,5 +39,5 @@ func TestACallerWhoLeavesBeforeAnyBrokerWasReachedIsLetGo(t *testing.T) {
 	ctx, leave := context.WithCancel(context.Background())
 	ended := inBackground(ctx, p, echo("hello"))
 	leave()
-	failure(t, await(t, ended), mdp.Canceled, "")
+	failure(t, await(t, ended), gateway.Canceled, "")
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // lookupTimeout bounds a question about a service and, apart from it, its wait
@@ -16,14 +16,14 @@ const lookupTimeout = 500 * time.Millisecond
 // The answer is one of the mdp.Status constants and no more than a hint: brokers
 // say 200 of names that were ever asked for, and 404 while all workers are busy.
 // Questions go one at a time, over a connection of their own: an answer does not
-// say which service it is about. The error is an *mdp.Error: Timeout if the
+// say which service it is about. The error is an *gateway.Error: Timeout if the
 // broker does not answer such questions, Busy if too many were asked before.
 func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status string, err error) {
 	if err := p.begin(); err != nil {
 		return "", err
 	}
 	defer p.calls.Done()
-	if err := p.awaitVerdict(&exchange{ctx: ctx, req: mdp.Request{Brokers: []int{broker}}}); err != nil {
+	if err := p.awaitVerdict(&exchange{ctx: ctx, req: gateway.Request{Brokers: []int{broker}}}); err != nil {
 		return "", err
 	}
 	waiting, cancel := context.WithTimeout(ctx, lookupTimeout)
@@ -33,7 +33,7 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 	select {
 	case c = <-e.asker:
 	case <-waiting.Done():
-		return "", mdp.Ended(waiting, false)
+		return "", gateway.Ended(waiting, false)
 	}
 	defer func() { e.asker <- c }()
 	if c != nil && c.sock.Check() != nil {
@@ -57,7 +57,7 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	d := c.endpoint.Dialect
 	question, err := d.AppendLookup(c.scratch[:0], []byte(service))
 	if err != nil {
-		return "", &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+		return "", &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	asked, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
@@ -66,11 +66,15 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	quiet := stop()
 	switch {
 	case err == nil && quiet:
-		return d.ParseStatus(answer)
+		status, err := d.ParseStatus(answer)
+		if err != nil {
+			return "", badReply(err)
+		}
+		return status, nil
 	case ctx.Err() != nil: // the broker had less than its time
-		return "", mdp.Ended(ctx, false)
+		return "", gateway.Ended(ctx, false)
 	case asked.Err() != nil:
-		return "", &mdp.Error{Kind: mdp.Timeout, Err: err}
+		return "", &gateway.Error{Kind: gateway.Timeout, Err: err}
 	}
 	return "", unavailable(err)
 }
@@ -84,7 +88,7 @@ func (c *conn) answer(question [][]byte) ([][]byte, error) {
 
 // State says whether a broker, by its index, can be reached, and how often it was
 // connected before: what it was sent in an earlier epoch is no longer its work.
-func (p *Pool) State(broker int) (state mdp.EndpointState, epoch uint64) {
+func (p *Pool) State(broker int) (state gateway.EndpointState, epoch uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := p.endpoints[broker]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
@@ -34,7 +35,7 @@ func TestABrokerThatDoesNotAnswerLookupsTimesOut(t *testing.T) {
 	p := newPool(t, client.Config{}, at(mute.Endpoint()))
 	for range 2 {
 		_, err := p.Lookup(context.Background(), 0, "echo")
-		failure(t, err, mdp.Timeout, "")
+		failure(t, err, gateway.Timeout, "")
 	}
 	if got := seen.distinct(); got != 2 {
 		t.Errorf("%d connections, want another one after a question without answer", got)
@@ -52,18 +53,18 @@ func TestALookupEndsWithItsContext(t *testing.T) {
 	}()
 	await(t, arrived)
 	cancel()
-	failure(t, await(t, ended), mdp.Canceled, "")
+	failure(t, await(t, ended), gateway.Canceled, "")
 }
 
 func TestALookupWhereNothingListensFailsAtOnce(t *testing.T) {
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	_, err := newPool(t, client.Config{}, at(gone.Endpoint())).Lookup(context.Background(), 0, "echo")
-	failure(t, err, mdp.BrokerUnavailable, "")
+	failure(t, err, gateway.BrokerUnavailable, "")
 }
 
 func TestWhatIsNoAnswerToALookupIsRefused(t *testing.T) {
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{frames("", "MDPC01", "echo", "200")} })
 	_, err := newPool(t, client.Config{}, at(broker.Endpoint())).Lookup(context.Background(), 0, "echo")
-	failure(t, err, mdp.BadReply, mdp.ReasonAsked)
+	failure(t, err, gateway.BadReply, mdp.ReasonAsked)
 }

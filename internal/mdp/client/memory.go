@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -76,7 +77,7 @@ func (p *Pool) shed(room int64) {
 		if room >= 0 {
 			return
 		}
-		h.c.abandon(mdp.ReplyTooLarge)
+		h.c.abandon(gateway.ReplyTooLarge)
 		room += h.bytes
 	}
 }
@@ -117,7 +118,7 @@ func (p *Pool) admit(x *exchange) error {
 		return nil
 	}
 	if !p.cfg.Budget.Take(size) {
-		return mdp.Refused(mdp.ReasonMemory, mdp.NoMemory)
+		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
 	}
 	x.copied = size
 	return nil
@@ -149,6 +150,6 @@ func (p *Pool) forget(x *exchange) {
 	}
 }
 
-func noRoom() *mdp.Error {
-	return &mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonMemory, Detail: "the gateway has no room for the reply"}
+func noRoom() *gateway.Error {
+	return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory, Detail: "the gateway has no room for the reply"}
 }

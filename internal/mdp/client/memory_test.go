@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"mdpgateway/internal/budget"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/internal/zsock"
@@ -28,12 +29,12 @@ func TestARequestWithoutRoomForItsCopyIsNotSent(t *testing.T) {
 	})
 	held := budget.New(10 << 20)
 	p := newPool(t, client.Config{Budget: held}, at(broker.Endpoint()))
-	large := mdp.Request{Service: "echo", Frames: [][]byte{make([]byte, 6<<20)}}
+	large := gateway.Request{Service: "echo", Frames: [][]byte{make([]byte, 6<<20)}}
 	if !held.Take(5 << 20) {
 		t.Fatal("5 MiB do not fit in 10")
 	}
 	_, err := p.Call(context.Background(), large)
-	failure(t, err, mdp.Busy, mdp.ReasonMemory)
+	failure(t, err, gateway.Busy, gateway.ReasonMemory)
 	mustCall(t, p, "small ones go on")
 	if n := asked.Load(); n != 1 {
 		t.Errorf("%d requests were sent, want the small one", n)
@@ -65,7 +66,7 @@ func TestAReplyWithoutRoomEndsAndTheOthersArrive(t *testing.T) {
 	for {
 		select {
 		case err := <-ended:
-			failure(t, err, mdp.ReplyTooLarge, mdp.ReasonMemory)
+			failure(t, err, gateway.ReplyTooLarge, gateway.ReasonMemory)
 			if n := p.Stats().Closed["memory"]; n != 1 {
 				t.Errorf("%d connections were closed for their memory, want 1", n)
 			}
@@ -90,11 +91,11 @@ func TestPartialsThatAreKeptAreCounted(t *testing.T) {
 	})
 	held := budget.New(11_000) // a part counts 64 bytes more than it has
 	p := newPool(t, client.Config{Budget: held}, client.Endpoint{Address: broker.Endpoint(), Dialect: mdp.V02})
-	for parts, want := range map[int]mdp.Kind{10: "", 11: mdp.ReplyTooLarge} {
+	for parts, want := range map[int]gateway.Kind{10: "", 11: gateway.ReplyTooLarge} {
 		proceed <- parts
 		_, err := p.Call(context.Background(), echo("hi"))
-		var e *mdp.Error
-		if errors.As(err, &e) != (want != "") || e != nil && (e.Kind != want || e.Reason != mdp.ReasonMemory) {
+		var e *gateway.Error
+		if errors.As(err, &e) != (want != "") || e != nil && (e.Kind != want || e.Reason != gateway.ReasonMemory) {
 			t.Errorf("%d parts: got %v, want %q", parts, err, want)
 		}
 		if held.Bytes() != 0 {
@@ -178,7 +179,7 @@ func (o *old) survives() {
 // A connection that has carried many replies is not taken for one that holds much.
 func TestASmallCallOnAnOldConnectionIsNotEndedForItsMemory(t *testing.T) {
 	o := newOld(t, func(endpoint string) string { return endpoint })
-	req := mdp.Request{Service: "echo", Frames: slices.Repeat(frames("", strings.Repeat("x", 300)), 300)}
+	req := gateway.Request{Service: "echo", Frames: slices.Repeat(frames("", strings.Repeat("x", 300)), 300)}
 	for range 100 { // 11 bytes of ZMTP's for each two frames, 330,000 in all
 		if _, err := o.pool.Call(context.Background(), req); err != nil {
 			t.Fatal(err)
@@ -271,9 +272,9 @@ func TestARequestThatWaitsForItsConnectionHoldsTheRoomOfItsCopy(t *testing.T) {
 	link := mdptest.NewProxy(t, broker.Endpoint())
 	held := &measured{Budget: budget.New(10 << 20)}
 	p := newPool(t, client.Config{Budget: held, ConnectTimeout: patience}, at(link.Endpoint()))
-	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == mdp.Up })
+	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
 	link.Stall()
-	ended := inBackground(context.Background(), p, mdp.Request{Service: "echo", Frames: [][]byte{make([]byte, 6<<20)}})
+	ended := inBackground(context.Background(), p, gateway.Request{Service: "echo", Frames: [][]byte{make([]byte, 6<<20)}})
 	eventually(t, "the call waits for its connection", func() bool { return p.Stats().Connecting == 1 })
 	again(t, "it is measured", &held.all)
 	if n := held.Bytes(); n < 6<<20 {

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -116,11 +117,11 @@ func New(cfg Config) (*Pool, error) {
 	return p, nil
 }
 
-// Call sends one request and waits for its reply. The error is an *mdp.Error;
+// Call sends one request and waits for its reply. The error is an *gateway.Error;
 // the reply's Timing and Broker are set with it too. The call ends with ctx: if
-// its cause is an *mdp.Error, with that; past a deadline, or the request's, with
+// its cause is an *gateway.Error, with that; past a deadline, or the request's, with
 // Timeout; else with Canceled.
-func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
+func (p *Pool) Call(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
 	start := time.Now()
 	x := newExchange(ctx, &req)
 	defer x.done()
@@ -132,7 +133,7 @@ func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 		x.reply.Timing.Broker = time.Since(x.sent)
 	}
 	if err != nil {
-		e := mdp.AsError(err)
+		e := gateway.AsError(err)
 		e.Service = x.req.Service
 		err = e
 	}
@@ -141,7 +142,7 @@ func (p *Pool) Call(ctx context.Context, req mdp.Request) (mdp.Reply, error) {
 
 func (p *Pool) call(x *exchange) error {
 	if err := mdp.CheckService(x.req.Service); err != nil {
-		return &mdp.Error{Kind: mdp.BadRequest, Detail: err.Error()}
+		return &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	if err := p.begin(); err != nil {
 		return err
@@ -208,8 +209,8 @@ func (p *Pool) awaitVerdict(x *exchange) error {
 		p.mu.Lock()
 		up, pending, changed := false, false, p.changed
 		for e := range p.allowed(x.req.Brokers) {
-			up = up || e.state == mdp.Up
-			pending = pending || e.state == mdp.Pending
+			up = up || e.state == gateway.Up
+			pending = pending || e.state == gateway.Pending
 		}
 		p.mu.Unlock()
 		switch {
@@ -227,7 +228,7 @@ func (p *Pool) awaitVerdict(x *exchange) error {
 		case <-timeout:
 			return unavailable(nil)
 		case <-x.waiting().Done():
-			return mdp.Ended(x.waiting(), false)
+			return gateway.Ended(x.waiting(), false)
 		}
 	}
 }
@@ -270,10 +271,10 @@ func (p *Pool) surplus() (all []*conn) {
 }
 
 // Stats returns a snapshot.
-func (p *Pool) Stats() mdp.PoolStats {
+func (p *Pool) Stats() gateway.PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := mdp.PoolStats{
+	s := gateway.PoolStats{
 		Max: p.cfg.Max, Waiting: len(p.gate.waiting), QueueMax: p.gate.queueMax,
 		Closed: maps.Clone(p.closed), Stray: maps.Clone(p.stray),
 	}
@@ -282,7 +283,7 @@ func (p *Pool) Stats() mdp.PoolStats {
 		s.Idle += e.idle.len
 		s.Busy += len(e.busy)
 		s.Connecting += e.opening
-		s.Endpoints = append(s.Endpoints, mdp.EndpointStats{
+		s.Endpoints = append(s.Endpoints, gateway.EndpointStats{
 			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Since: e.upSince, Reconnects: e.reconnects,
 			Silent: e.silent(now), LastReply: e.lastReply, InFlight: e.inFlight(),
 		})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
@@ -34,7 +35,7 @@ func TestARequestGoesToAWorkerAndBackInEveryDialect(t *testing.T) {
 		t.Run(e.Dialect.String(), func(t *testing.T) {
 			p := newPool(t, client.Config{}, e)
 			for _, want := range [][][]byte{frames("hello"), frames(""), frames("\x00\xff", "", "{}")} {
-				reply, err := p.Call(context.Background(), mdp.Request{Service: "echo", Frames: want})
+				reply, err := p.Call(context.Background(), gateway.Request{Service: "echo", Frames: want})
 				if err != nil || !slices.EqualFunc(reply.Frames, want, slices.Equal[[]byte]) {
 					t.Errorf("got %q, %v, want %q", reply.Frames, err, want)
 				}
@@ -77,7 +78,7 @@ func TestPartialsAreKeptOrPassedOn(t *testing.T) {
 	}
 	req.Partial = func([][]byte) error { return context.Canceled }
 	_, err = p.Call(context.Background(), req)
-	failure(t, err, mdp.Canceled, "")
+	failure(t, err, gateway.Canceled, "")
 	if got := p.Stats().Closed; got["canceled"] != 1 {
 		t.Errorf("connections closed: %v, want the one whose call was cut short", got)
 	}
@@ -98,7 +99,7 @@ func TestCollectedPartialsCountAgainstTheLimit(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
 			_, err := p.Call(ctx, echo("go"))
-			failure(t, err, mdp.ReplyTooLarge, "")
+			failure(t, err, gateway.ReplyTooLarge, "")
 		})
 	}
 }
@@ -108,7 +109,7 @@ func TestAReplyOfExactlyTheLimitIsTaken(t *testing.T) {
 	p := newPool(t, client.Config{MaxReply: 1000}, at(broker.Endpoint()))
 	mustCall(t, p, strings.Repeat("x", 1000))
 	_, err := p.Call(context.Background(), echo(strings.Repeat("x", 1001)))
-	failure(t, err, mdp.ReplyTooLarge, "")
+	failure(t, err, gateway.ReplyTooLarge, "")
 }
 
 func TestAConnectionIsUsedAgainUnlessTheCallerForbidsIt(t *testing.T) {
@@ -164,7 +165,7 @@ func TestIdleConnectionsAreUsedOldestFirst(t *testing.T) {
 		if got := await(t, arrived); got != ids[i] {
 			t.Errorf("connection %x is used, want %x, which rested longest", got, ids[i])
 		}
-		defer func() { cancel(); failure(t, await(t, open), mdp.Canceled, "") }()
+		defer func() { cancel(); failure(t, await(t, open), gateway.Canceled, "") }()
 	}
 }
 
@@ -215,7 +216,7 @@ func TestWhereNothingListensACallFailsAtOnceAndNothingIsSentLater(t *testing.T) 
 	p := newPool(t, client.Config{}, at(endpoint))
 	for range 3 {
 		_, err := p.Call(context.Background(), echo("lost"))
-		failure(t, err, mdp.BrokerUnavailable, "")
+		failure(t, err, gateway.BrokerUnavailable, "")
 	}
 	seen := new(peers)
 	mdptest.NewRouterAt(t, endpoint, func(id []byte, m [][]byte) [][][]byte {
@@ -246,10 +247,10 @@ func TestCallsInFlightEndWhenTheBrokerDies(t *testing.T) {
 	}
 	broker.Close()
 	for _, c := range ended {
-		failure(t, await(t, c), mdp.BrokerLost, "")
+		failure(t, await(t, c), gateway.BrokerLost, "")
 	}
 	_, err := p.Call(context.Background(), echo("hello"))
-	failure(t, err, mdp.BrokerUnavailable, "")
+	failure(t, err, gateway.BrokerUnavailable, "")
 
 	seen := new(peers)
 	again := mdptest.NewRouterAt(t, broker.Endpoint(), func(id []byte, m [][]byte) [][][]byte {
@@ -282,7 +283,7 @@ func TestACallGoesToTheBrokerWithTheFewestInFlight(t *testing.T) {
 	p := newPool(t, client.Config{}, at(a.Endpoint()), at(b.Endpoint()))
 	eventually(t, "both are up", func() bool {
 		s := p.Stats()
-		return s.Endpoints[0].State == mdp.Up && s.Endpoints[1].State == mdp.Up
+		return s.Endpoints[0].State == gateway.Up && s.Endpoints[1].State == gateway.Up
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var ended []<-chan error
@@ -297,17 +298,17 @@ func TestACallGoesToTheBrokerWithTheFewestInFlight(t *testing.T) {
 	a.Close()
 	for i, c := range ended {
 		if i%2 == 0 {
-			failure(t, await(t, c), mdp.BrokerLost, "")
+			failure(t, await(t, c), gateway.BrokerLost, "")
 		}
 	}
 	only := echo("hello")
 	only.Brokers = []int{0}
 	_, err := p.Call(ctx, only)
-	failure(t, err, mdp.BrokerUnavailable, "")
+	failure(t, err, gateway.BrokerUnavailable, "")
 	cancel()
 	for i, c := range ended {
 		if i%2 == 1 {
-			failure(t, await(t, c), mdp.Canceled, "")
+			failure(t, await(t, c), gateway.Canceled, "")
 		}
 	}
 }
@@ -330,7 +331,7 @@ func TestCloseLetsCallsEndAndLeavesNothingBehind(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
 			defer cancel()
 			_, err := p.Call(ctx, echo("late"))
-			return mdp.AsError(err).Kind == mdp.Draining
+			return gateway.AsError(err).Kind == gateway.Draining
 		})
 		impatient, cancel := context.WithCancel(context.Background())
 		cancel()
@@ -367,7 +368,7 @@ func TestCloseInterruptsCallsThatDoNotEnd(t *testing.T) {
 	if err := p.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	failure(t, await(t, open), mdp.Interrupted, "")
+	failure(t, await(t, open), gateway.Interrupted, "")
 }
 
 func TestABadConfigIsRefused(t *testing.T) {
@@ -399,14 +400,14 @@ func TestACallThatIsOverIsNotSent(t *testing.T) {
 	left, leave := context.WithCancel(context.Background())
 	leave()
 	_, err := p.Call(left, echo("left"))
-	failure(t, err, mdp.Canceled, "")
-	if mdp.AsError(err).Executed() != mdp.No {
+	failure(t, err, gateway.Canceled, "")
+	if gateway.AsError(err).Executed() != gateway.No {
 		t.Errorf("got %v, want it not executed", err)
 	}
 	late, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
 	_, err = p.Call(late, echo("late"))
-	failure(t, err, mdp.Busy, mdp.ReasonDeadline)
+	failure(t, err, gateway.Busy, gateway.ReasonDeadline)
 	mustCall(t, p, "last")
 	if got := fmt.Sprint(seen.bodies); got != "[first last]" {
 		t.Errorf("the broker got %s, want [first last]", got)
@@ -421,11 +422,11 @@ func TestTheErrorOfACallersPartialIsTheCalls(t *testing.T) {
 	p := newPool(t, client.Config{}, client.Endpoint{Address: broker.Endpoint(), Dialect: mdp.V02})
 	for _, c := range []struct {
 		err  error
-		want mdp.Kind
+		want gateway.Kind
 	}{
-		{&mdp.Error{Kind: mdp.Canceled, Sent: true, Err: os.ErrDeadlineExceeded}, mdp.Canceled},
-		{os.ErrDeadlineExceeded, mdp.Canceled},
-		{&mdp.Error{Kind: mdp.ReplyTooLarge, Reason: mdp.ReasonReader}, mdp.ReplyTooLarge},
+		{&gateway.Error{Kind: gateway.Canceled, Sent: true, Err: os.ErrDeadlineExceeded}, gateway.Canceled},
+		{os.ErrDeadlineExceeded, gateway.Canceled},
+		{&gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonReader}, gateway.ReplyTooLarge},
 	} {
 		req := echo("hello")
 		req.Partial = func([][]byte) error { return c.err }

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/mdptest"
 )
 
@@ -54,8 +54,8 @@ func newSeam(t *testing.T) *seam {
 	return s
 }
 
-func hello() mdp.Request {
-	return mdp.Request{Service: "echo", Frames: [][]byte{[]byte("hello")}, Deadline: time.Now().Add(patient)}
+func hello() gateway.Request {
+	return gateway.Request{Service: "echo", Frames: [][]byte{[]byte("hello")}, Deadline: time.Now().Add(patient)}
 }
 
 // answered makes a call that must get its reply.
@@ -92,10 +92,10 @@ func TestAConnectionAbandonedBeforeItsCallBeganEndsTheCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.abandon(mdp.BrokerLost)
+	c.abandon(gateway.BrokerLost)
 	err = s.carry(c, x)
-	if e, ok := err.(*mdp.Error); !ok || e.Kind != mdp.BrokerLost {
-		t.Errorf("got %q, %v, want %s", x.reply.Frames, err, mdp.BrokerLost)
+	if e, ok := err.(*gateway.Error); !ok || e.Kind != gateway.BrokerLost {
+		t.Errorf("got %q, %v, want %s", x.reply.Frames, err, gateway.BrokerLost)
 	}
 	if got := s.Stats(); got.Closed[closedLost] != 1 || got.Idle+got.Busy != 0 {
 		t.Errorf("%d idle, %d busy, closed %v, want the connection closed", got.Idle, got.Busy, got.Closed)
@@ -108,7 +108,7 @@ func TestACallerWhoLeavesAtTheReplyGetsItAndTheConnectionIsClosed(t *testing.T) 
 	ctx, leave := context.WithCancel(context.Background())
 	s.received = func() { leave(); s.dismiss() }
 	s.answered(ctx)
-	s.closedFor(string(mdp.Canceled))
+	s.closedFor(string(gateway.Canceled))
 }
 
 // Once its call is over, nobody may interrupt a connection for the caller's sake.
@@ -130,7 +130,7 @@ func TestAConnectionAbandonedAtTheReplyIsNotUsedAgain(t *testing.T) {
 	s.received = func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.endpoints[0].abandonAll(mdp.BrokerLost)
+		s.endpoints[0].abandonAll(gateway.BrokerLost)
 	}
 	s.answered(context.Background())
 	s.closedFor(closedLost)
@@ -149,5 +149,5 @@ func TestAPanicInACallClosesItsConnection(t *testing.T) {
 		_, err := s.Call(context.Background(), hello())
 		t.Errorf("the call returned %v, want a panic", err)
 	}()
-	s.closedFor(string(mdp.Internal))
+	s.closedFor(string(gateway.Internal))
 }

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
 )
@@ -40,7 +40,7 @@ func TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind(t *testing.T) {
 					}
 					_, err := p.Call(ctx, req)
 					cancel()
-					if kind := mdp.AsError(err).Kind; kind != mdp.Timeout && kind != mdp.Canceled && kind != mdp.Busy {
+					if kind := gateway.AsError(err).Kind; kind != gateway.Timeout && kind != gateway.Canceled && kind != gateway.Busy {
 						t.Errorf("got %v", err)
 					}
 					raise(&connecting, int64(p.Stats().Connecting))
@@ -126,12 +126,12 @@ func TestLoadBeyondThePoolIsRefusedInTimeAndLeavesNothing(t *testing.T) {
 				start := time.Now()
 				reply, err := p.Call(context.Background(), echo("hello"))
 				took := int64(time.Since(start))
-				var e *mdp.Error
+				var e *gateway.Error
 				switch {
 				case err == nil:
 					answered.Add(1)
 					raise(&slowest, int64(reply.Timing.Queue))
-				case errors.As(err, &e) && e.Kind == mdp.Busy && (e.Reason == mdp.ReasonPool || e.Reason == mdp.ReasonQueue):
+				case errors.As(err, &e) && e.Kind == gateway.Busy && (e.Reason == gateway.ReasonPool || e.Reason == gateway.ReasonQueue):
 					refused.Add(1)
 					raise(&latest, took)
 				default:
@@ -196,7 +196,7 @@ func TestWithoutDescriptorsCallsAreBusyAndWorkAgainLater(t *testing.T) {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		_, err := p.Call(ctx, echo("no file left"))
 		cancel()
-		failure(t, err, mdp.Busy, mdp.ReasonDescriptors)
+		failure(t, err, gateway.Busy, gateway.ReasonDescriptors)
 		for _, fd := range filler {
 			_ = unix.Close(fd)
 		}
@@ -250,9 +250,9 @@ func TestCloseEndsCallsThatWaitForAConnection(t *testing.T) {
 	if err := p.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	failure(t, await(t, open), mdp.Interrupted, "")
+	failure(t, await(t, open), gateway.Interrupted, "")
 	for _, c := range waiting {
-		failure(t, await(t, c), mdp.Draining, "")
+		failure(t, await(t, c), gateway.Draining, "")
 	}
 	select {
 	case <-arrived:

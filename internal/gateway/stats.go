@@ -1,6 +1,10 @@
-package mdp
+package gateway
 
-import "time"
+import (
+	"time"
+
+	"mdpgateway/internal/mdp"
+)
 
 // An Outcome is how one call ended, for metrics.
 type Outcome struct {
@@ -32,7 +36,7 @@ type PoolStats struct {
 type EndpointStats struct {
 	Name       string // as configured
 	Endpoint   string // as configured: tcp://host:5555
-	Dialect    Dialect
+	Dialect    mdp.Dialect
 	State      EndpointState
 	Since      time.Time // it last came up; zero if it never did
 	Reconnects uint64

@@ -1,4 +1,4 @@
-package mdp_test
+package gateway_test
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"go/token"
 	"testing"
 
-	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/gateway"
 )
 
 // Every constant of type Kind must be in Kinds, which other tables are checked
@@ -27,34 +27,34 @@ func TestKindsListsEveryKind(t *testing.T) {
 		}
 		return true
 	})
-	if got := len(mdp.Kinds()); got != declared || declared == 0 {
+	if got := len(gateway.Kinds()); got != declared || declared == 0 {
 		t.Errorf("Kinds has %d kinds, errors.go declares %d", got, declared)
 	}
 }
 
 func TestExecutedIsNoUntilTheRequestWasSent(t *testing.T) {
-	maybe := map[mdp.Kind]bool{
-		mdp.BadReply: true, mdp.ReplyTooLarge: true, mdp.BrokerLost: true, mdp.Interrupted: true, mdp.Timeout: true,
+	maybe := map[gateway.Kind]bool{
+		gateway.BadReply: true, gateway.ReplyTooLarge: true, gateway.BrokerLost: true, gateway.Interrupted: true, gateway.Timeout: true,
 	}
-	for _, kind := range mdp.Kinds() {
-		want := mdp.No
+	for _, kind := range gateway.Kinds() {
+		want := gateway.No
 		if maybe[kind] {
-			want = mdp.Maybe
+			want = gateway.Maybe
 		}
-		if kind == mdp.WorkerError {
-			want = mdp.Yes
+		if kind == gateway.WorkerError {
+			want = gateway.Yes
 		}
-		if got := (&mdp.Error{Kind: kind}).Executed(); got != want {
+		if got := (&gateway.Error{Kind: kind}).Executed(); got != want {
 			t.Errorf("%s: got %s, want %s", kind, got, want)
 		}
 	}
 	for _, c := range []struct {
-		err  mdp.Error
-		want mdp.Executed
+		err  gateway.Error
+		want gateway.Executed
 	}{
-		{mdp.Error{Kind: mdp.Canceled, Sent: true}, mdp.Maybe},
-		{mdp.Error{Kind: mdp.Internal, Sent: true}, mdp.Maybe},
-		{mdp.Error{Kind: mdp.NotAcceptable, Frames: fr("reply")}, mdp.Yes},
+		{gateway.Error{Kind: gateway.Canceled, Sent: true}, gateway.Maybe},
+		{gateway.Error{Kind: gateway.Internal, Sent: true}, gateway.Maybe},
+		{gateway.Error{Kind: gateway.NotAcceptable, Frames: [][]byte{[]byte("reply")}}, gateway.Yes},
 	} {
 		if got := c.err.Executed(); got != c.want {
 			t.Errorf("%v: got %s, want %s", &c.err, got, c.want)
@@ -64,15 +64,15 @@ func TestExecutedIsNoUntilTheRequestWasSent(t *testing.T) {
 
 func TestAnErrorShowsWhatIsKnownAndKeepsItsCause(t *testing.T) {
 	cause := errors.New("refused")
-	e := &mdp.Error{Kind: mdp.Busy, Reason: mdp.ReasonPool, Service: "echo", Detail: "none came free", Err: cause}
+	e := &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonPool, Service: "echo", Detail: "none came free", Err: cause}
 	const want = `busy (pool) service "echo": none came free: refused`
 	if e.Error() != want || !errors.Is(e, cause) {
 		t.Errorf("got %s, want %s", e, want)
 	}
-	if got := mdp.AsError(fmt.Errorf("call: %w", e)); got != e {
+	if got := gateway.AsError(fmt.Errorf("call: %w", e)); got != e {
 		t.Errorf("wrapped: got %v, want %v", got, e)
 	}
-	if got := mdp.AsError(cause); got.Kind != mdp.Internal || got.Executed() != mdp.Maybe {
+	if got := gateway.AsError(cause); got.Kind != gateway.Internal || got.Executed() != gateway.Maybe {
 		t.Errorf("foreign: got %v, want internal", got)
 	}
 }

@@ -1,4 +1,4 @@
-package mdp
+package gateway
 
 import (
 	"context"
@@ -35,4 +35,10 @@ func Overdue(sent bool) *Error {
 		return &Error{Kind: Timeout}
 	}
 	return Refused(ReasonDeadline, "the call's time passed before it could be sent")
+}
+
+// FlowgraphFailed is the error of a call whose reply says, in loudify's dialect, that
+// the worker failed.
+func FlowgraphFailed(frames [][]byte) *Error {
+	return &Error{Kind: WorkerError, Reason: "flowgraph_failed", Frames: frames, Detail: "the flowgraph failed or timed out"}
 }

@@ -1,13 +1,15 @@
-package mdp
+package gateway
 
 import (
 	"encoding/json"
 	"time"
+
+	"mdpgateway/internal/mdp"
 )
 
 // A Plan is what would be sent for a call.
 type Plan struct {
-	Dialect Dialect
+	Dialect mdp.Dialect
 	Timeout time.Duration
 	Frames  [][]byte // the whole message, header included
 }
