@@ -2,11 +2,13 @@ package codec
 
 import (
 	"bytes"
-	"mime"
 	"strings"
 
 	"mdpgateway/internal/gateway"
 )
+
+// maxPartHead bounds the headers of one part of a form.
+const maxPartHead = 8 << 10
 
 // A form takes a multipart/form-data body (RFC 7578) apart where it is, without
 // copying. With b for the boundary (RFC 2046 §5.1.1):
@@ -106,6 +108,9 @@ func (f *form) part() (name string, content []byte, err error) {
 	if !ok {
 		return "", nil, bad("the form has a part without an empty line after its headers")
 	}
+	if len(head) > maxPartHead {
+		return "", nil, bad("the form has a part with %d bytes of headers, want at most %d", len(head), maxPartHead)
+	}
 	for len(head) > 0 {
 		var line []byte
 		line, head, _ = bytes.Cut(head, []byte("\r\n"))
@@ -115,7 +120,7 @@ func (f *form) part() (name string, content []byte, err error) {
 		case !ok || bytes.ContainsAny(line, "\r\n") || line[0] <= ' ':
 			return "", nil, bad("the form has a part with the malformed header %.64q", line)
 		case bytes.EqualFold(field, []byte("Content-Disposition")):
-			if name, err = partName(value); err != nil {
+			if name, err = partName(string(value)); err != nil {
 				return "", nil, err
 			}
 		case bytes.EqualFold(field, []byte("Content-Transfer-Encoding")) && !untransformed(value):
@@ -125,21 +130,15 @@ func (f *form) part() (name string, content []byte, err error) {
 	return name, content, nil
 }
 
-// partName returns the name that a Content-Disposition gives to its part. The
-// usual form is read by hand, which is faster, and does not stumble over a file's
-// name that some client has not escaped.
-func partName(disposition []byte) (string, error) {
-	if after, ok := bytes.CutPrefix(disposition, []byte(`form-data; name="`)); ok {
-		name, after, ok := bytes.Cut(after, []byte(`"`))
-		if ok && (len(after) == 0 || after[0] == ';') {
-			return string(name), nil
-		}
-	}
-	kind, params, err := mime.ParseMediaType(string(disposition))
-	if err != nil || kind != "form-data" {
+// partName returns the name that a Content-Disposition gives to its part. The first
+// parameter called name counts and what follows is not read: some clients do not
+// escape the file's name. mime.ParseMediaType would allocate for every parameter.
+func partName(disposition string) (string, error) {
+	kind, _, _ := strings.Cut(disposition, ";")
+	if !strings.EqualFold(strings.Trim(kind, blanks), "form-data") {
 		return "", bad("the form has a part with Content-Disposition %.64q, want form-data with a name", disposition)
 	}
-	return params["name"], nil
+	return parameter(disposition, "name"), nil
 }
 
 func untransformed(encoding []byte) bool {

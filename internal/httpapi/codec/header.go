@@ -47,3 +47,15 @@ func unquote(word string) string {
 	}
 	return word
 }
+
+// parameter returns the value of the first parameter of that name of a header such
+// as Content-Disposition, or nothing if there is none.
+func parameter(value, name string) string {
+	for part := range split(value, ';') {
+		key, word, ok := strings.Cut(part, "=")
+		if ok && strings.EqualFold(strings.TrimRight(key, blanks), name) {
+			return unquote(strings.TrimLeft(word, blanks))
+		}
+	}
+	return ""
+}
