@@ -62,7 +62,7 @@ type RouterOptions struct {
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
 // peer that is gone, ErrAgain for one that does not read.
 func (c *Context) Router(o RouterOptions) (*Socket, error) {
-	return c.socket(zmq.ROUTER, linger(o.Linger), keepalive(0), maxMessage(o.MaxMessage),
+	return c.socket(zmq.ROUTER, linger(o.Linger), keepalive(0), maxMessage(o.MaxMessage), refuseOldPeers,
 		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
 		func(s *zmq.Socket) error {
 			if o.Queue == 0 {
@@ -74,6 +74,12 @@ func (c *Context) Router(o RouterOptions) (*Socket, error) {
 			return s.SetRcvhwm(o.Queue)
 		})
 }
+
+// refuseOldPeers makes a ROUTER refuse ZMTP/1.0 and ZMTP/2.0, the peers of ZeroMQ 2 and
+// 3. ZMTP/1.0 has no greeting: libzmq takes any bytes for it, among them the HTTP request
+// of a web page. libzmq refuses both where a ZAP domain is set; without a ZAP handler
+// ZMTP/3 peers connect as before.
+func refuseOldPeers(s *zmq.Socket) error { return s.SetZapDomain("mdp") }
 
 func noLinger(s *zmq.Socket) error    { return s.SetLinger(0) }
 func noReconnect(s *zmq.Socket) error { return s.SetReconnectIvl(-1 * time.Millisecond) }
