@@ -18,7 +18,7 @@ import (
 // code; everything else passes all of httpapi, with a service that answers at
 // once in place of the broker.
 func serveNull(ctx context.Context, args []string) error {
-	api, err := httpapi.New(httpapi.Config{Caller: instant{}, Health: instant{}})
+	api, err := httpapi.New(httpapi.Config{Caller: instants{}, Health: instants{}})
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,15 @@ func serveUntil(ctx context.Context, server *http.Server, address string) error 
 	return nil
 }
 
-// instant is every service: it replies a copy of the request's frames, at once. What
-// it does not have itself no window asks for.
-type instant struct{ httpapi.Caller }
+// instants has every service. What it does not have itself no window asks for.
+type instants struct{ httpapi.Caller }
+
+func (instants) Service(string) gateway.Service { return instant{} }
+
+func (instants) Brokers() (reached, connected bool, lost []string) { return true, true, nil }
+
+// instant replies a copy of the request's frames, at once.
+type instant struct{ gateway.Service }
 
 func (instant) Call(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 	frames := make([][]byte, len(call.Frames))
@@ -72,6 +78,4 @@ func (instant) Call(_ context.Context, call gateway.Call) (gateway.Reply, error)
 
 func (instant) Limit(gateway.Call) time.Duration { return 25 * time.Second }
 
-func (instant) Form(string) (contentType, encoding string) { return "", "" }
-
-func (instant) Brokers() (reached, connected bool, lost []string) { return true, true, nil }
+func (instant) Form() (contentType, encoding string) { return "", "" }

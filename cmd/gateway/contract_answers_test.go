@@ -227,12 +227,16 @@ func internalError(t *testing.T) exchange {
 	return (&running{t: t, url: server.URL}).call(t, "echo", jsonBody, `{}`)
 }
 
-// broken is a Caller with a bug.
+// broken is a Caller whose services have a bug.
 type broken struct{ httpapi.Caller }
 
-func (broken) Form(string) (string, string)                                      { return "", "" }
-func (broken) Call(context.Context, gateway.Call) (reply gateway.Reply, _ error) { panic("a bug") }
-func (broken) Brokers() (bool, bool, []string)                                   { return true, true, nil }
+func (broken) Service(string) gateway.Service  { return buggy{} }
+func (broken) Brokers() (bool, bool, []string) { return true, true, nil }
+
+type buggy struct{ gateway.Service }
+
+func (buggy) Form() (string, string)                                            { return "", "" }
+func (buggy) Call(context.Context, gateway.Call) (reply gateway.Reply, _ error) { panic("a bug") }
 
 func workerError(t *testing.T) exchange {
 	broker := mdptest.Broker(t)

@@ -24,7 +24,7 @@ func TestALookupThatCouldNotBeMadeIsNoDenial(t *testing.T) {
 				p := &pool{lookup: func(int, string) (string, error) {
 					return "", &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonDeadline}
 				}}
-				_, err := newDispatcher(t, p, dispatch.Config{}, c.services).Call(t.Context(), call(c.service, "x"))
+				_, err := send(t.Context(), newDispatcher(t, p, dispatch.Config{}, c.services), call(c.service, "x"))
 				if c.kind == "" {
 					if err != nil {
 						t.Errorf("got %v, want a reply", err)

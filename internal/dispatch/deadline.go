@@ -12,15 +12,8 @@ import (
 // errSilence is the cause of a stream's end if nothing came for too long.
 var errSilence error = &gateway.Error{Kind: gateway.Timeout}
 
-// Limit says how long a call may take: the caller's wish, else the service's
-// time-out, else the default; cut to the maxima.
-func (d *Dispatcher) Limit(call gateway.Call) time.Duration {
-	spec, _ := d.cfg.Catalogue.Get(call.Service)
-	limit, _ := d.limit(&call, spec)
-	return limit
-}
-
-// limit says what set the limit, too.
+// limit says how long a call may take, and what set that: the caller's wish, else the
+// service's timeout, else the default; cut to the maxima.
 func (d *Dispatcher) limit(call *gateway.Call, spec *catalogue.Service) (limit time.Duration, by string) {
 	limit, by = d.cfg.Timeout, "--timeout"
 	if spec != nil && spec.Timeout > 0 {

@@ -40,11 +40,11 @@ func TestATimeOutSaysWhichLimitFired(t *testing.T) {
 				d := newDispatcher(t, &pool{call: hangs}, dispatch.Config{}, services)
 				request := call(c.service, "x")
 				request.Timeout, request.TimeoutBy = c.timeout, "?timeout"
-				if got := d.Limit(request); got != c.want {
+				if got := d.Service(c.service).Limit(request); got != c.want {
 					t.Errorf("limit %v, want %v", got, c.want)
 				}
 				start := time.Now()
-				_, err := d.Call(t.Context(), request)
+				_, err := send(t.Context(), d, request)
 				e := failure(t, err, gateway.Timeout, "")
 				if took := time.Since(start); took != c.want {
 					t.Errorf("took %v, want %v", took, c.want)
@@ -91,7 +91,7 @@ func TestAStreamTimesOutBySilenceAndAsAWhole(t *testing.T) {
 				passed := 0
 				request.Partial = func([][]byte) error { passed++; return nil }
 				start := time.Now()
-				_, err := d.Call(t.Context(), request)
+				_, err := send(t.Context(), d, request)
 				e := failure(t, err, gateway.Timeout, "")
 				stage := "broker"
 				if c.parts > 0 {
@@ -124,7 +124,7 @@ func TestASlowReaderIsNoSilenceOfTheService(t *testing.T) {
 		request := call("any", "x")
 		request.Timeout = 10 * time.Second
 		request.Partial = func([][]byte) error { time.Sleep(15 * time.Second); return nil }
-		if _, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), request); err != nil {
+		if _, err := send(t.Context(), newDispatcher(t, p, dispatch.Config{}, ""), request); err != nil {
 			t.Errorf("got %v, want the reply", err)
 		}
 	})
@@ -135,11 +135,11 @@ func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
 		p := &pool{call: hangs}
 		d := newDispatcher(t, p, dispatch.Config{MaxTimeout: time.Minute}, "")
 		for range 3 {
-			d.Call(t.Context(), call("slow", "x"))
+			send(t.Context(), d, call("slow", "x"))
 		}
 		left, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, leave)
-		d.Call(left, call("left", "x"))
+		send(left, d, call("left", "x"))
 		if got := d.Orphans(); got["slow"] != 3 || got["left"] != 1 {
 			t.Errorf("got %v, want 3 of slow and 1 of left", got)
 		}
@@ -175,7 +175,7 @@ func TestAnOrphanIsWorkThatWasSentAndWhoseEndIsUnknown(t *testing.T) {
 	} {
 		p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) { return gateway.Reply{}, &c.err }}
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		if _, err := d.Call(t.Context(), call("echo", "x")); err == nil {
+		if _, err := send(t.Context(), d, call("echo", "x")); err == nil {
 			t.Fatal("the call has not failed")
 		}
 		if got := d.Orphans()["echo"]; got != c.want {

@@ -2,8 +2,8 @@
 // service be asked, with which vars frame, of which broker and for how long; and
 // is what came back a failure.
 //
-// It does no I/O of its own. dispatch.go has the way of a call, deadline.go its
-// time, vars.go its frames, route.go and lookup.go what the brokers say of a
+// It does no I/O of its own. handle.go is what callers hold of a service, dispatch.go
+// has the way of a call, deadline.go its time, vars.go its frames, route.go and lookup.go what the brokers say of a
 // service, services.go what is remembered of services, orphans.go the work that
 // was given up and goes on.
 package dispatch
@@ -122,33 +122,14 @@ func New(cfg Config) (*Dispatcher, error) {
 // errPanicked is how a call ends that never returned.
 var errPanicked = errors.New("the call panicked")
 
-// Call checks a call, completes it, sends it and judges the reply. The error is
-// an *gateway.Error; the reply's Timing is set with it too.
-func (d *Dispatcher) Call(ctx context.Context, call gateway.Call) (reply gateway.Reply, err error) {
-	spec, svc, known := d.began(call.Service)
-	reply.Broker, err = -1, errPanicked
-	defer func() { err = d.ended(&call, &reply, known, svc, err) }()
-	err = d.call(ctx, &call, spec, &reply)
-	return reply, err
-}
-
-// Refused counts a call that was refused before all of it had come, as Call counts
-// those that come to it.
-func (d *Dispatcher) Refused(service string, e *gateway.Error) {
-	_, svc, known := d.began(service)
-	call := gateway.Call{Request: gateway.Request{Service: service}}
-	_ = d.ended(&call, new(gateway.Reply), known, svc, e)
-}
-
-// began counts a call, which ends with ended, and returns what the catalogue has and
-// what is remembered of its service, if anything, and whether it is known.
-func (d *Dispatcher) began(name string) (spec *catalogue.Service, svc *service, known bool) {
-	spec, catalogued := d.cfg.Catalogue.Get(name)
+// began counts a call, which ends with ended, and returns what is remembered of its
+// service, if anything, and whether it is known.
+func (d *Dispatcher) began(name string, spec *catalogue.Service) (svc *service, known bool) {
 	svc = d.services.get(name)
-	known = catalogued || svc != nil
+	known = spec != nil || svc != nil
 	d.cfg.Observer.Started(name, known)
 	svc.begin()
-	return spec, svc, known
+	return svc, known
 }
 
 // ended counts the end of a call, tells the Observer of it, and returns its error as

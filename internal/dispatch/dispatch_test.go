@@ -121,15 +121,7 @@ func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, 
 		cfg.Brokers = append(cfg.Brokers, dispatch.Broker{Name: names[i], Dialect: d})
 	}
 	if services != "" {
-		var doc yaml.Node
-		if err := yaml.Unmarshal([]byte(services), &doc); err != nil {
-			t.Fatal(err)
-		}
-		c, err := catalogue.Parse(doc.Content[0], catalogue.Defaults{Brokers: names})
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg.Catalogue = catalogue.NewStore(c)
+		cfg.Catalogue = catalogue.NewStore(parsed(t, services, names...))
 	}
 	cfg.Pool, cfg.Observer = p, p
 	if cfg.NoWorkersWait == 0 {
@@ -142,12 +134,31 @@ func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, 
 	return d
 }
 
+// parsed is a catalogue of services in YAML, which may name these brokers.
+func parsed(t *testing.T, services string, brokers ...string) *catalogue.Catalogue {
+	t.Helper()
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(services), &doc); err != nil {
+		t.Fatal(err)
+	}
+	c, err := catalogue.Parse(doc.Content[0], catalogue.Defaults{Brokers: brokers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
 func call(service string, body ...string) gateway.Call {
 	c := gateway.Call{Request: gateway.Request{Service: service}}
 	for _, b := range body {
 		c.Frames = append(c.Frames, []byte(b))
 	}
 	return c
+}
+
+// send calls the service that the call names.
+func send(ctx context.Context, d *dispatch.Dispatcher, c gateway.Call) (gateway.Reply, error) {
+	return d.Service(c.Service).Call(ctx, c)
 }
 
 func withVars(c gateway.Call, vars string) gateway.Call {
@@ -195,7 +206,7 @@ func TestTheVarsFrameIsWhatTheServiceExpects(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := new(pool)
 			d := newDispatcher(t, p, dispatch.Config{Vars: c.vars}, catalogued, c.dialect)
-			if _, err := d.Call(t.Context(), c.call); err != nil {
+			if _, err := send(t.Context(), d, c.call); err != nil {
 				t.Fatal(err)
 			}
 			if got := fmt.Sprintf("%s", p.called[0].Frames); got != c.want {
@@ -227,7 +238,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := new(pool)
 			d := newDispatcher(t, p, dispatch.Config{MaxVars: 100}, catalogued, c.dialect)
-			_, err := d.Call(t.Context(), c.call)
+			_, err := send(t.Context(), d, c.call)
 			e := failure(t, err, gateway.InvalidVars, "")
 			if c.pointer != "" && (len(e.Faults) != 1 || e.Faults[0].Pointer != c.pointer) {
 				t.Errorf("faults %+v, want one at %s", e.Faults, c.pointer)
@@ -244,7 +255,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 
 func TestMalformedVarsAreABadRequest(t *testing.T) {
 	p := new(pool)
-	_, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), withVars(call("any", "x"), `{"a":}`))
+	_, err := send(t.Context(), newDispatcher(t, p, dispatch.Config{}, ""), withVars(call("any", "x"), `{"a":}`))
 	e := failure(t, err, gateway.BadRequest, "")
 	if len(e.Faults) != 1 || !strings.HasPrefix(e.Faults[0].Pointer, "#/vars") || p.calls() != 0 {
 		t.Errorf("faults %+v, %d calls, want one fault below #/vars and no call", e.Faults, p.calls())
@@ -253,7 +264,7 @@ func TestMalformedVarsAreABadRequest(t *testing.T) {
 
 func TestNamesOfTheBrokerAreForbidden(t *testing.T) {
 	p := new(pool)
-	_, err := newDispatcher(t, p, dispatch.Config{}, "").Call(t.Context(), call("mmi.service", "echo"))
+	_, err := send(t.Context(), newDispatcher(t, p, dispatch.Config{}, ""), call("mmi.service", "echo"))
 	failure(t, err, gateway.Forbidden, "")
 	if p.calls()+p.lookups() != 0 {
 		t.Error("something was sent")
@@ -280,7 +291,7 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 			p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) {
 				return gateway.Reply{Frames: call("", c.reply...).Frames, Timing: gateway.Timing{Broker: 1}}, nil
 			}}
-			_, err := newDispatcher(t, p, dispatch.Config{}, services, c.dialect).Call(t.Context(), call(c.service, "x"))
+			_, err := send(t.Context(), newDispatcher(t, p, dispatch.Config{}, services, c.dialect), call(c.service, "x"))
 			if c.reason == "" {
 				if err != nil {
 					t.Errorf("got %v, want none", err)
@@ -308,18 +319,18 @@ func TestAServiceHasNoMoreCallsInFlightThanItMay(t *testing.T) {
 	d := newDispatcher(t, p, dispatch.Config{}, `one: {max_in_flight: 1}`)
 	done := make(chan error, 2)
 	go func() {
-		_, err := d.Call(t.Context(), call("one", "x"))
+		_, err := send(t.Context(), d, call("one", "x"))
 		done <- err
 	}()
 	<-entered
-	_, err := d.Call(t.Context(), call("one", "x"))
+	_, err := send(t.Context(), d, call("one", "x"))
 	failure(t, err, gateway.Busy, gateway.ReasonService)
 	leave <- struct{}{}
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
 	go func() {
-		_, err := d.Call(t.Context(), call("one", "x"))
+		_, err := send(t.Context(), d, call("one", "x"))
 		done <- err
 	}()
 	<-entered
@@ -333,7 +344,7 @@ func TestACallOfAServiceThatForbidsReuseGetsAConnectionOfItsOwn(t *testing.T) {
 	p := new(pool)
 	d := newDispatcher(t, p, dispatch.Config{}, `{alone: {reuse: false}, other: {}}`)
 	for _, service := range []string{"alone", "other", "any"} {
-		if _, err := d.Call(t.Context(), call(service, "x")); err != nil {
+		if _, err := send(t.Context(), d, call(service, "x")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -362,7 +373,7 @@ func TestTheObserverIsToldWhoseCallItWas(t *testing.T) {
 	d := newDispatcher(t, p, dispatch.Config{}, "")
 	c := call("echo", "x")
 	c.RequestID, c.TraceID = "r1", "4bf92f3577b34da6a3ce929d0e0e4736"
-	if _, err := d.Call(t.Context(), c); err != nil {
+	if _, err := send(t.Context(), d, c); err != nil {
 		t.Fatal(err)
 	}
 	if o := p.ended[0]; o.RequestID != c.RequestID || o.TraceID != c.TraceID {
@@ -386,13 +397,13 @@ func TestACallThatPanicsHasEnded(t *testing.T) {
 					t.Errorf("recovered %v", v)
 				}
 			}()
-			d.Call(t.Context(), call("echo", "x"))
+			send(t.Context(), d, call("echo", "x"))
 		}()
 	}
 	if last := p.ended[len(p.ended)-1]; len(p.ended) != 2 || p.open != 0 || last.Kind != gateway.Internal || !last.Known {
 		t.Errorf("%d calls ended, %d did not, the last was %+v, want 2, 0 and an internal error", len(p.ended), p.open, last)
 	}
-	if echo, _ := d.Service("echo"); echo.InFlight != 0 || echo.Calls != 2 || echo.Failed != 1 {
+	if echo, _ := d.Service("echo").Info(); echo.InFlight != 0 || echo.Calls != 2 || echo.Failed != 1 {
 		t.Errorf("echo is %+v, want two calls, one failed, none in flight", echo)
 	}
 }
@@ -401,38 +412,77 @@ func TestACallThatNeverCameIsCountedAsRefused(t *testing.T) {
 	p := new(pool)
 	d := newDispatcher(t, p, dispatch.Config{}, "")
 	for _, known := range []bool{false, true} {
-		d.Refused("echo", &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonMemory})
+		d.Service("echo").Refused(&gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonMemory})
 		if o := p.ended[len(p.ended)-1]; o.Kind != gateway.Busy || o.Reason != gateway.ReasonMemory || o.Service != "echo" || o.Known != known || o.KnownBefore != known || o.Sent || p.open != 0 {
 			t.Errorf("outcome %+v, %d open, want one that is busy for memory, known %v", o, p.open, known)
 		}
-		if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+		if _, err := send(t.Context(), d, call("echo", "x")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d.Refused("echo", &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonMemory})
-	if echo, _ := d.Service("echo"); echo.InFlight != 0 || echo.Failed == 0 {
+	d.Service("echo").Refused(&gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonMemory})
+	if echo, _ := d.Service("echo").Info(); echo.InFlight != 0 || echo.Failed == 0 {
 		t.Errorf("echo is %+v, want failed calls and none in flight", echo)
+	}
+}
+
+// A request that looks its service up, reads its body and then calls has answers of one
+// catalogue: what it was read as is what is sent.
+func TestARequestKeepsTheCatalogueOfItsBeginning(t *testing.T) {
+	p := new(pool)
+	store := catalogue.NewStore(parsed(t, `svc: {vars: json, timeout: 7s, content_type: text/plain, reply: text, max_in_flight: 2, reuse: false}`))
+	d, err := dispatch.New(dispatch.Config{Pool: p, Observer: p, Brokers: []dispatch.Broker{{Name: "b0", Dialect: mdp.V01}}, Catalogue: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := d.Service("svc")
+	store.Swap(parsed(t, `svc: {vars: none, timeout: 9s, content_type: image/png, reply: base64}`))
+	for _, c := range []struct {
+		name    string
+		service gateway.Service
+		form    string
+		timeout time.Duration
+		fresh   bool
+		frames  string
+	}{
+		{"before the reload", before, "text/plain text", 7 * time.Second, true, "[x {}]"},
+		{"after it", d.Service("svc"), "image/png base64", 9 * time.Second, false, "[x]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			contentType, encoding := c.service.Form()
+			if form := contentType + " " + encoding; form != c.form {
+				t.Errorf("replies are %s, want %s", form, c.form)
+			}
+			if limit := c.service.Limit(call("", "x")); limit != c.timeout {
+				t.Errorf("the limit is %v, want %v", limit, c.timeout)
+			}
+			if plan, err := c.service.Plan(call("", "x")); err != nil || plan.Timeout != c.timeout {
+				t.Errorf("the plan is %+v, %v, want the timeout %v", plan, err, c.timeout)
+			}
+			if info, ok := c.service.Info(); !ok || info.ContentType != contentType || info.Timeout != c.timeout.Milliseconds() {
+				t.Errorf("the info is %+v, %v, want that of %s", info, ok, c.form)
+			}
+			if _, err := c.service.Call(t.Context(), call("", "x")); err != nil {
+				t.Fatal(err)
+			}
+			sent := p.called[len(p.called)-1]
+			if got := fmt.Sprintf("%s", sent.Frames); got != c.frames || sent.Fresh != c.fresh || sent.Service != "svc" {
+				t.Errorf("sent to %s %s, fresh %v, want svc %s, %v", sent.Service, got, sent.Fresh, c.frames, c.fresh)
+			}
+		})
 	}
 }
 
 func TestNoWaitForWorkersIsNoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var doc yaml.Node
-		if err := yaml.Unmarshal([]byte(`svc: {}`), &doc); err != nil {
-			t.Fatal(err)
-		}
-		c, err := catalogue.Parse(doc.Content[0], catalogue.Defaults{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		d, err := dispatch.New(dispatch.Config{
-			Pool: &pool{lookup: answers(mdp.StatusNotFound)}, Brokers: []dispatch.Broker{{Name: "b0"}}, Catalogue: catalogue.NewStore(c),
+			Pool: &pool{lookup: answers(mdp.StatusNotFound)}, Brokers: []dispatch.Broker{{Name: "b0"}}, Catalogue: catalogue.NewStore(parsed(t, `svc: {}`)),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		_, err = d.Call(t.Context(), call("svc", "x"))
+		_, err = send(t.Context(), d, call("svc", "x"))
 		failure(t, err, gateway.NoWorkers, "")
 		if took := time.Since(start); took != 0 {
 			t.Errorf("took %v, want no time", took)

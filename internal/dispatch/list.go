@@ -14,8 +14,9 @@ import (
 // that a broker confirmed or that have workers at a broker in this process; by
 // name.
 func (d *Dispatcher) Services() []gateway.ServiceInfo {
+	inForce := d.cfg.Catalogue.Catalogue()
 	names := map[string]bool{}
-	for _, name := range d.cfg.Catalogue.Names() {
+	for _, name := range inForce.Names() {
 		names[name] = true
 	}
 	for _, name := range d.services.names() {
@@ -30,29 +31,29 @@ func (d *Dispatcher) Services() []gateway.ServiceInfo {
 	}
 	var all []gateway.ServiceInfo
 	for _, name := range slices.Sorted(maps.Keys(names)) {
-		if info, ok := d.Service(name); ok {
+		spec, _ := inForce.Get(name)
+		if info, ok := d.info(name, spec); ok {
 			all = append(all, info)
 		}
 	}
 	return all
 }
 
-// Service returns what is known of one service; false means nothing, or that it
+// info returns what is known of one service; false means that nothing is, or that it
 // may not be called.
-func (d *Dispatcher) Service(name string) (gateway.ServiceInfo, bool) {
-	spec, catalogued := d.cfg.Catalogue.Get(name)
+func (d *Dispatcher) info(name string, spec *catalogue.Service) (gateway.ServiceInfo, bool) {
 	svc := d.services.get(name)
 	live := d.live(name, spec)
-	if !catalogued && !d.discoverable(svc, live) {
+	if spec == nil && !d.discoverable(svc, live) {
 		return gateway.ServiceInfo{}, false
 	}
 	limit, _ := d.limit(&gateway.Call{Request: gateway.Request{Service: name}}, spec)
 	info := gateway.ServiceInfo{
-		Name: name, Catalogued: catalogued, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
+		Name: name, Catalogued: spec != nil, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
 		Vars: d.cfg.Vars.String(), Reply: catalogue.Auto.String(), MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
 		Availability: d.availability(name, spec, svc, time.Now()), Live: live,
 	}
-	if catalogued {
+	if spec != nil {
 		describe(&info, spec)
 	}
 	if svc != nil {

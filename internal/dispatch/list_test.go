@@ -28,10 +28,10 @@ func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 		}}
 		d := newDispatcher(t, p, dispatch.Config{}, `lora: {description: a demodulator, timeout: 40s, max_timeout: 50s, vars: json, max_in_flight: 3, reply: base64, vars_schema: {type: object}}`)
 		for _, fails = range []bool{false, false, true} {
-			d.Call(t.Context(), call("echo", "x"))
+			send(t.Context(), d, call("echo", "x"))
 		}
-		d.Call(t.Context(), withVars(call("echo", "x"), `{"a":1e999}`)) // no failure of the service's
-		d.Call(t.Context(), withVars(call("echo", "x"), `{"a":}`))
+		send(t.Context(), d, withVars(call("echo", "x"), `{"a":1e999}`)) // no failure of the service's
+		send(t.Context(), d, withVars(call("echo", "x"), `{"a":}`))
 		time.Sleep(2 * time.Second)
 		all := d.Services()
 		if len(all) != 2 || all[0].Name != "echo" || all[1].Name != "lora" {
@@ -47,7 +47,7 @@ func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 		if string(got) != want {
 			t.Errorf("lora:\ngot  %s\nwant %s", got, want)
 		}
-		if _, ok := d.Service("nobody"); ok {
+		if _, ok := d.Service("nobody").Info(); ok {
 			t.Error("a service that nobody knows is listed")
 		}
 	})
@@ -71,10 +71,10 @@ func TestAvailabilityIsTheBestOfWhatTheBrokersMean(t *testing.T) {
 				p := &pool{states: c.states, lookup: answers(c.said)}
 				d := newDispatcher(t, p, dispatch.Config{}, `svc: {}`)
 				if c.said != "" {
-					d.Call(t.Context(), call("svc", "x"))
+					send(t.Context(), d, call("svc", "x"))
 				}
 				time.Sleep(c.later)
-				if got, _ := d.Service("svc"); got.Availability != c.want {
+				if got, _ := d.Service("svc").Info(); got.Availability != c.want {
 					t.Errorf("got %s, want %s", got.Availability, c.want)
 				}
 			})
@@ -86,11 +86,11 @@ func TestAServiceThatLostItsWorkersIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := new(pool)
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		d.Call(t.Context(), call("svc", "x"))
+		send(t.Context(), d, call("svc", "x"))
 		time.Sleep(time.Minute)
 		p.lookup = answers(mdp.StatusNotFound)
-		d.Call(t.Context(), call("svc", "x"))
-		if got, _ := d.Service("svc"); got.Availability != gateway.ServiceDown || got.Failed != 1 {
+		send(t.Context(), d, call("svc", "x"))
+		if got, _ := d.Service("svc").Info(); got.Availability != gateway.ServiceDown || got.Failed != 1 {
 			t.Errorf("got %+v, want it down, with one failed call", got)
 		}
 	})
@@ -140,7 +140,7 @@ func TestLiveServicesAreListedWhereTheyMayBeCalled(t *testing.T) {
 			if got := strings.Join(got, ", "); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
 			}
-			if _, ok := d.Service("fresh"); ok != strings.Contains(c.want, "fresh") {
+			if _, ok := d.Service("fresh").Info(); ok != strings.Contains(c.want, "fresh") {
 				t.Errorf("fresh by its name: got %v", ok)
 			}
 		})
@@ -152,18 +152,18 @@ func TestABrokerInThisProcessKnowsThatAServiceLostItsWorkers(t *testing.T) {
 	cfg := dispatch.Config{Brokers: []dispatch.Broker{{Name: "embedded", Dialect: mdp.V02, Live: live}}}
 	p := &pool{states: []gateway.EndpointState{gateway.Up, gateway.Down}}
 	d := newDispatcher(t, p, cfg, "")
-	if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+	if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []gateway.Availability{gateway.ServiceUp, gateway.ServiceDown} {
-		if got, ok := d.Service("svc"); !ok || got.Availability != want || got.Calls != 1 {
+		if got, ok := d.Service("svc").Info(); !ok || got.Availability != want || got.Calls != 1 {
 			t.Errorf("got %+v, want it %s with one call", got, want)
 		}
 		delete(live, "svc")
 	}
 	p.states[0] = gateway.Down
 	live["svc"] = gateway.LiveService{Workers: 1}
-	if got, _ := d.Service("svc"); got.Availability != gateway.ServiceDown {
+	if got, _ := d.Service("svc").Info(); got.Availability != gateway.ServiceDown {
 		t.Errorf("got %s of a broker that cannot be reached, want down", got.Availability)
 	}
 }
@@ -178,12 +178,12 @@ func TestAPlanIsWhatWouldBeSent(t *testing.T) {
 		{withVars(call("any", "data"), `{"sf":7}`), "mdp/0.1 25s [ MDPC01 any data {'sf': 7}]"},
 		{call("second", "data"), "mdp/0.2 25s [MDPC02 \x01 second data {}]"},
 	} {
-		plan, err := d.Plan(c.call)
+		plan, err := d.Service(c.call.Service).Plan(c.call)
 		if got := fmt.Sprintf("%v %v %s", plan.Dialect, plan.Timeout, plan.Frames); err != nil || got != c.want {
 			t.Errorf("got %q, %v, want %q", got, err, c.want)
 		}
 	}
-	_, err := d.Plan(withVars(call("any", "data"), `{"sf":1e999}`))
+	_, err := d.Service("any").Plan(withVars(call("any", "data"), `{"sf":1e999}`))
 	failure(t, err, gateway.InvalidVars, "")
 	if p.calls()+p.lookups() != 0 {
 		t.Error("something was sent")
@@ -211,11 +211,11 @@ func TestAPlanIsRefusedWhereTheCallIs(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p := new(pool)
 			d := newDispatcher(t, p, c.cfg, `{svc: {}}`, c.dialects...)
-			_, planned := d.Plan(call(c.service, "x"))
+			_, planned := d.Service(c.service).Plan(call(c.service, "x"))
 			if p.calls()+p.lookups() != 0 {
 				t.Error("something was sent")
 			}
-			_, called := d.Call(t.Context(), call(c.service, "x"))
+			_, called := send(t.Context(), d, call(c.service, "x"))
 			if (planned == nil) != c.ok || (called == nil) != c.ok {
 				t.Fatalf("planned: %v, called: %v, want success: %v", planned, called, c.ok)
 			}
@@ -233,12 +233,12 @@ func TestAPlanKnowsThatTheBrokerDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{lookup: noAnswer}
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		if _, err := d.Plan(call("any", "x")); err != nil {
+		if _, err := d.Service("any").Plan(call("any", "x")); err != nil {
 			t.Errorf("before it was asked: %v", err)
 		}
-		_, err := d.Call(t.Context(), call("any", "x"))
+		_, err := send(t.Context(), d, call("any", "x"))
 		failure(t, err, gateway.ServiceNotFound, "")
-		_, err = d.Plan(call("any", "x"))
+		_, err = d.Service("any").Plan(call("any", "x"))
 		failure(t, err, gateway.ServiceNotFound, "")
 	})
 }

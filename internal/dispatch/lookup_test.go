@@ -27,7 +27,7 @@ func TestAServiceIsKnownForAWhileAfterItsReply(t *testing.T) {
 			lookups int
 		}{{0, 1}, {0, 1}, {4 * time.Second, 1}, {4 * time.Second, 1}, {6 * time.Second, 2}} {
 			time.Sleep(c.pause)
-			if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+			if _, err := send(t.Context(), d, call("echo", "x")); err != nil {
 				t.Fatal(err)
 			}
 			if got := p.lookups(); got != c.lookups {
@@ -43,14 +43,14 @@ func TestANameThatTheBrokerDeniesIsNotFoundAtOnce(t *testing.T) {
 		d := newDispatcher(t, p, dispatch.Config{}, "")
 		start := time.Now()
 		for range 3 {
-			_, err := d.Call(t.Context(), call("nobody", "x"))
+			_, err := send(t.Context(), d, call("nobody", "x"))
 			failure(t, err, gateway.ServiceNotFound, "")
 		}
 		if took := time.Since(start); took != 0 || p.calls() != 0 || p.lookups() != 1 {
 			t.Errorf("took %v, %d calls, %d look-ups, want at once, none and one", took, p.calls(), p.lookups())
 		}
 		time.Sleep(1001 * time.Millisecond)
-		d.Call(t.Context(), call("nobody", "x"))
+		send(t.Context(), d, call("nobody", "x"))
 		if p.lookups() != 2 {
 			t.Errorf("a second later: %d look-ups, want 2", p.lookups())
 		}
@@ -75,7 +75,7 @@ func TestAKnownServiceWithoutWorkersIsWaitedForAWhile(t *testing.T) {
 				p := new(pool)
 				d := newDispatcher(t, p, dispatch.Config{}, c.services)
 				if c.services == "" {
-					if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+					if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -87,7 +87,7 @@ func TestAKnownServiceWithoutWorkersIsWaitedForAWhile(t *testing.T) {
 					}
 					return mdp.StatusNotFound, nil
 				}
-				_, err := d.Call(t.Context(), call("svc", "x"))
+				_, err := send(t.Context(), d, call("svc", "x"))
 				if took := time.Since(start); took != c.took {
 					t.Errorf("took %v, want %v", took, c.took)
 				}
@@ -105,10 +105,10 @@ func TestAServiceThatLastAnsweredLongAgoIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := new(pool)
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		d.Call(t.Context(), call("svc", "x"))
+		send(t.Context(), d, call("svc", "x"))
 		time.Sleep(11 * time.Minute)
 		p.lookup = answers(mdp.StatusNotFound)
-		_, err := d.Call(t.Context(), call("svc", "x"))
+		_, err := send(t.Context(), d, call("svc", "x"))
 		failure(t, err, gateway.ServiceNotFound, "")
 	})
 }
@@ -117,7 +117,7 @@ func TestTheWaitForWorkersEndsWithTheCallsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDispatcher(t, &pool{lookup: answers(mdp.StatusNotFound)}, dispatch.Config{}, `{svc: {timeout: 1s}}`)
 		start := time.Now()
-		_, err := d.Call(t.Context(), call("svc", "x"))
+		_, err := send(t.Context(), d, call("svc", "x"))
 		failure(t, err, gateway.Busy, gateway.ReasonDeadline)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("took %v, want 1s", took)
@@ -146,7 +146,7 @@ func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
 				p := &pool{lookup: noAnswer}
 				d := newDispatcher(t, p, dispatch.Config{Exclusive: c.exclusive}, `{svc: {}}`)
 				for i := range 3 {
-					_, err := d.Call(t.Context(), call(c.service, "x"))
+					_, err := send(t.Context(), d, call(c.service, "x"))
 					if c.kind == "" && err != nil {
 						t.Errorf("call %d: %v, want it sent", i, err)
 					} else if c.kind != "" {
@@ -157,7 +157,7 @@ func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
 					t.Errorf("%d look-ups, want 1", p.lookups())
 				}
 				time.Sleep(61 * time.Second)
-				d.Call(t.Context(), call(c.service, "x"))
+				send(t.Context(), d, call(c.service, "x"))
 				if p.lookups() != 2 {
 					t.Errorf("a minute later: %d look-ups, want 2", p.lookups())
 				}
@@ -189,7 +189,7 @@ func TestModes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pool{lookup: answers(mdp.StatusNotFound)}
 				d := newDispatcher(t, p, dispatch.Config{MMI: c.mmi, Exclusive: c.exclusive}, `{svc: {}}`, c.dialect)
-				_, err := d.Call(t.Context(), call(c.service, "x"))
+				_, err := send(t.Context(), d, call(c.service, "x"))
 				if c.kind != "" {
 					failure(t, err, c.kind, "")
 				} else if err != nil {
@@ -208,7 +208,7 @@ func TestAServiceThatAnsweredIsSentToWhateverTheBrokerSaysIfItsWordIsAHint(t *te
 		p := new(pool)
 		d := newDispatcher(t, p, dispatch.Config{MMI: dispatch.MMIHint}, "")
 		for range 3 {
-			if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+			if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 				t.Fatal(err)
 			}
 			p.lookup = answers(mdp.StatusNotFound)
@@ -230,7 +230,7 @@ func TestOneQuestionServesAllWhoAskAtTheSameTime(t *testing.T) {
 		var running sync.WaitGroup
 		for range 50 {
 			running.Go(func() {
-				if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+				if _, err := send(t.Context(), d, call("echo", "x")); err != nil {
 					t.Error(err)
 				}
 			})
@@ -251,16 +251,16 @@ func TestAScannerReachesTheBrokerTwentyTimesASecond(t *testing.T) {
 			return mdp.StatusNotFound, nil
 		}}
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		d.Call(t.Context(), call("echo", "x"))
+		send(t.Context(), d, call("echo", "x"))
 		const seconds, names = 10, 10_000
 		var refused int
 		for i := range names {
-			_, err := d.Call(t.Context(), call(fmt.Sprintf("scan-%d", i), "x"))
+			_, err := send(t.Context(), d, call(fmt.Sprintf("scan-%d", i), "x"))
 			if gateway.AsError(err).Kind == gateway.Busy {
 				failure(t, err, gateway.Busy, gateway.ReasonLookup)
 				refused++
 			}
-			if _, err := d.Call(t.Context(), call("echo", "x")); err != nil {
+			if _, err := send(t.Context(), d, call("echo", "x")); err != nil {
 				t.Fatalf("a known service: %v", err)
 			}
 			time.Sleep(seconds * time.Second / names)
@@ -283,7 +283,7 @@ func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
 		var running sync.WaitGroup
 		for i := range 5 {
 			running.Go(func() {
-				_, err := d.Call(t.Context(), call(fmt.Sprintf("name-%d", i), "x"))
+				_, err := send(t.Context(), d, call(fmt.Sprintf("name-%d", i), "x"))
 				if gateway.AsError(err).Kind == gateway.Busy {
 					refused.Add(1)
 				}
@@ -293,7 +293,7 @@ func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
 		if refused.Load() != 3 || p.calls() != 2 {
 			t.Errorf("%d refused, %d sent, want 3 and 2", refused.Load(), p.calls())
 		}
-		d.Call(t.Context(), call("later", "x"))
+		send(t.Context(), d, call("later", "x"))
 		if p.calls() != 3 {
 			t.Error("the places are not given back")
 		}
@@ -311,7 +311,7 @@ func TestANameThatWasJustConfirmedNeedsNoPlace(t *testing.T) {
 		var running sync.WaitGroup
 		for range 10 {
 			running.Go(func() {
-				_, err := d.Call(t.Context(), call("echo", "x"))
+				_, err := send(t.Context(), d, call("echo", "x"))
 				failure(t, err, gateway.Timeout, "")
 			})
 		}
@@ -342,7 +342,7 @@ func TestACallGoesOnlyToBrokersThatDoNotDenyItsService(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pool{states: c.states, lookup: func(broker int, _ string) (string, error) { return c.says[broker], nil }}
 				d := newDispatcher(t, p, dispatch.Config{}, c.services, mdp.V01, mdp.V01, mdp.V01)
-				_, err := d.Call(t.Context(), call("svc", "x"))
+				_, err := send(t.Context(), d, call("svc", "x"))
 				if c.kind != "" {
 					failure(t, err, c.kind, "")
 					return
@@ -359,22 +359,22 @@ func TestABrokerThatAnsweredBeforeIsNotMutedForOneSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := new(pool)
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		d.Call(t.Context(), call("echo", "x"))
+		send(t.Context(), d, call("echo", "x"))
 		p.lookup = noAnswer
 		for i := range 2 {
-			_, err := d.Call(t.Context(), call(fmt.Sprintf("new-%d", i), "x"))
+			_, err := send(t.Context(), d, call(fmt.Sprintf("new-%d", i), "x"))
 			failure(t, err, gateway.Busy, gateway.ReasonLookup)
 		}
 		p.lookup = answers(mdp.StatusFound)
-		if _, err := d.Call(t.Context(), call("new", "x")); err != nil {
+		if _, err := send(t.Context(), d, call("new", "x")); err != nil {
 			t.Errorf("it answers again: %v", err)
 		}
 		p.lookup = noAnswer
 		for i := range 3 {
-			d.Call(t.Context(), call(fmt.Sprintf("newer-%d", i), "x"))
+			send(t.Context(), d, call(fmt.Sprintf("newer-%d", i), "x"))
 		}
 		asked := p.lookups()
-		_, err := d.Call(t.Context(), call("newest", "x"))
+		_, err := send(t.Context(), d, call("newest", "x"))
 		failure(t, err, gateway.ServiceNotFound, "")
 		if p.lookups() != asked {
 			t.Error("it was asked again after three silences in a row")
@@ -386,13 +386,13 @@ func TestABrokerThatCameBackIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{lookup: noAnswer}
 		d := newDispatcher(t, p, dispatch.Config{}, "")
-		_, err := d.Call(t.Context(), call("svc", "x"))
+		_, err := send(t.Context(), d, call("svc", "x"))
 		failure(t, err, gateway.ServiceNotFound, "")
 		p.mu.Lock()
 		p.epoch++
 		p.mu.Unlock()
 		p.lookup = answers(mdp.StatusFound)
-		if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+		if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 			t.Errorf("got %v, want a reply", err)
 		}
 	})
@@ -420,7 +420,7 @@ func TestABrokerThatIsNotReachedYetHoldsNobodyUp(t *testing.T) {
 			}
 			d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
 			start := time.Now()
-			_, err := d.Call(t.Context(), call("svc", "x"))
+			_, err := send(t.Context(), d, call("svc", "x"))
 			if took := time.Since(start); err != nil || took != c.took || !slices.Equal(p.called[0].Brokers, c.want) {
 				t.Errorf("the other says %s: sent to %v, %v after %v, want %v after %v", c.other, p.called[0].Brokers, err, took, c.want, c.took)
 			}
@@ -437,7 +437,7 @@ func TestABrokerThatHangsHoldsNoCallUpThatAnotherTakes(t *testing.T) {
 			return gateway.Reply{Frames: req.Frames, Broker: 1}, nil
 		}
 		d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
-		if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+		if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 			t.Fatal(err)
 		}
 		p.lookup = func(broker int, name string) (string, error) {
@@ -450,7 +450,7 @@ func TestABrokerThatHangsHoldsNoCallUpThatAnotherTakes(t *testing.T) {
 		for range 20 {
 			time.Sleep(time.Second)
 			start := time.Now()
-			if _, err := d.Call(t.Context(), call("svc", "x")); err != nil || time.Since(start) > 50*time.Millisecond {
+			if _, err := send(t.Context(), d, call("svc", "x")); err != nil || time.Since(start) > 50*time.Millisecond {
 				t.Errorf("%v after %v, want an answer after 50 ms at most", err, time.Since(start))
 			}
 		}
@@ -484,7 +484,7 @@ func TestABrokerThatIsDownAllowsNothing(t *testing.T) {
 				says := []string{mdp.StatusFound, mdp.StatusNotFound}
 				p := &pool{lookup: func(broker int, _ string) (string, error) { return says[broker], nil }}
 				d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01, mdp.V01)
-				if _, err := d.Call(t.Context(), call("svc", "x")); err != nil {
+				if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(2 * time.Second) // it is known still, and the denial is not
@@ -492,7 +492,7 @@ func TestABrokerThatIsDownAllowsNothing(t *testing.T) {
 				p.states = []gateway.EndpointState{gateway.Down, c.other}
 				p.mu.Unlock()
 				says[1] = c.says
-				_, err := d.Call(t.Context(), call("svc", "x"))
+				_, err := send(t.Context(), d, call("svc", "x"))
 				if c.kind != "" {
 					failure(t, err, c.kind, "")
 					if p.calls() != 1 {

@@ -1,21 +1,23 @@
 package dispatch
 
-import "mdpgateway/internal/gateway"
+import (
+	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/gateway"
+)
 
-// Plan checks a call as Call does, but asks no broker, and returns what would be
-// sent: to the first broker that the service may be asked at. The error is an
-// *gateway.Error.
-func (d *Dispatcher) Plan(call gateway.Call) (gateway.Plan, error) {
-	spec, _ := d.cfg.Catalogue.Get(call.Service)
+// plan checks and completes a call as call does, but asks no broker, and returns what
+// would be sent to the first broker that the service may be asked at.
+func (d *Dispatcher) plan(call *gateway.Call, spec *catalogue.Service) (gateway.Plan, error) {
 	if spec == nil {
 		if err := d.listed(d.services.get(call.Service)); err != nil {
 			return gateway.Plan{}, err
 		}
 	}
-	if err := d.complete(&call, spec); err != nil {
+	if err := d.complete(call, spec); err != nil {
 		return gateway.Plan{}, err
 	}
-	plan := gateway.Plan{Timeout: d.Limit(call)}
+	var plan gateway.Plan
+	plan.Timeout, _ = d.limit(call, spec)
 	for _, b := range d.cfg.Brokers {
 		if spec.MayAsk(b.Name) {
 			plan.Dialect = b.Dialect

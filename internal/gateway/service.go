@@ -1,11 +1,43 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"time"
 
 	"mdpgateway/internal/mdp"
 )
+
+// A Service is one service for the length of one request. All its answers are of the
+// configuration that was in force when it was looked up, also after a reload. It is used
+// by one goroutine at a time.
+type Service interface {
+	// Info returns what is known of the service; false means that nothing is, or that
+	// it may not be called.
+	Info() (info ServiceInfo, ok bool)
+
+	// Form returns the Content-Type of raw replies and the encoding of their frames
+	// within JSON (auto, text, json, base64); both are empty if nothing is configured.
+	Form() (contentType, encoding string)
+
+	// Limit returns how long the call may take: its Timeout, or the default, cut to the
+	// maxima that hold for the service.
+	Limit(call Call) time.Duration
+
+	// Plan checks a call and returns what would be sent, without asking a broker.
+	// Errors are *Error.
+	Plan(call Call) (Plan, error)
+
+	// Call sends a request and waits for its reply, no longer than Limit says and than
+	// ctx lives. Errors are *Error. The reply's Timing is set also with an error. Call
+	// does not keep the frames and vars of the call once it returned, nor does the reply
+	// share memory with them.
+	Call(ctx context.Context, call Call) (Reply, error)
+
+	// Refused counts a call that was refused as busy before all of it had come, and so
+	// never came to Call.
+	Refused(e *Error)
+}
 
 // A Plan is what would be sent for a call.
 type Plan struct {

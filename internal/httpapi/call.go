@@ -21,16 +21,17 @@ func (a *API) call(w *response, r *http.Request) error {
 		return err
 	}
 	defer leave()
-	x, err := a.decode(w, r)
+	svc := a.cfg.Caller.Service(w.service)
+	x, err := a.decode(w, r, svc)
 	switch {
 	case err != nil:
 		return err
 	case x.DryRun:
-		return a.dryRun(w)
+		return dryRun(w, svc)
 	case x.Stream:
-		return a.stream(w, r, x)
+		return a.stream(w, r, x, svc)
 	}
-	reply, err := a.cfg.Caller.Call(r.Context(), w.call)
+	reply, err := svc.Call(r.Context(), w.call)
 	w.forget(x)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
@@ -51,8 +52,8 @@ func (a *API) admit(w *response, r *http.Request) (leave func(), err error) {
 }
 
 // decode reads the headers and the body and makes the response's call of them.
-func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
-	contentType, encoding := a.cfg.Caller.Form(w.service)
+func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.Exchange, error) {
+	contentType, encoding := svc.Form()
 	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: codec.Encoding(encoding)})
 	if err != nil {
 		return nil, err
@@ -60,23 +61,23 @@ func (a *API) decode(w *response, r *http.Request) (*codec.Exchange, error) {
 	body, err := a.readBody(w, r)
 	if err != nil {
 		if e := gateway.AsError(err); e.Kind == gateway.Busy && !x.DryRun {
-			a.cfg.Caller.Refused(w.service, e)
+			svc.Refused(e)
 		}
 		return nil, err
 	}
 	call := &w.call
-	call.Service, call.RequestID, call.TraceID = w.service, w.id, w.trace.ID
+	call.RequestID, call.TraceID = w.id, w.trace.ID
 	call.Timeout, call.TimeoutBy = x.Timeout, x.TimeoutBy
 	if err := x.Decode(body, call); err != nil {
 		return nil, err
 	}
 	if !x.DryRun && x.TimeoutBy == codec.ByPrefer {
-		w.Header().Set("Preference-Applied", "wait="+seconds(a.cfg.Caller.Limit(*call)))
+		w.Header().Set("Preference-Applied", "wait="+seconds(svc.Limit(*call)))
 	}
 	return x, nil
 }
 
-// forget lets go of the request, which nobody reads once the Caller has returned:
+// forget lets go of the request, which nobody reads once the call has returned:
 // what is held from then on is the reply.
 func (w *response) forget(x *codec.Exchange) {
 	w.body.free()

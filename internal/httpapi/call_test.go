@@ -305,3 +305,30 @@ func TestAPanicIsAnInternalErrorAndTheNextCallIsUnharmed(t *testing.T) {
 		t.Errorf("the log line is %v, want the cause and the stack", f)
 	}
 }
+
+// counting is a Caller that counts how often it is asked for a service.
+type counting struct {
+	caller
+	times *int
+}
+
+func (a counting) Service(name string) gateway.Service {
+	*a.times++
+	return a.caller.Service(name)
+}
+
+func TestARequestAsksForItsServiceOnce(t *testing.T) {
+	for _, c := range []struct{ query, header string }{
+		{"", "Accept: application/json"},
+		{"", "Prefer: wait=9"},
+		{"?dry_run=true", "Accept: application/json"},
+		{"", "Accept: text/event-stream"},
+	} {
+		times := 0
+		g := serve(t, Config{Caller: counting{echo, &times}})
+		a := g.post("/services/echo"+c.query, "x", c.header)
+		if g.stop(); a.StatusCode != 200 || times != 1 {
+			t.Errorf("%s %s: answered %d, asked for the service %d times, want 200 and once", c.query, c.header, a.StatusCode, times)
+		}
+	}
+}

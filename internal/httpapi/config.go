@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -17,34 +16,14 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// A Caller calls services. It is used by many goroutines at once.
+// A Caller knows the services. It is used by many goroutines at once.
 type Caller interface {
-	// Call sends a request and waits for its reply, no longer than Limit says
-	// and than ctx lives. Errors are *gateway.Error. The reply's Timing is set also
-	// with an error. It does not keep the frames and vars of the call once it
-	// returned, nor does the reply share memory with them.
-	Call(ctx context.Context, call gateway.Call) (gateway.Reply, error)
+	// Service returns the service of that name for one request, whether or not there
+	// is one.
+	Service(name string) gateway.Service
 
-	// Refused counts a call that was refused as busy before all of it had come, and
-	// so never came to Call.
-	Refused(service string, e *gateway.Error)
-
-	// Limit returns how long the call may take: its Timeout, or the default,
-	// cut to the maxima that hold for its service.
-	Limit(call gateway.Call) time.Duration
-
-	// Form returns the Content-Type of a service's raw replies and the encoding
-	// of its frames within JSON (auto, text, json, base64); both are empty if
-	// nothing is configured.
-	Form(service string) (contentType, encoding string)
-
-	// Plan checks a call and returns what would be sent, without asking a
-	// broker. Errors are *gateway.Error.
-	Plan(call gateway.Call) (gateway.Plan, error)
-
-	// Services lists the services that are known, by name; Service returns one.
+	// Services lists the services that are known, by name.
 	Services() []gateway.ServiceInfo
-	Service(name string) (info gateway.ServiceInfo, ok bool)
 }
 
 // Health says how the brokers are.

@@ -7,8 +7,8 @@ import (
 
 // dryRun answers ?dry_run=true with the message that would be sent, for whoever
 // writes a worker. No broker is asked anything.
-func (a *API) dryRun(w *response) error {
-	plan, err := a.cfg.Caller.Plan(w.call)
+func dryRun(w *response, svc gateway.Service) error {
+	plan, err := svc.Plan(w.call)
 	if err != nil {
 		return err
 	}

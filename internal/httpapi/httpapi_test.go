@@ -24,21 +24,30 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A caller is a Caller that is one function.
+// A caller is a Caller whose services are one function.
 type caller func(ctx context.Context, call gateway.Call) (gateway.Reply, error)
 
-func (c caller) Call(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
-	return c(ctx, call)
-}
-func (caller) Refused(string, *gateway.Error)        {}
-func (caller) Limit(call gateway.Call) time.Duration { return min(call.Timeout, 5*time.Minute) }
-func (caller) Form(string) (string, string)          { return "", "" }
+func (c caller) Service(name string) gateway.Service { return service{c, name} }
 func (caller) Services() []gateway.ServiceInfo       { return listed }
-func (caller) Plan(call gateway.Call) (gateway.Plan, error) {
-	return gateway.Plan{Dialect: mdp.V02, Timeout: time.Second, Frames: append([][]byte{[]byte("MDPC02"), {1}, []byte(call.Service)}, call.Frames...)}, nil
+
+// A service is one service of a caller.
+type service struct {
+	call caller
+	name string
 }
-func (caller) Service(name string) (gateway.ServiceInfo, bool) {
-	i := slices.IndexFunc(listed, func(s gateway.ServiceInfo) bool { return s.Name == name })
+
+func (s service) Call(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
+	call.Service = s.name
+	return s.call(ctx, call)
+}
+func (service) Refused(*gateway.Error)                {}
+func (service) Limit(call gateway.Call) time.Duration { return min(call.Timeout, 5*time.Minute) }
+func (service) Form() (string, string)                { return "", "" }
+func (s service) Plan(call gateway.Call) (gateway.Plan, error) {
+	return gateway.Plan{Dialect: mdp.V02, Timeout: time.Second, Frames: append([][]byte{[]byte("MDPC02"), {1}, []byte(s.name)}, call.Frames...)}, nil
+}
+func (s service) Info() (gateway.ServiceInfo, bool) {
+	i := slices.IndexFunc(listed, func(info gateway.ServiceInfo) bool { return info.Name == s.name })
 	if i < 0 {
 		return gateway.ServiceInfo{}, false
 	}

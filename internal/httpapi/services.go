@@ -30,7 +30,7 @@ func (a *API) service(w *response, r *http.Request) error {
 	if err := w.pass.Check(name); err != nil {
 		return err
 	}
-	info, ok := a.cfg.Caller.Service(name)
+	info, ok := a.cfg.Caller.Service(name).Info()
 	if !ok {
 		return &gateway.Error{Kind: gateway.ServiceNotFound, Detail: "the service is not in the catalogue, has not answered, and has no workers at the embedded broker"}
 	}

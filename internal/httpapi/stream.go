@@ -15,14 +15,14 @@ const pingEvery = 15 * time.Second
 // stream answers with the reply as events, as its parts come. An error before the
 // first of them is an ordinary problem; later the status is gone, and the problem
 // is the last event.
-func (a *API) stream(w *response, r *http.Request, x *codec.Exchange) error {
+func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gateway.Service) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	s := x.NewStream(w)
 	q := newStreamQueue(ctx, cancel, s, &w.lease)
 	defer q.stop(true) // also if the call panics
 	w.call.Partial = q.put
-	reply, err := a.cfg.Caller.Call(ctx, w.call)
+	reply, err := svc.Call(ctx, w.call)
 	w.forget(x)
 	q.forget()
 	if err == nil {
