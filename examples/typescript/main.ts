@@ -1,4 +1,4 @@
-// Makes the calls of the README at a gateway with the demo worker and the catalogue
+// Makes the calls of docs/http.md at a gateway with the demo worker and the catalogue
 // of gateway.yaml, and ends with 1 if an answer is not as it should be.
 //
 //   npm start -- http://127.0.0.1:8080

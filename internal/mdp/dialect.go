@@ -11,7 +11,7 @@ import (
 // configured for each broker and never probed.
 type Dialect int
 
-// The dialects. Brokers that speak others are listed in docs/architecture.md.
+// The dialects. Brokers that speak others are listed in docs/brokers.md.
 const (
 	V01       Dialect = iota // RFC 7/MDP: MDPC01, one reply per request
 	V02                      // RFC 18/MDP: MDPC02, PARTIAL replies and a FINAL one

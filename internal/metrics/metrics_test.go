@@ -338,9 +338,9 @@ func TestNothingIsAllocatedOnceASeriesExists(t *testing.T) {
 	}
 }
 
-// TestTheReadmeShowsEveryMetric holds that nobody has to scrape to learn a name.
-func TestTheReadmeShowsEveryMetric(t *testing.T) {
-	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+// TestThePageShowsEveryMetric holds that nobody has to scrape to learn a name.
+func TestThePageShowsEveryMetric(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,8 +359,8 @@ func TestTheReadmeShowsEveryMetric(t *testing.T) {
 		if kind == "histogram" {
 			name += "_count"
 		}
-		if !strings.Contains(string(readme), "\n"+name+"{") && !strings.Contains(string(readme), "\n"+name+" ") {
-			t.Errorf("README.md does not show %s", name)
+		if !strings.Contains(string(page), "\n"+name+"{") && !strings.Contains(string(page), "\n"+name+" ") {
+			t.Errorf("docs/metrics.md does not show %s", name)
 		}
 	}
 	if names < 20 {
