@@ -12,6 +12,8 @@ import (
 )
 
 func main() {
+	// Go ends a process whose write to stdout or stderr fails since the reader of the pipe is gone.
+	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
