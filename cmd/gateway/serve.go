@@ -45,22 +45,19 @@ func serve(p *process, s *settings) error {
 
 // listen opens every listener.
 func (d *daemon) listen() error {
-	if err := d.open("api", d.settings.Listen, d.api.Server(), d.api.Listener); err != nil {
+	if err := d.open("api", d.settings.Listen, d.api.Server()); err != nil {
 		return err
 	}
 	if d.settings.AdminListen == "" {
 		return nil
 	}
-	return d.open("admin", d.settings.AdminListen, d.adminServer(), nil)
+	return d.open("admin", d.settings.AdminListen, d.adminServer())
 }
 
-func (d *daemon) open(name, address string, s *http.Server, wrap func(net.Listener) net.Listener) error {
+func (d *daemon) open(name, address string, s *http.Server) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
-	}
-	if wrap != nil {
-		listener = wrap(listener)
 	}
 	d.servers = append(d.servers, server{s, listener})
 	d.log.Info("listening", zap.String("server", name), zap.Stringer("address", listener.Addr()))

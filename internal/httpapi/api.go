@@ -50,8 +50,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTT
 // cut a call that runs. Bodies and answers have rolling deadlines instead.
 //
 // Its limit for headers is above the configured one, so that what is between
-// the two is a request like any other, with an id and a log line of its own. It
-// should serve a Listener of this API, for the rest.
+// the two is a request like any other, with an id and a log line of its own. Beyond it, and
+// to what is not HTTP, net/http answers itself, in plain text.
 func (a *API) Server() *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -64,7 +64,6 @@ func (a *API) Server() *http.Server {
 		MaxHeaderBytes:    2 * a.cfg.MaxHeader,
 		BaseContext:       func(net.Listener) context.Context { return a.base },
 		ConnContext:       a.connected,
-		ConnState:         connState,
 		ErrorLog:          serverLog(a.cfg.Log),
 
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no route either

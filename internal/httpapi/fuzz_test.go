@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -62,26 +60,6 @@ func FuzzHost(f *testing.F) {
 		}
 		if (lower == "lab.example" || lower == "lab.example:80" || lower == "[::1]") && !allowed {
 			t.Errorf("%q is not answered", host)
-		}
-	})
-}
-
-// Bytes that begin an answer are a refusal of net/http's or they are not; a
-// problem that is made of one says nothing but what net/http did.
-func FuzzRefusal(f *testing.F) {
-	f.Add([]byte("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request"))
-	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
-	f.Add([]byte("HTTP/1.1 431 \r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"))
-	f.Fuzz(func(t *testing.T, written []byte) {
-		e := refusal(written)
-		if e == nil {
-			return
-		}
-		if p := newProblem(e, "id", ""); p.Status != 400 && p.Status != 431 || !json.Valid(p.encode()) {
-			t.Errorf("%q is %s", written, p.encode())
-		}
-		if bytes.Contains(written, []byte("Content-Length")) && bytes.Index(written, []byte("Content-Length")) < bytes.Index(written, []byte("\r\n\r\n")) {
-			t.Errorf("%q is taken for a refusal, and net/http's have no length", written)
 		}
 	})
 }

@@ -151,7 +151,7 @@ func serveOn(t *testing.T, ln net.Listener, dial func(context.Context, string, s
 	g.srv = g.Server()
 	g.http, g.h2c = client(false, dial), client(true, dial)
 	served := make(chan error, 1)
-	go func() { served <- g.srv.Serve(g.Listener(ln)) }()
+	go func() { served <- g.srv.Serve(ln) }()
 	g.stop = sync.OnceFunc(func() {
 		g.http.CloseIdleConnections()
 		g.h2c.CloseIdleConnections()

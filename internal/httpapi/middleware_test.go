@@ -128,8 +128,8 @@ func TestHeadersOverTheLimitAreAProblemLikeAnyOther(t *testing.T) {
 func TestHeadersFarOverTheLimitAreNotRead(t *testing.T) {
 	g := serve(t, Config{MaxHeader: 2000})
 	a, err := g.try(g.http, "POST", "/services/echo", strings.NewReader("x"), "A: "+strings.Repeat("x", 20_000))
-	if err == nil {
-		a.wantProblem(t, gateway.HeadersTooLarge)
+	if err == nil && a.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("the answer is %d, want 431", a.StatusCode)
 	}
 	g.post("/services/echo", "x").wantBody(t, 200, "x")
 }
