@@ -1,43 +1,57 @@
 # The commands of the project; `make` alone lists them.
 #
-# run, test and lint first install what the machine lacks (scripts/setup.sh,
-# which returns at once when nothing is missing).
+# build and run install what they lack by `scripts/setup.sh run`, and the tests by
+# `scripts/setup.sh test`. Both return at once if nothing is missing.
 
 GO         ?= go
 PKG        ?= ./...
 ARGS       ?=
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 REVISION   ?= $(shell git rev-parse HEAD 2>/dev/null)
-# Go's own stamp of the revision fails in a checkout that somebody else owns.
+# Go's own stamp of the revision fails in a checkout that belongs to another user.
 BUILDFLAGS  = -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.revision=$(REVISION)'
-# Its module is apart, so that who uses ours does not meet what only lint needs.
-STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
+# The packages whose tests start whole systems and take minutes.
+SLOW        = /(chaos|deploy)$$
+# The linters have a module of their own, which keeps them out of the root go.mod.
+TOOL        = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build run test lint fmt clean
+.PHONY: help setup setup-run build run check test lint vuln fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install libzmq and what else is missing (Debian; needs root only then)
-	@bash scripts/setup.sh
+setup: ## install what building and testing need (Debian; needs root only if something is missing)
+	@bash scripts/setup.sh test
 
-build: setup ## build bin/gateway
+setup-run:
+	@bash scripts/setup.sh run
+
+build: setup-run ## build bin/gateway
+	@[ -e bin/gateway ] || echo 'compiling bin/gateway: 2 to 3 minutes the first time, then seconds' >&2
 	$(GO) build $(BUILDFLAGS) -o bin/gateway ./cmd/gateway
 
 run: build ## build and start the gateway with its embedded broker (ARGS="--listen :8080 …")
 	@exec bin/gateway serve --log-format console $(ARGS)
 
-test: setup ## run the tests under the race detector (PKG=./internal/… for some of them)
+check: setup ## run the tests that take seconds: all but chaos, deploy and browser, without the race detector (2 minutes)
+	$(GO) test $$($(GO) list ./... | grep -vE '$(SLOW)')
+
+test: setup ## run all Go tests under the race detector (PKG=./internal/… for some of them)
 	@# The race detector makes sync.Pool forget, so what counts allocations runs without it too.
 	$(GO) test -run Allocat ./internal/httpapi/codec
 	$(GO) test -race $(PKG)
 
-lint: setup ## gofmt, go vet and staticcheck
+lint: setup-run ## gofmt, go vet, staticcheck and gosec
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then printf 'gofmt -w is needed on:\n%s\n' "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
-	$(STATICCHECK) ./...
+	$(TOOL) staticcheck ./...
+	$(GO) -C tools vet ./...
+	$(GO) -C tools run ./security cmd internal
+
+vuln: ## look for known vulnerabilities in what the gateway uses (needs vuln.go.dev, the database)
+	$(TOOL) govulncheck ./cmd/...
 
 fmt: ## gofmt all files
 	gofmt -w .

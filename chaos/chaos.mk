@@ -15,5 +15,5 @@ soak: setup ## an hour of steady load: memory, files and goroutines at start, mi
 	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK) -rate $(RATE)
 
 model: ## check the model of the lease protocol, and that each rule is needed (with spin, which it installs)
-	@bash scripts/setup.sh spin
+	@bash scripts/setup.sh test spin
 	@bash docs/model/check.sh

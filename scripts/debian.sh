@@ -1,7 +1,7 @@
-# The common part of the setup scripts, which source it: they say what they need,
-# and what this machine lacks is installed from Debian. They look for the things
-# themselves, not for packages, so they are quick and silent when nothing is
-# missing, and work wherever those came from.
+# The common part of the setup scripts, which source it. A script declares what it
+# needs, and whatever this machine lacks is installed from Debian. `need` looks for
+# the thing itself and not for its package: that is quick, prints nothing if all is
+# there, and accepts what was installed in another way.
 
 missing=() # Debian's packages for what was not found
 
@@ -11,7 +11,7 @@ need() { # need PACKAGE COMMAND…: the package is missing if the command fails
 	"$@" >/dev/null 2>&1 || missing+=("$package")
 }
 
-have_python() { # have_python MODULE: the system's own Python has it; the first one in PATH may be another
+have_python() { # have_python MODULE: asks the system's own Python; the first one in PATH may be another
 	/usr/bin/python3 -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$1') is None)"
 }
 
