@@ -33,15 +33,17 @@ type wire struct {
 	dropped atomic.Int64
 }
 
-// newWire lays a wire, or says why this machine lets nobody.
-func newWire(t testing.TB) (w *wire, refused error) {
+// newWire lays a wire, or returns why this machine does not allow it: that needs
+// root, TUN devices, and for `ip -n` a root directory that is a mount point, which a
+// chroot on a plain directory lacks.
+func newWire(t testing.TB) (*wire, error) {
 	t.Helper()
 	if _, err := exec.LookPath("ip"); err != nil {
 		return nil, err
 	}
 	n := rand.IntN(1 << 15) // 198.18.0.0/15 is for tests (RFC 2544); a /30 of it is ours
 	net := fmt.Sprintf("198.%d.%d.", 18+n>>14, n>>6&255)
-	w = &wire{t: t, namespace: fmt.Sprintf("wire%d", n), device: fmt.Sprintf("near%d", n)}
+	w := &wire{t: t, namespace: fmt.Sprintf("wire%d", n), device: fmt.Sprintf("near%d", n)}
 	w.here, w.address = fmt.Sprint(net, n&63<<2+1), fmt.Sprint(net, n&63<<2+2)
 	near, err := openTUN(w.device)
 	if err != nil {
@@ -70,7 +72,7 @@ func newWire(t testing.TB) (w *wire, refused error) {
 		fmt.Sprintf("link set %s up", w.device),
 	} {
 		if err := ip(strings.Fields(command)...); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
 	var carriers sync.WaitGroup
