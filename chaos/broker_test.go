@@ -136,6 +136,7 @@ func TestALargeBodyCrossesASlowLinkBothWays(t *testing.T) {
 // With two brokers, the calls of one that is killed or stopped fail, and no
 // other.
 func TestTheLossOfOneOfTwoBrokersIsNotNoticedByTheOthersCalls(t *testing.T) {
+	t.Parallel()
 	steady, shaky := startBroker(t, ""), startBroker(t, "")
 	startDemo(t, steady.endpoint)
 	startDemo(t, shaky.endpoint)

@@ -1,8 +1,9 @@
-// Package chaos holds tests of whole programs in trouble: gateways, brokers and
-// workers as processes of their own, which are killed and stopped, over links
-// that are cut and stalled, under load. It has no code but tests, and needs
-// Linux; where it may make network namespaces, real packets are lost.
+// Package chaos tests whole programs in trouble: gateways, brokers and workers are
+// processes that are killed and stopped under load, over links that are cut and
+// stalled. It has no code but tests, and needs Linux. Where it may create network
+// namespaces, it also drops real packets.
 //
-// TestChaos is the long one; it runs for a minute unless -chaos says otherwise
-// (make chaos: ten). make soak runs a steady load for an hour.
+// TestChaos runs for 25 s, or as long as -chaos says (make chaos: 10 min). make soak
+// runs a steady load for an hour. Tests that measure memory or times run one after
+// the other; all others run in parallel.
 package chaos

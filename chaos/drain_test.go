@@ -58,8 +58,10 @@ func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Three gateways are replaced one after the other while calls of two seconds run
 // through a balancer: none of them fails.
 func TestRollingThreeGatewaysFailsNoCall(t *testing.T) {
+	t.Parallel()
 	for _, h2 := range []bool{false, true} {
 		t.Run(map[bool]string{false: "HTTP/1.1", true: "HTTP/2"}[h2], func(t *testing.T) {
+			t.Parallel()
 			b := startBroker(t, "")
 			for range 4 {
 				startDemo(t, b.endpoint)
@@ -93,6 +95,7 @@ func TestRollingThreeGatewaysFailsNoCall(t *testing.T) {
 }
 
 func TestADrainThatEndsInterruptsWhatIsOpenAndASecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	startDemo(t, b.endpoint)
 	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2", "--drain", "2s")

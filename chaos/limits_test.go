@@ -20,6 +20,7 @@ func limited(files int, args ...string) []string {
 }
 
 func TestAPoolThatTheLimitOfOpenFilesDoesNotAllowStopsTheStart(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		args []string
 		want string
@@ -39,6 +40,7 @@ func TestAPoolThatTheLimitOfOpenFilesDoesNotAllowStopsTheStart(t *testing.T) {
 // another one are told so; those in flight, the probes and the listener survive;
 // and all works again when there are some.
 func TestAGatewayWithoutDescriptorsSaysBusyAndRecovers(t *testing.T) {
+	t.Parallel()
 	const files = 340  // enough for a pool of 16
 	var reply sync.Map // what the held calls are answered with, by routing id
 	arrived := make(chan string, 1)

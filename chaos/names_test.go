@@ -14,6 +14,7 @@ import (
 // takes every question and answers none. One of its brokers has a name, the
 // other an address.
 func TestAMuteNameServerStopsNoCallToOtherBrokers(t *testing.T) {
+	t.Parallel()
 	w, err := newWire(t)
 	if err != nil {
 		t.Skipf("this machine lets us lay no wire: %v", err)

@@ -121,6 +121,7 @@ func (u usage) within(t *testing.T, before usage) {
 // One service takes all places that it may have, for as long as it likes. The
 // others are answered as if it were not there.
 func TestASlowServiceDoesNotStarveTheOthers(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	for range 8 {
 		startDemo(t, b.endpoint)

@@ -3,6 +3,7 @@ package chaos
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,9 +26,17 @@ const patience = time.Minute
 // binary is the gateway, built once for all tests.
 var binary string
 
+// parallel is how many tests run at a time. Most of them wait for other processes,
+// so there may be more than processors.
+const parallel = "8"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(workerEnv) != "" {
 		os.Exit(runWorker())
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
 	}
 	dir, err := os.MkdirTemp("", "chaos")
 	if err == nil {

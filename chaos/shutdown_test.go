@@ -34,6 +34,7 @@ func (g *gateway) ready() int {
 // The order of a shutdown: not ready, calls still taken, then open ones finished,
 // those too that wait for a place, each answer with the end of its connection.
 func TestAShutdownIsToldFirstThenTakesCallsThenFinishesThem(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	startDemo(t, b.endpoint)
 	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2", "--drain-delay", "6s", "--drain", "60s", "--pool-max", "3", "--pool-reserve", "0", "--queue-timeout", "60s")
@@ -69,10 +70,12 @@ func TestAShutdownIsToldFirstThenTakesCallsThenFinishesThem(t *testing.T) {
 // What a client with a connection of its own sees of a drain: over HTTP/1.1 that
 // it ends with the answer, over HTTP/2 a GOAWAY before it.
 func TestADrainEndsTheConnectionsThatItAnswersOn(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	startDemo(t, b.endpoint)
 	for name, talk := range map[string]func(t *testing.T, c net.Conn, signal func()){"HTTP/1.1": overHTTP1, "HTTP/2": overHTTP2} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdp/0.2", "--drain", "60s")
 			g.works("echo")
 			c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
@@ -179,6 +182,7 @@ func overHTTP2(t *testing.T, c net.Conn, signal func()) {
 
 // A stream that is open when the drain ends learns why, as its last event.
 func TestAStreamThatIsOpenAtTheDrainsEndGetsItsProblem(t *testing.T) {
+	t.Parallel()
 	b := startBroker(t, "")
 	mdptest.WorkerWith(t, worker.Config{Endpoint: b.endpoint, Dialect: mdp.V02, Concurrency: 2, Services: map[string]worker.Handler{
 		"endless": func(ctx context.Context, _ [][]byte, partial func([][]byte) error) ([][]byte, error) {

@@ -232,6 +232,7 @@ func storm(t *testing.T, g *gateway, calls int, over time.Duration) (timedOut, l
 // The only place is held by a call that nobody answers. When its caller leaves,
 // the next one has it.
 func TestACancelledCallFreesItsPlace(t *testing.T) {
+	t.Parallel()
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
 		switch string(m[2]) {
 		case mdp.MMIService:
