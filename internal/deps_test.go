@@ -4,8 +4,11 @@ package internal_test
 import (
 	"encoding/json"
 	"errors"
+	"go/parser"
+	"go/token"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +157,29 @@ func TestDeps(t *testing.T) {
 				t.Errorf("%s -> %s\n\tbut %s", p.ImportPath, imp, r.why)
 			}
 		}
+	}
+}
+
+// The state of the broker is pure: broker.go, its shell, alone imports the sockets.
+func TestTheBrokersStateImportsNoSockets(t *testing.T) {
+	files, err := filepath.Glob("mdp/broker/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shells []string
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range parsed.Imports {
+			if imp.Path.Value == `"`+module+`/internal/mdp/internal/zsock"` {
+				shells = append(shells, file)
+			}
+		}
+	}
+	if want := []string{"mdp/broker/broker.go"}; !slices.Equal(shells, want) {
+		t.Errorf("%q import sockets, want %q alone: the state is messages and time in, messages out", shells, want)
 	}
 }
 

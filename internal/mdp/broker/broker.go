@@ -191,9 +191,15 @@ func (b *Broker) tick(now time.Time) time.Time {
 
 // send is the state's way out.
 func (b *Broker) send(frames [][]byte) error {
-	err := b.router.Send(frames)
-	if err != nil && !errors.Is(err, zsock.ErrUnreachable) && err != zsock.ErrAgain {
+	switch err := b.router.Send(frames); err {
+	case nil:
+		return nil
+	case zsock.ErrUnreachable:
+		return errGone
+	case zsock.ErrAgain:
+		return errSlow
+	default:
 		b.fatal = err
+		return err
 	}
-	return err
 }

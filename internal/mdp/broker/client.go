@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // A request is a client's request, from its arrival until the last frame of its
@@ -103,7 +102,7 @@ func (s *state) forward(now time.Time, r *request, body [][]byte, final bool) {
 
 // clientFault tells a client that does not read from one that is gone.
 func clientFault(err error) dropReason {
-	if err == zsock.ErrAgain {
+	if err == errSlow {
 		return dropClientSlow
 	}
 	return dropClientGone

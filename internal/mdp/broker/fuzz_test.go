@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // script reads a fuzzer's bytes as a story for a state: a few peers that send
@@ -74,7 +73,7 @@ func (s *script) step() {
 		lookup, _ := d.AppendLookup(nil, service)
 		message(lookup)
 	case 12:
-		s.broken[id[0]%8] = [...]error{nil, zsock.ErrUnreachable, zsock.ErrAgain}[d]
+		s.broken[id[0]%8] = [...]error{nil, errGone, errSlow}[d]
 	case 13:
 		s.now = s.now.Add(time.Duration(s.next()) * 100 * time.Millisecond)
 		s.state.tick(s.now)

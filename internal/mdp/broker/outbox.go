@@ -1,29 +1,23 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 )
 
-// An outbox holds what a client was sent and could not be handed over, because
-// ZeroMQ's own queue for its connection is full: a burst of PARTIALs comes faster
-// than any client reads. A client that has none reads all it is sent.
+// An outbox holds the messages for a client that ZeroMQ could not take, because its own
+// queue for the client's connection is full: a burst of PARTIALs comes faster than any
+// client reads. A client without an outbox reads all that it is sent.
 type outbox struct {
-	// Set once.
-	client []byte // routing id
-
+	client   []byte         // routing id
 	messages list[outgoing] // never empty
 	bytes    int64          // of them
 	overrun  bool           // a message was dropped since the client last took one
-
-	level int          // of state.retries that it is in
-	retry time.Time    // when the client is tried again
-	turn  node[outbox] // in state.retries[level]
-	rank  node[outbox] // in state.stalled
+	rank     node[outbox]   // in state.stalled
 }
 
 // An outgoing is one message of a reply on its way to a client.
@@ -35,20 +29,22 @@ type outgoing struct {
 	place   node[outgoing] // in outbox.messages
 }
 
-// A client that takes nothing is tried again after firstRetry, then after twice
-// that time, and so on up to retryLevels steps, 256 ms; one that took something
-// begins anew. ZeroMQ tells that there is room, but not for whom.
+// ZeroMQ tells that there is room for a message, but not for whom, so one timer tries all
+// outboxes: after firstRetry, or longer where there are so many that trying them would
+// take more than a tenth of a CPU; and as long as no client takes a message, after twice
+// the time before, up to maxRetry.
 const (
-	firstRetry  = time.Millisecond
-	retryLevels = 9
+	firstRetry = time.Millisecond
+	maxRetry   = 256 * time.Millisecond
+	perOutbox  = 10 * time.Microsecond
 )
 
 // clientShare is which part of Config.OutboxBytes one client may take.
 const clientShare = 4
 
 // toClient sends one message of a reply, behind those that wait for the client
-// already. The error is zsock.ErrUnreachable if the client is gone, and
-// zsock.ErrAgain if it does not read and all that may wait for it does.
+// already. The error is errGone if the client is gone, and
+// errSlow if it does not read and all that may wait for it does.
 func (s *state) toClient(now time.Time, d mdp.Dialect, id, service []byte, r *request, body [][]byte, final bool) error {
 	box := s.outboxes[string(id)]
 	if box == nil {
@@ -56,7 +52,7 @@ func (s *state) toClient(now time.Time, d mdp.Dialect, id, service []byte, r *re
 		if err == nil && final && r != nil {
 			s.count.replies++
 		}
-		if err != zsock.ErrAgain {
+		if err != errSlow {
 			return err
 		}
 	}
@@ -83,7 +79,7 @@ func (s *state) keep(now time.Time, box *outbox, m *outgoing) error {
 		box = &outbox{client: m.frames[0]}
 		s.outboxes[string(box.client)] = box
 		s.stalled.pushBack(&box.rank, box)
-		s.retryLater(now, box, 0)
+		s.scheduleRetry(now, firstRetry)
 	}
 	box.messages.pushBack(&m.place, m)
 	box.bytes += m.size
@@ -96,7 +92,7 @@ func (s *state) refuse(box *outbox) error {
 		box.overrun = true
 		s.warn(box)
 	}
-	return zsock.ErrAgain
+	return errSlow
 }
 
 func (s *state) warn(box *outbox) {
@@ -104,22 +100,30 @@ func (s *state) warn(box *outbox) {
 		zap.Binary("peer", box.client), zap.Int("messages", box.messages.len), zap.Int64("bytes", box.bytes))
 }
 
-// flush hands over what the client takes now.
-func (s *state) flush(now time.Time, box *outbox) {
-	before := box.messages.len
-	switch err := s.deliver(box); {
-	case err == nil:
-		s.remove(box)
-	case err != zsock.ErrAgain:
-		s.discard(box, dropClientGone)
-	case box.messages.len == before:
-		s.retryLater(now, box, min(box.level+1, retryLevels-1))
-	default:
-		box.overrun = false
-		box.rank.remove()
-		s.stalled.pushBack(&box.rank, box)
-		s.retryLater(now, box, 0)
+// flush hands over what the clients with outboxes take now.
+func (s *state) flush(now time.Time) {
+	delay := 2 * s.retryDelay
+	for _, box := range slices.Collect(s.stalled.all) {
+		before := box.messages.len
+		switch err := s.deliver(box); {
+		case err == nil:
+			s.remove(box)
+			delay = firstRetry
+		case err != errSlow:
+			s.discard(box, dropClientGone)
+		case box.messages.len < before:
+			box.overrun = false
+			box.rank.remove()
+			s.stalled.pushBack(&box.rank, box)
+			delay = firstRetry
+		}
 	}
+	s.scheduleRetry(now, delay)
+}
+
+func (s *state) scheduleRetry(now time.Time, delay time.Duration) {
+	s.retryDelay = min(max(delay, time.Duration(s.stalled.len)*perOutbox), maxRetry)
+	s.retry = now.Add(s.retryDelay)
 }
 
 // deliver sends what is in an outbox until an error says that no more goes.
@@ -143,12 +147,6 @@ func (s *state) take(box *outbox, m *outgoing) {
 	s.outgoing -= m.size
 }
 
-func (s *state) retryLater(now time.Time, box *outbox, level int) {
-	box.turn.remove()
-	box.level, box.retry = level, now.Add(firstRetry<<level)
-	s.retries[level].pushBack(&box.turn, box)
-}
-
 // discard removes an outbox and drops what is in it. Replies that lose a message
 // here end here, since one with a hole would look whole.
 func (s *state) discard(box *outbox, why dropReason) {
@@ -163,7 +161,6 @@ func (s *state) discard(box *outbox, why dropReason) {
 
 // remove removes an outbox that is empty.
 func (s *state) remove(box *outbox) {
-	box.turn.remove()
 	box.rank.remove()
 	delete(s.outboxes, string(box.client))
 }

@@ -1,9 +1,16 @@
 package broker
 
 import (
+	"errors"
 	"time"
 
 	"mdpgateway/internal/mdp"
+)
+
+// Why a message was not sent to a peer.
+var (
+	errGone = errors.New("the peer is not connected")
+	errSlow = errors.New("the peer does not read")
 )
 
 // A state is all that a broker knows and decides. It has no socket, clock or
@@ -14,8 +21,8 @@ type state struct {
 	cfg Config
 
 	// send sends one message without waiting; the first frame is the receiver's
-	// routing id. An error says that it did not go: zsock.ErrUnreachable or
-	// zsock.ErrAgain. It must not keep the frames' slice.
+	// routing id. The error says that the message was not sent: errGone, errSlow, or
+	// another one, after which the broker ends. It must not keep the frames' slice.
 	send func(frames [][]byte) error
 
 	// workers by routing id, services by name. A service is here while it has a
@@ -31,13 +38,13 @@ type state struct {
 	queued   load          // of all services
 	unserved load          // of the services without workers
 
-	// Outboxes by the client's routing id; those to be tried again after the same
-	// time, in that order; and all by when they last lost a message to their
-	// client, longest ago first.
-	outboxes map[string]*outbox
-	retries  [retryLevels]list[outbox]
-	stalled  list[outbox]
-	outgoing int64 // bytes in all of them
+	// Outboxes by the client's routing id, and by when their client last took a
+	// message, longest ago first.
+	outboxes   map[string]*outbox
+	stalled    list[outbox]
+	outgoing   int64         // bytes in all of them
+	retry      time.Time     // when they are tried again, if there are any
+	retryDelay time.Duration // how long after the time before
 
 	beat    time.Time // when the next heartbeats are due
 	number  uint64    // of the last request
@@ -102,10 +109,8 @@ func (s *state) next() time.Time {
 	if r := s.aging.front(); r != nil {
 		earlier(r.arrived.Add(s.cfg.Expiry))
 	}
-	for i := range s.retries {
-		if box := s.retries[i].front(); box != nil {
-			earlier(box.retry)
-		}
+	if s.stalled.len > 0 {
+		earlier(s.retry)
 	}
 	return next
 }
@@ -114,10 +119,8 @@ func (s *state) next() time.Time {
 // were silent too long are lost, the others get their heartbeats, and clients
 // that did not read are tried again; the log learns what was dropped.
 func (s *state) tick(now time.Time) {
-	for i := range s.retries {
-		for box := s.retries[i].front(); box != nil && !now.Before(box.retry); box = s.retries[i].front() {
-			s.flush(now, box)
-		}
+	if s.stalled.len > 0 && !now.Before(s.retry) {
+		s.flush(now)
 	}
 	for r := s.aging.front(); r != nil && s.expired(now, r); r = s.aging.front() {
 		s.unqueue(r)

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // A transcript is a conversation with a state on virtual time. Its lines:
@@ -120,7 +119,7 @@ func (tr *transcript) do(words []string) {
 		}
 		tr.pass(tr.now.Add(d))
 	case "!":
-		tr.broken[words[1]] = map[string]error{"gone": zsock.ErrUnreachable, "slow": zsock.ErrAgain}[words[2]]
+		tr.broken[words[1]] = map[string]error{"gone": errGone, "slow": errSlow}[words[2]]
 	case "=":
 		tr.compare(attributes(words[1:]))
 	default:
@@ -155,7 +154,7 @@ func attributes(words []string) map[string]string {
 	return a
 }
 
-// frames reads frames that are separated by |; ” is an empty one, \x02 a byte.
+// frames reads frames that are separated by |. A pair of quotes is an empty one, \x02 a byte.
 func (tr *transcript) frames(s string) (frames [][]byte) {
 	for _, f := range strings.Split(s, "|") {
 		text, err := strconv.Unquote(`"` + strings.ReplaceAll(f, "''", "") + `"`)
