@@ -78,4 +78,4 @@ func (instant) Call(_ context.Context, call gateway.Call) (gateway.Reply, error)
 
 func (instant) Limit(gateway.Call) time.Duration { return 25 * time.Second }
 
-func (instant) Form() (contentType, encoding string) { return "", "" }
+func (instant) Form() (string, gateway.Encoding) { return "", "" }

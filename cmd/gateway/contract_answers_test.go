@@ -235,7 +235,7 @@ func (broken) Brokers() (bool, bool, []string) { return true, true, nil }
 
 type buggy struct{ gateway.Service }
 
-func (buggy) Form() (string, string)                                            { return "", "" }
+func (buggy) Form() (string, gateway.Encoding)                                  { return "", "" }
 func (buggy) Call(context.Context, gateway.Call) (reply gateway.Reply, _ error) { panic("a bug") }
 
 func workerError(t *testing.T) exchange {

@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/yamlnode"
 )
@@ -69,7 +70,7 @@ func checkName(name string) error {
 
 // parseService reads one service; path is its place in the file.
 func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service, error) {
-	s := &Service{Name: name, Vars: defaults.Vars, Reuse: true}
+	s := &Service{Name: name, Vars: defaults.Vars, Reply: gateway.Auto, Reuse: true}
 	var example, schema *yaml.Node
 	err := object(path, n, []yamlnode.Field{
 		{Key: "description", Read: text(&s.Description)},
@@ -80,7 +81,7 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		{Key: "vars_schema", Read: keep(&schema)},
 		{Key: "example", Read: keep(&example)},
 		{Key: "max_frames", Read: integer(&s.MaxFrames, 1, mostFrames)},
-		{Key: "reply", Read: named(&s.Reply, ParseReply)},
+		{Key: "reply", Read: named(&s.Reply, gateway.ParseEncoding)},
 		{Key: "content_type", Read: contentType(&s.ContentType)},
 		{Key: "max_in_flight", Read: integer(&s.MaxInFlight, 1, mostInFlight)},
 		{Key: "reuse", Read: boolean(&s.Reuse)},

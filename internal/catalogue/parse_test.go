@@ -11,6 +11,7 @@ import (
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
 )
 
@@ -78,7 +79,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 		Name: "lora_decode", Description: "demodulates one LoRa frame of I/Q samples", Brokers: []string{"hall1"},
 		Timeout: 30 * time.Second, MaxTimeout: 2 * time.Minute, Vars: flowgraph.Python, VarsSchema: got.VarsSchema,
 		Example:   []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`),
-		MaxFrames: 1, Reply: catalogue.Base64, ContentType: "audio/x-raw", MaxInFlight: 32, Reuse: false,
+		MaxFrames: 1, Reply: gateway.Base64, ContentType: "audio/x-raw", MaxInFlight: 32, Reuse: false,
 		Errors: []catalogue.Rule{
 			{Frame: 0, Equals: []byte("\x06"), Reason: "flowgraph_failed", Detail: "the flowgraph failed or timed out"},
 			{Frame: 1, Equals: []byte("decode_error"), Reason: "no_frame", Status: 422, Detail: "no frame was found in the samples"},
@@ -92,7 +93,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 func TestParseFillsInDefaults(t *testing.T) {
 	for _, file := range []string{"services: {echo: }", "services: {echo: {}}", "services: {echo: {timeout: , errors: , reuse: , vars: }}"} {
 		got, ok := mustParse(t, file).Get("echo")
-		if want := (catalogue.Service{Name: "echo", Reuse: true}); !ok || !reflect.DeepEqual(*got, want) {
+		if want := (catalogue.Service{Name: "echo", Reply: gateway.Auto, Reuse: true}); !ok || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: got %+v, want %+v", file, got, want)
 		}
 	}

@@ -2,9 +2,7 @@ package catalogue
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"mdpgateway/internal/flowgraph"
@@ -23,7 +21,7 @@ type Service struct {
 	VarsSchema  *Schema            // what the vars must match; nil means anything
 	Example     []byte             // a request body in JSON that the service takes, or nil
 	MaxFrames   int                // of a request's body; 0 means the default for its dialect and Vars
-	Reply       Reply              // how JSON shows the frames of a reply
+	Reply       gateway.Encoding   // of the frames of a reply within JSON
 	ContentType string             // of raw replies; empty means application/octet-stream
 	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
 	Reuse       bool               // false: each call gets a connection of its own
@@ -82,30 +80,3 @@ type Rule struct {
 	Status int    // of the HTTP response, none that says that nothing was sent; 0 means the default
 	Detail string // for the caller
 }
-
-// Reply is how JSON shows the frames of a reply.
-type Reply int
-
-// The ways to show a frame.
-const (
-	Auto   Reply = iota // text if it is text, else base64
-	Text                // a string
-	JSON                // the JSON value that it holds
-	Base64              // always base64
-)
-
-// replies is indexed by Reply and never changes.
-var replies = [...]string{Auto: "auto", Text: "text", JSON: "json", Base64: "base64"}
-
-// ParseReply returns the Reply of that name: auto, text, json or base64.
-func ParseReply(name string) (Reply, error) {
-	for r := range replies {
-		if replies[r] == name {
-			return Reply(r), nil
-		}
-	}
-	return 0, fmt.Errorf("reply is %q, want one of %s", name, strings.Join(replies[:], ", "))
-}
-
-// String returns the name that ParseReply reads.
-func (r Reply) String() string { return replies[r] }

@@ -137,16 +137,6 @@ func TestCheckVarsWithoutSchemaTakesAnything(t *testing.T) {
 	}
 }
 
-func TestReplyNames(t *testing.T) {
-	for reply, name := range map[catalogue.Reply]string{
-		catalogue.Auto: "auto", catalogue.Text: "text", catalogue.JSON: "json", catalogue.Base64: "base64",
-	} {
-		if got, err := catalogue.ParseReply(name); got != reply || err != nil || got.String() != name {
-			t.Errorf("%s is read as %s, %v", name, got, err)
-		}
-	}
-}
-
 func TestStoreIsEmptyUntilItIsFilled(t *testing.T) {
 	s := new(catalogue.Store)
 	if _, ok := s.Get("echo"); ok || len(s.Names()) != 0 || s.Catalogue() == nil {

@@ -450,7 +450,7 @@ func TestARequestKeepsTheCatalogueOfItsBeginning(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			contentType, encoding := c.service.Form()
-			if form := contentType + " " + encoding; form != c.form {
+			if form := contentType + " " + string(encoding); form != c.form {
 				t.Errorf("replies are %s, want %s", form, c.form)
 			}
 			if limit := c.service.Limit(call("", "x")); limit != c.timeout {

@@ -26,11 +26,11 @@ func (d *Dispatcher) Service(name string) gateway.Service {
 func (h *handle) Info() (gateway.ServiceInfo, bool) { return h.d.info(h.name, h.spec) }
 
 // Form is gateway.Service.
-func (h *handle) Form() (contentType, encoding string) {
+func (h *handle) Form() (contentType string, reply gateway.Encoding) {
 	if h.spec == nil {
 		return "", ""
 	}
-	return h.spec.ContentType, h.spec.Reply.String()
+	return h.spec.ContentType, h.spec.Reply
 }
 
 // Limit is gateway.Service.

@@ -50,7 +50,7 @@ func (d *Dispatcher) info(name string, spec *catalogue.Service) (gateway.Service
 	limit, _ := d.limit(&gateway.Call{Request: gateway.Request{Service: name}}, spec)
 	info := gateway.ServiceInfo{
 		Name: name, Catalogued: spec != nil, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
-		Vars: d.cfg.Vars.String(), Reply: catalogue.Auto.String(), MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
+		Vars: d.cfg.Vars.String(), Reply: gateway.Auto, MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
 		Availability: d.availability(name, spec, svc, time.Now()), Live: live,
 	}
 	if spec != nil {
@@ -85,7 +85,7 @@ func (d *Dispatcher) discoverable(svc *service, live *gateway.LiveService) bool 
 // describe adds what the catalogue says.
 func describe(info *gateway.ServiceInfo, spec *catalogue.Service) {
 	info.Description, info.Brokers = spec.Description, spec.Brokers
-	info.Vars, info.Reply, info.ContentType = spec.Vars.String(), spec.Reply.String(), spec.ContentType
+	info.Vars, info.Reply, info.ContentType = spec.Vars.String(), spec.Reply, spec.ContentType
 	info.MaxInFlight, info.Example = spec.MaxInFlight, spec.Example
 	if spec.VarsSchema != nil {
 		info.VarsSchema = spec.VarsSchema.JSON()

@@ -17,8 +17,8 @@ type Service interface {
 	Info() (info ServiceInfo, ok bool)
 
 	// Form returns the Content-Type of raw replies and the encoding of their frames
-	// within JSON (auto, text, json, base64); both are empty if nothing is configured.
-	Form() (contentType, encoding string)
+	// within JSON; both are empty if nothing is configured.
+	Form() (contentType string, reply Encoding)
 
 	// Limit returns how long the call may take: its Timeout, or the default, cut to the
 	// maxima that hold for the service.
@@ -76,7 +76,7 @@ type ServiceInfo struct {
 	Example      json.RawMessage `json:"example,omitempty"` // a request's body
 	MaxFrames    int             `json:"max_frames"`
 	MaxInFlight  int             `json:"max_in_flight,omitempty"`
-	Reply        string          `json:"reply"` // auto, text, json or base64
+	Reply        Encoding        `json:"reply"`
 	ContentType  string          `json:"content_type,omitempty"`
 	Live         *LiveService    `json:"live,omitempty"` // at the embedded broker
 }

@@ -53,8 +53,8 @@ func (a *API) admit(w *response, r *http.Request) (leave func(), err error) {
 
 // decode reads the headers and the body and makes the response's call of them.
 func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.Exchange, error) {
-	contentType, encoding := svc.Form()
-	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: codec.Encoding(encoding)})
+	contentType, reply := svc.Form()
+	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: reply})
 	if err != nil {
 		return nil, err
 	}

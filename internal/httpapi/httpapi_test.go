@@ -42,7 +42,7 @@ func (s service) Call(ctx context.Context, call gateway.Call) (gateway.Reply, er
 }
 func (service) Refused(*gateway.Error)                {}
 func (service) Limit(call gateway.Call) time.Duration { return min(call.Timeout, 5*time.Minute) }
-func (service) Form() (string, string)                { return "", "" }
+func (service) Form() (string, gateway.Encoding)      { return "", "" }
 func (s service) Plan(call gateway.Call) (gateway.Plan, error) {
 	return gateway.Plan{Dialect: mdp.V02, Timeout: time.Second, Frames: append([][]byte{[]byte("MDPC02"), {1}, []byte(s.name)}, call.Frames...)}, nil
 }

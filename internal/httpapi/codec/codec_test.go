@@ -63,7 +63,7 @@ func text(frames [][]byte) string {
 }
 
 // appendFrames appends the JSON array of frames to dst.
-func appendFrames(dst []byte, frames [][]byte, as Encoding) []byte {
+func appendFrames(dst []byte, frames [][]byte, as gateway.Encoding) []byte {
 	out := output{b: dst}
 	out.frames(frames, as)
 	return out.b

@@ -87,7 +87,7 @@ func TestLongBodiesAreSearchedForDuplicatesToo(t *testing.T) {
 	vars := part(`form-data; name="vars"`, `{"a":`+long+`,"a":1}`) + "--b--"
 	wantError(t, mustParse(t, Options{}, "", isForm).Decode([]byte(vars), &gateway.Call{}), gateway.BadRequest, "#/vars/a", "twice")
 	frame := []byte(`{"a":` + long + `,"a":1}`)
-	if got := string(appendFrames(nil, [][]byte{frame}, JSON)); !strings.HasSuffix(got, `"text"}]`) {
+	if got := string(appendFrames(nil, [][]byte{frame}, gateway.JSON)); !strings.HasSuffix(got, `"text"}]`) {
 		t.Errorf("a frame with duplicates is given as …%s", got[len(got)-20:])
 	}
 }

@@ -19,8 +19,8 @@ const (
 
 // Options is what a service's configuration says of its replies.
 type Options struct {
-	ContentType string   // of raw replies; default: application/octet-stream
-	Reply       Encoding // of frames within JSON; default: Auto
+	ContentType string           // of raw replies; default: application/octet-stream
+	Reply       gateway.Encoding // of frames within JSON; default: Auto
 }
 
 // An Exchange is what one request's headers and query say of its body and of the
@@ -40,10 +40,10 @@ type Exchange struct {
 
 	// The reply.
 	reply    replyKind
-	raw      string   // Content-Type of a raw reply
-	mirrored bool     // nobody asked for a raw reply, the request was one
-	frame    int      // which frame of the reply is given, as if there were no other; -1 if not asked for
-	as       Encoding // of frames within JSON
+	raw      string           // Content-Type of a raw reply
+	mirrored bool             // nobody asked for a raw reply, the request was one
+	frame    int              // which frame of the reply is given, as if there were no other; -1 if not asked for
+	as       gateway.Encoding // of frames within JSON
 }
 
 // Parse reads everything but the body: Content-Type and Content-Encoding, Accept,

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"mdpgateway/internal/gateway"
 )
 
 // decodeFrame returns the frame that data, a valid JSON value, stands for. It is
@@ -15,13 +17,13 @@ func decodeFrame(i int, data, encoding jsontext.Value) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if as != JSON && data.Kind() != jsontext.KindString {
+	if as != gateway.JSON && data.Kind() != jsontext.KindString {
 		return nil, badAt(atData(i), "it is %s, and the encoding %s wants a string", describe(data.Kind()), as)
 	}
 	switch as {
-	case Text:
+	case gateway.Text:
 		return unquoted(data), nil
-	case Base64:
+	case gateway.Base64:
 		return decodeBase64(i, unquoted(data))
 	}
 	outer := 1 // levels around data: the envelope, and with frames the array and the frame
@@ -38,15 +40,15 @@ func decodeFrame(i int, data, encoding jsontext.Value) ([]byte, error) {
 
 // encodingOf returns the encoding that a caller named, or the one that goes
 // without saying.
-func encodingOf(i int, data, encoding jsontext.Value) (Encoding, error) {
+func encodingOf(i int, data, encoding jsontext.Value) (gateway.Encoding, error) {
 	switch {
 	case encoding == nil && data.Kind() == jsontext.KindString:
-		return Text, nil
+		return gateway.Text, nil
 	case encoding == nil:
-		return JSON, nil
+		return gateway.JSON, nil
 	case encoding.Kind() == jsontext.KindString:
 		name := unquoted(encoding)
-		for _, as := range [...]Encoding{Text, JSON, Base64} {
+		for _, as := range [...]gateway.Encoding{gateway.Text, gateway.JSON, gateway.Base64} {
 			if string(name) == string(as) {
 				return as, nil
 			}

@@ -116,7 +116,7 @@ func FuzzReply(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		for _, as := range []Encoding{Auto, Text, Base64, JSON} {
+		for _, as := range []gateway.Encoding{gateway.Auto, gateway.Text, gateway.Base64, gateway.JSON} {
 			list := appendFrames(nil, [][]byte{frame}, as)
 			got, want := readBack(t, list)[0], frame
 			if strings.HasSuffix(string(list), `"json"}]`) {
@@ -126,7 +126,7 @@ func FuzzReply(f *testing.F) {
 				t.Errorf("as %s: %q came back as %q", as, frame, got)
 			}
 		}
-		text := string(appendFrames(nil, [][]byte{frame}, Auto))
+		text := string(appendFrames(nil, [][]byte{frame}, gateway.Auto))
 		readable := utf8.Valid(frame) && !strings.ContainsFunc(string(frame), func(r rune) bool {
 			return r < ' ' && !strings.ContainsRune("\t\n\r", r) || r >= 0x7f && r < 0xa0
 		})

@@ -39,7 +39,7 @@ func (e *Exchange) negotiate(accept []string, reply, contentType string) error {
 		return nil
 	}
 	// An encoding is one of frames within JSON, which events of a stream are too.
-	e.as = Encoding(reply)
+	e.as = gateway.Encoding(reply)
 	if o := m.best(true); o != nil && (o.kind == sseReply || o.kind == ndjsonReply) {
 		e.set(o)
 	}

@@ -134,19 +134,19 @@ func TestSeveralAcceptHeadersAreOne(t *testing.T) {
 func TestReplyParameterBeatsAcceptWhichBeatsTheCatalogue(t *testing.T) {
 	for _, tt := range []struct {
 		query, accept string
-		catalogue     Encoding
+		catalogue     gateway.Encoding
 		want          string
-		as            Encoding
+		as            gateway.Encoding
 	}{
 		{"", "application/json", "", "json", ""},
-		{"", "application/json", Base64, "json", Base64},
-		{"reply=text", "application/json", Base64, "json", Text},
-		{"reply=json", "", Base64, "json", JSON},
-		{"reply=base64", "text/plain", "", "json", Base64},
-		{"reply=base64", "multipart/form-data", "", "json", Base64},
-		{"reply=base64", "image/png", "", "json", Base64},
-		{"reply=base64", "text/event-stream", "", "sse", Base64},
-		{"reply=json", "application/x-ndjson", Text, "ndjson", JSON},
+		{"", "application/json", gateway.Base64, "json", gateway.Base64},
+		{"reply=text", "application/json", gateway.Base64, "json", gateway.Text},
+		{"reply=json", "", gateway.Base64, "json", gateway.JSON},
+		{"reply=base64", "text/plain", "", "json", gateway.Base64},
+		{"reply=base64", "multipart/form-data", "", "json", gateway.Base64},
+		{"reply=base64", "image/png", "", "json", gateway.Base64},
+		{"reply=base64", "text/event-stream", "", "sse", gateway.Base64},
+		{"reply=json", "application/x-ndjson", gateway.Text, "ndjson", gateway.JSON},
 		{"reply=raw", "application/json", "", "raw audio/x-raw", ""},
 		{"reply=raw", "text/event-stream", "", "raw audio/x-raw", ""},
 		{"reply=raw", "text/plain", "", "raw text/plain", ""},

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"mdpgateway/internal/gateway"
 )
 
 // piece is how much JSON is made before it is written. A multiple of 3, so that
@@ -73,7 +75,7 @@ func (o *output) string(s string) { o.b, _ = jsontext.AppendQuote(o.b, s) }
 // give it: each frame names its own encoding, and a reply that some worker
 // computed for minutes must not be lost for one frame that is no JSON. The text
 // has no line breaks, so that it fits into an event of a stream.
-func (o *output) frames(frames [][]byte, as Encoding) {
+func (o *output) frames(frames [][]byte, as gateway.Encoding) {
 	o.b = append(o.b, '[')
 	for i, frame := range frames {
 		if i > 0 {
@@ -86,12 +88,12 @@ func (o *output) frames(frames [][]byte, as Encoding) {
 }
 
 // frame adds the object of a frame, which can be given in the encoding as.
-func (o *output) frame(frame []byte, as Encoding) {
+func (o *output) frame(frame []byte, as gateway.Encoding) {
 	o.b = append(o.b, `{"data":`...)
 	switch as {
-	case JSON:
+	case gateway.JSON:
 		o.dense(frame)
-	case Text:
+	case gateway.Text:
 		o.b = append(o.b, '"')
 		o.text(frame)
 		o.b = append(o.b, '"')

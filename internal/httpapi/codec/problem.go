@@ -3,6 +3,8 @@ package codec
 import (
 	"net/http"
 	"strconv"
+
+	"mdpgateway/internal/gateway"
 )
 
 const typeProblem = "application/problem+json"
@@ -41,6 +43,6 @@ func (o *output) problem(object []byte, frames [][]byte) {
 		return
 	}
 	o.b = append(o.b[:len(o.b)-1], `,"frames":`...) // in place of the brace
-	o.frames(frames, Auto)
+	o.frames(frames, gateway.Auto)
 	o.b = append(o.b, '}')
 }

@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"testing"
+
+	"mdpgateway/internal/gateway"
 )
 
 func TestAProblemEndsWithItsFrames(t *testing.T) {
@@ -14,7 +16,7 @@ func TestAProblemEndsWithItsFrames(t *testing.T) {
 		`{"code":"x"}`:             nil,
 		`{"code":"x","frames":[]}`: {},
 		`{"code":"x","frames":[{"data":"<b>","encoding":"text"},{"data":"/w==","encoding":"base64"}]}`: {[]byte("<b>"), {0xff}},
-		`{"code":"x","frames":` + string(appendFrames(nil, long, Auto)) + `}`:                          long,
+		`{"code":"x","frames":` + string(appendFrames(nil, long, gateway.Auto)) + `}`:                  long,
 	} {
 		w := httptest.NewRecorder()
 		if err := WriteProblem(w, 418, []byte(`{"code":"x"}`+"\n"), frames); err != nil {

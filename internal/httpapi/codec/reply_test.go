@@ -45,27 +45,27 @@ func TestJSONReply(t *testing.T) {
 	partials := reply("last")
 	partials.Partials = [][][]byte{framesOf([]string{"a", "\xff"}), nil}
 	for _, tt := range []struct {
-		as    Encoding
+		as    gateway.Encoding
 		reply gateway.Reply
 		want  string // between service and request_id
 	}{
 		{"", reply("hello"), `"frames":[{"data":"hello","encoding":"text"}]`},
-		{Auto, reply(), `"frames":[]`},
-		{Auto, reply(""), `"frames":[{"data":"","encoding":"text"}]`},
-		{Auto, reply("\x00\xff\x80A"), `"frames":[{"data":"AP+AQQ==","encoding":"base64"}]`},
-		{Auto, reply("\x06"), `"frames":[{"data":"Bg==","encoding":"base64"}]`},
-		{Auto, reply("a\tb\r\nc \"d\" \\ é 😀 </script>"), `"frames":[{"data":"a\tb\r\nc \"d\" \\ é 😀 </script>","encoding":"text"}]`},
-		{Auto, reply("12345678\x7f"), `"frames":[{"data":"MTIzNDU2Nzh/","encoding":"base64"}]`},
-		{Auto, reply("é\u0085"), `"frames":[{"data":"w6nChQ==","encoding":"base64"}]`},
-		{Auto, reply(`{"a":1}`), `"frames":[{"data":"{\"a\":1}","encoding":"text"}]`},
-		{Text, reply("\x06\x00\x7f"), `"frames":[{"data":"\u0006\u0000` + "\x7f" + `","encoding":"text"}]`},
-		{Text, reply("\xff"), `"frames":[{"data":"/w==","encoding":"base64"}]`},
-		{Base64, reply("hello", ""), `"frames":[{"data":"aGVsbG8=","encoding":"base64"},{"data":"","encoding":"base64"}]`},
-		{JSON, reply("{ \"b\" : [1e400, \"x y\\u00e9\"],\n\"a\":0.10 }\n"), `"frames":[{"data":{"b":[1e400,"x y\u00e9"],"a":0.10},"encoding":"json"}]`},
-		{JSON, reply("7", "null", "seven", "\xff"), `"frames":[{"data":7,"encoding":"json"},{"data":null,"encoding":"json"},{"data":"seven","encoding":"text"},{"data":"/w==","encoding":"base64"}]`},
-		{JSON, reply(`{"a":1,"a":2}`), `"frames":[{"data":"{\"a\":1,\"a\":2}","encoding":"text"}]`},
-		{JSON, reply("1 2", ""), `"frames":[{"data":"1 2","encoding":"text"},{"data":"","encoding":"text"}]`},
-		{Auto, partials, `"frames":[{"data":"last","encoding":"text"}],"partials":[[{"data":"a","encoding":"text"},{"data":"/w==","encoding":"base64"}],[]]`},
+		{gateway.Auto, reply(), `"frames":[]`},
+		{gateway.Auto, reply(""), `"frames":[{"data":"","encoding":"text"}]`},
+		{gateway.Auto, reply("\x00\xff\x80A"), `"frames":[{"data":"AP+AQQ==","encoding":"base64"}]`},
+		{gateway.Auto, reply("\x06"), `"frames":[{"data":"Bg==","encoding":"base64"}]`},
+		{gateway.Auto, reply("a\tb\r\nc \"d\" \\ é 😀 </script>"), `"frames":[{"data":"a\tb\r\nc \"d\" \\ é 😀 </script>","encoding":"text"}]`},
+		{gateway.Auto, reply("12345678\x7f"), `"frames":[{"data":"MTIzNDU2Nzh/","encoding":"base64"}]`},
+		{gateway.Auto, reply("é\u0085"), `"frames":[{"data":"w6nChQ==","encoding":"base64"}]`},
+		{gateway.Auto, reply(`{"a":1}`), `"frames":[{"data":"{\"a\":1}","encoding":"text"}]`},
+		{gateway.Text, reply("\x06\x00\x7f"), `"frames":[{"data":"\u0006\u0000` + "\x7f" + `","encoding":"text"}]`},
+		{gateway.Text, reply("\xff"), `"frames":[{"data":"/w==","encoding":"base64"}]`},
+		{gateway.Base64, reply("hello", ""), `"frames":[{"data":"aGVsbG8=","encoding":"base64"},{"data":"","encoding":"base64"}]`},
+		{gateway.JSON, reply("{ \"b\" : [1e400, \"x y\\u00e9\"],\n\"a\":0.10 }\n"), `"frames":[{"data":{"b":[1e400,"x y\u00e9"],"a":0.10},"encoding":"json"}]`},
+		{gateway.JSON, reply("7", "null", "seven", "\xff"), `"frames":[{"data":7,"encoding":"json"},{"data":null,"encoding":"json"},{"data":"seven","encoding":"text"},{"data":"/w==","encoding":"base64"}]`},
+		{gateway.JSON, reply(`{"a":1,"a":2}`), `"frames":[{"data":"{\"a\":1,\"a\":2}","encoding":"text"}]`},
+		{gateway.JSON, reply("1 2", ""), `"frames":[{"data":"1 2","encoding":"text"},{"data":"","encoding":"text"}]`},
+		{gateway.Auto, partials, `"frames":[{"data":"last","encoding":"text"}],"partials":[[{"data":"a","encoding":"text"},{"data":"/w==","encoding":"base64"}],[]]`},
 	} {
 		h, got := written(t, mustParse(t, Options{Reply: tt.as}, "", isJSON), tt.reply)
 		if want := `{"service":"echo",` + tt.want + `,"request_id":"r-1"}` + "\n"; got != want {
@@ -80,7 +80,7 @@ func TestJSONReply(t *testing.T) {
 func TestTooDeepFramesAreNotGivenAsJSON(t *testing.T) {
 	for levels, want := range map[int]string{64: `"json"`, 65: `"text"`} {
 		deep := strings.Repeat("[", levels) + strings.Repeat("]", levels)
-		if got := string(appendFrames(nil, [][]byte{[]byte(deep)}, JSON)); !strings.Contains(got, want) {
+		if got := string(appendFrames(nil, [][]byte{[]byte(deep)}, gateway.JSON)); !strings.Contains(got, want) {
 			t.Errorf("%d levels: %s, want %s", levels, got, want)
 		}
 	}
@@ -249,7 +249,7 @@ func TestFramesGoRoundThroughJSONWithoutLoss(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	for range 150 {
 		frame := randomFrame(rnd)
-		for _, as := range []Encoding{"", Auto, Text, Base64, JSON} {
+		for _, as := range []gateway.Encoding{"", gateway.Auto, gateway.Text, gateway.Base64, gateway.JSON} {
 			list := appendFrames(nil, [][]byte{frame}, as)
 			got := readBack(t, list)[0]
 			if bytes.Contains(list[len(list)-9:], []byte("json")) {
@@ -276,7 +276,7 @@ func TestRepliesInPiecesAreTheSame(t *testing.T) {
 		for range rnd.IntN(5) {
 			r.Frames = append(r.Frames, randomFrame(rnd))
 		}
-		as := []Encoding{Auto, Text, Base64, JSON}[rnd.IntN(4)]
+		as := []gateway.Encoding{gateway.Auto, gateway.Text, gateway.Base64, gateway.JSON}[rnd.IntN(4)]
 		_, got := written(t, mustParse(t, Options{Reply: as}, "", isJSON), r)
 		if want := `{"service":"echo","frames":` + string(appendFrames(nil, r.Frames, as)) + `,"request_id":"r-1"}` + "\n"; got != want {
 			t.Fatalf("seed %d: a reply of %d frames as %s differs", seed, len(r.Frames), as)
@@ -299,7 +299,7 @@ func (b *broken) Write(p []byte) (int, error) {
 func TestLongRepliesAreWrittenInBoundedPieces(t *testing.T) {
 	long := [][]byte{bytes.Repeat([]byte{1}, 1<<20), bytes.Repeat([]byte{0xff}, 1<<20),
 		[]byte(`["` + strings.Repeat("x", 1<<20) + `"]`)}
-	for _, as := range []Encoding{Text, Base64, JSON} {
+	for _, as := range []gateway.Encoding{gateway.Text, gateway.Base64, gateway.JSON} {
 		w := &broken{ResponseWriter: httptest.NewRecorder()}
 		if err := mustParse(t, Options{Reply: as}, "", isJSON).WriteReply(w, "echo", "r-1", gateway.Reply{Frames: long}); err != nil {
 			t.Fatal(err)
@@ -319,19 +319,6 @@ func TestAnErrorOfWritingIsReturned(t *testing.T) {
 			if !errors.Is(err, gone) {
 				t.Errorf("%s, %d bytes: %v, want %v", content, size, err, gone)
 			}
-		}
-	}
-}
-
-func TestParseEncoding(t *testing.T) {
-	for _, name := range []string{"auto", "text", "json", "base64"} {
-		if e, err := ParseEncoding(name); err != nil || string(e) != name {
-			t.Errorf("%s: %q, %v", name, e, err)
-		}
-	}
-	for _, name := range []string{"", "raw", "JSON"} {
-		if _, err := ParseEncoding(name); err == nil || !strings.Contains(err.Error(), "want one of auto, text, json, base64") {
-			t.Errorf("%q: error %v", name, err)
 		}
 	}
 }

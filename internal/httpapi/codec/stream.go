@@ -23,7 +23,7 @@ type Stream struct {
 	w     http.ResponseWriter
 	flush func() error
 	sse   bool
-	as    Encoding
+	as    gateway.Encoding
 
 	mu sync.Mutex
 

@@ -87,7 +87,7 @@ func TestFirstPingBeginsTheStream(t *testing.T) {
 
 func TestStreamGivesFramesAsAskedFor(t *testing.T) {
 	w := httptest.NewRecorder()
-	s := mustParse(t, Options{Reply: Text}, "reply=json", wantNDJSON).NewStream(w)
+	s := mustParse(t, Options{Reply: gateway.Text}, "reply=json", wantNDJSON).NewStream(w)
 	if err := s.Final([][]byte{[]byte("{\n\"a\": 1}")}); err != nil {
 		t.Fatal(err)
 	}
