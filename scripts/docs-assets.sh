@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Takes what GET /docs shows the contract with, Stoplight Elements and its
-# licenses, from npm into internal/httpapi/docs, and checks its sums. For another
+# licenses, from npm into internal/httpapi/docs, checks its sums and compresses it. For another
 # version: look at what is new, and write SHA256SUMS anew with sha256sum.
 #
 #   scripts/docs-assets.sh VERSION
@@ -15,3 +15,4 @@ cp "$package"/{web-components.min.js,web-components.min.js.LICENSE.txt,styles.mi
 cp "$package/LICENSE" LICENSE.txt
 chmod 644 -- *
 sha256sum --check --quiet SHA256SUMS
+gzip -9nf web-components.min.js styles.min.css

@@ -1,16 +1,16 @@
 package httpapi
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"io"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 
@@ -18,10 +18,10 @@ import (
 )
 
 // docs is the page of GET /docs: our own index.html, docs.js and docs.css, and
-// what they show the document with, Stoplight Elements and its licenses, as
-// `make docs-assets` takes them from npm.
+// what they show the document with: Stoplight Elements, compressed, and its licenses,
+// as `make docs-assets` takes them from npm.
 //
-//go:embed docs/*.html docs/*.js docs/*.css docs/*.txt
+//go:embed docs/*.html docs/*.js docs/*.css docs/*.gz docs/*.txt
 var docs embed.FS
 
 // docsTypes are the types of its files.
@@ -57,64 +57,32 @@ func docsFile(w *response, r *http.Request) error {
 	return sendDocs(w, r, file)
 }
 
-// A document is one of the page's files, plain and compressed.
-type document struct {
-	plain, zipped []byte
-	tag           string // of its content, in either form
-}
-
-// documents are the page's files by their names, compressed when the first of them
-// is asked for. Nobody may write to them.
-var documents = sync.OnceValue(func() map[string]document {
-	// None of these can fail: the pattern is well formed, the files are in the program,
-	// and the writer is memory.
-	all := make(map[string]document)
-	files, _ := fs.Glob(docs, "docs/*")
+// docsTag is the ETag of every file of the page: they change together.
+var docsTag = sync.OnceValue(func() string {
+	sum := sha256.New()
+	files, _ := fs.Glob(docs, "docs/*") // the pattern is well formed, and the files are in the program
 	for _, file := range files {
-		plain, _ := docs.ReadFile(file)
-		var zipped bytes.Buffer
-		z := gzip.NewWriter(&zipped)
-		_, _ = z.Write(plain)
-		_ = z.Close()
-		sum := sha256.Sum256(plain)
-		all[path.Base(file)] = document{plain, zipped.Bytes(), `W/"` + hex.EncodeToString(sum[:8]) + `"`}
+		content, _ := docs.ReadFile(file)
+		_, _ = sum.Write(content)
 	}
-	return all
+	return `"` + hex.EncodeToString(sum.Sum(nil)[:8]) + `"`
 })
 
 // sendDocs answers with a file. Browsers may keep it, but must ask whether it is still
-// the same: its name says nothing of the gateway's version.
+// the same: its name does not change with the gateway's version. The large files are
+// there in compressed form only, which any browser takes.
 func sendDocs(w *response, r *http.Request, file string) error {
-	d, ok := documents()[file]
-	if !ok {
-		return &gateway.Error{Kind: gateway.NotFound, Detail: "the page has no file of this name"}
-	}
 	h := w.Header()
-	h.Set("Cache-Control", "no-cache")
-	h.Set("Vary", "Accept-Encoding, Origin")
-	h.Set("ETag", d.tag)
-	if lists(r.Header["If-None-Match"], d.tag) {
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	body := d.plain
-	if lists(r.Header["Accept-Encoding"], "gzip") {
-		h.Set("Content-Encoding", "gzip")
-		body = d.zipped
-	}
-	w.send(http.StatusOK, docsTypes[path.Ext(file)], body)
-	return nil
-}
-
-// lists reports whether one of the elements of a header is this one. An element that
-// has parameters is not: who gives gzip a weight gets the file as it is.
-func lists(values []string, element string) bool {
-	for _, value := range values {
-		for e := range strings.SplitSeq(value, ",") {
-			if strings.TrimSpace(e) == element {
-				return true
-			}
+	opened, err := docs.Open("docs/" + file)
+	if err != nil {
+		if opened, err = docs.Open("docs/" + file + ".gz"); err != nil {
+			return &gateway.Error{Kind: gateway.NotFound, Detail: "the page has no file of this name"}
 		}
+		h.Set("Content-Encoding", "gzip")
 	}
-	return false
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Type", docsTypes[path.Ext(file)])
+	h.Set("ETag", docsTag())
+	http.ServeContent(w, r, file, time.Time{}, opened.(io.ReadSeeker))
+	return nil
 }
