@@ -43,13 +43,13 @@ type WorkerMessage struct {
 //	DISCONNECT  [''] header \x05                           (\x06 in 0.2)
 func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
 	l := d.layout()
-	if l.worker == nil || l.commands[m.Command] == 0 {
+	if l.worker == nil || l.workerCommands[m.Command] == 0 {
 		panic(fmt.Sprintf("mdp: the dialect %s has no worker command %s", d, m.Command))
 	}
 	if l.delimiter {
 		dst = append(dst, nil)
 	}
-	dst = append(dst, l.worker, l.commands[m.Command:m.Command+1])
+	dst = append(dst, l.worker, l.workerCommands[m.Command:m.Command+1])
 	switch m.Command {
 	case Ready:
 		dst = append(dst, m.Service)
@@ -72,7 +72,7 @@ func (d Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
 	if len(rest) == 0 || len(rest[0]) != 1 || rest[0][0] == 0 {
 		return m, malformed("a worker's message without command")
 	}
-	command := bytes.IndexByte(l.commands, rest[0][0])
+	command := bytes.IndexByte(l.workerCommands, rest[0][0])
 	if command < 0 {
 		return m, malformed("a worker's message with command %x", rest[0])
 	}

@@ -28,34 +28,34 @@ const (
 // The leading empty frame is present if delimiter is set, the one before the body if
 // padded is. The frames are shared by all messages and must not be written to.
 type layout struct {
-	name      string
-	client    []byte // header of what clients send and receive
-	worker    []byte // header of what workers send and receive; nil where unsupported
-	delimiter bool   // an empty frame goes before the header
-	request   []byte // command of a request; nil means that there is no such frame
-	partial   []byte // command of a reply that others follow; nil: there are none
-	final     []byte // command of the last reply; nil: the only reply, without command
-	named     bool   // a reply names its service
-	padded    bool   // an empty frame goes after the service of a reply, but of mmi.*
-	commands  []byte // a worker's command bytes, indexed by Command; 0 where there is none
+	name           string
+	client         []byte // header of what clients send and receive
+	worker         []byte // header of what workers send and receive; nil where unsupported
+	delimiter      bool   // an empty frame goes before the header
+	request        []byte // command of a request; nil means that there is no such frame
+	partial        []byte // command of a reply that others follow; nil: there are none
+	final          []byte // command of the last reply; nil: the only reply, without command
+	namesService   bool   // a reply names its service
+	padded         bool   // an empty frame goes after the service of a reply, but of mmi.*
+	workerCommands []byte // a worker's command bytes, indexed by Command; 0 where there is none
 }
 
 // layouts is indexed by Dialect and never changes.
 var layouts = [...]layout{
 	V01: {
 		name: "mdp/0.1", client: []byte("MDPC01"), worker: []byte("MDPW01"),
-		delimiter: true, named: true,
-		commands: []byte{Ready: 1, Work: 2, Partial: 0, Final: 3, Heartbeat: 4, Disconnect: 5},
+		delimiter: true, namesService: true,
+		workerCommands: []byte{Ready: 1, Work: 2, Partial: 0, Final: 3, Heartbeat: 4, Disconnect: 5},
 	},
 	V02: {
 		name: "mdp/0.2", client: []byte("MDPC02"), worker: []byte("MDPW02"),
-		request: []byte{1}, partial: []byte{2}, final: []byte{3}, named: true,
-		commands: []byte{Ready: 1, Work: 2, Partial: 3, Final: 4, Heartbeat: 5, Disconnect: 6},
+		request: []byte{1}, partial: []byte{2}, final: []byte{3}, namesService: true,
+		workerCommands: []byte{Ready: 1, Work: 2, Partial: 3, Final: 4, Heartbeat: 5, Disconnect: 6},
 	},
 	Loudify: {
 		name: "loudify", client: []byte("C01"), worker: []byte("W01"),
-		delimiter: true, named: true, padded: true,
-		commands: []byte{Ready: 1, Work: 2, Partial: 0, Final: 3, Heartbeat: 4, Disconnect: 5},
+		delimiter: true, namesService: true, padded: true,
+		workerCommands: []byte{Ready: 1, Work: 2, Partial: 0, Final: 3, Heartbeat: 4, Disconnect: 5},
 	},
 	Majortomo: {
 		name: "majortomo", client: []byte("MDPC02"),
@@ -130,7 +130,7 @@ func (d Dialect) HasMMI() bool { return d != Majortomo }
 // then may be its body.
 func (d Dialect) HeaderFrames() int {
 	l, n := d.layout(), 1
-	for _, there := range []bool{l.delimiter, l.final != nil, l.named} {
+	for _, there := range []bool{l.delimiter, l.final != nil, l.namesService} {
 		if there {
 			n++
 		}

@@ -49,7 +49,7 @@ func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, fin
 		}
 		rest = rest[1:]
 	}
-	if l.named {
+	if l.namesService {
 		if len(rest) == 0 {
 			return nil, false, malformed("a reply without service")
 		}
@@ -83,7 +83,7 @@ func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final 
 	default:
 		dst = append(dst, l.partial)
 	}
-	if l.named {
+	if l.namesService {
 		dst = append(dst, service)
 	}
 	if l.padded && !IsMMI(service) {
