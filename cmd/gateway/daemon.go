@@ -131,6 +131,9 @@ func (d *daemon) connect() (err error) {
 	d.metrics.WatchPool(d.pool.Stats)
 	d.metrics.WatchBudget(held)
 	d.metrics.WatchOrphans(d.calls.Orphans)
+	if d.broker != nil {
+		d.metrics.WatchBroker(func() map[string]uint64 { return d.broker.Stats().Dropped })
+	}
 	d.metrics.WatchKeys(d.keys)
 	d.metrics.Reloaded(true, time.Now())
 	return d.openAPI(held, build)

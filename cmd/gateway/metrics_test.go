@@ -28,8 +28,9 @@ var metricLabels = map[string]string{
 	"pool_connections": "state", "pool_connections_closed_total": "reason", "pool_connections_max": "", "pool_queue_max": "",
 	"buffered_bytes": "", "buffered_bytes_max": "",
 	"broker_up": "endpoint", "broker_reconnects_total": "endpoint", "broker_silent": "endpoint", "broker_last_reply_timestamp_seconds": "endpoint",
-	"mmi_lookups_total": "result",
-	"auth_enabled":      "", "auth_requests_total": "key_id result", "key_expiry_timestamp_seconds": "key_id",
+	"broker_dropped_total": "reason",
+	"mmi_lookups_total":    "result",
+	"auth_enabled":         "", "auth_requests_total": "key_id result", "key_expiry_timestamp_seconds": "key_id",
 	"config_last_reload_successful": "", "config_last_reload_success_timestamp_seconds": "",
 	"build_info": "goversion revision version zmqversion",
 }
@@ -68,6 +69,7 @@ func TestALoadedGatewayHasEveryMetricThatIsDocumented(t *testing.T) {
 		`orphaned_requests{service="sleep"} 1`,
 		`rejected_total{reason="service"} 1`,
 		`worker_errors_total{reason="flowgraph_failed",service="fail"} 1`,
+		`broker_dropped_total{reason="wrong_header"} 0`,
 		`auth_requests_total{key_id="_none",result="missing"} 1`,
 	} {
 		if !strings.Contains(scrape(t, metrics, "text/plain"), "mdp_gateway_"+want+"\n") {

@@ -124,6 +124,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 		}
 	})
 	m.WatchBudget(budget{70_300, 512 << 20})
+	m.WatchBroker(func() map[string]uint64 { return map[string]uint64{"expired": 0, "wrong_header": 3} })
 	m.WatchOrphans(func() map[string]int { return map[string]int{"echo": 1, "never-seen": 2, "nor-this": 1} })
 
 	got := scrape(t, m)

@@ -29,6 +29,27 @@ func (m *Metrics) WatchBudget(b Budget) {
 	gauge("buffered_bytes_max", "The most bytes that may be held at once.", b.Max)
 }
 
+// WatchBroker adds the messages that the embedded broker dropped, by reason. The count
+// must have every reason, also those that did not occur. It may be called once.
+func (m *Metrics) WatchBroker(dropped func() map[string]uint64) {
+	m.registry.MustRegister(brokerDrops(dropped))
+}
+
+var dropsDesc = desc("broker_dropped_total", "Messages that the embedded broker dropped, by reason.", "reason")
+
+// brokerDrops collects broker_dropped_total.
+type brokerDrops func() map[string]uint64
+
+// Describe is prometheus.Collector.
+func (brokerDrops) Describe(ch chan<- *prometheus.Desc) { ch <- dropsDesc }
+
+// Collect is prometheus.Collector.
+func (dropped brokerDrops) Collect(ch chan<- prometheus.Metric) {
+	for reason, n := range dropped() {
+		ch <- prometheus.MustNewConstMetric(dropsDesc, prometheus.CounterValue, float64(n), reason)
+	}
+}
+
 // WatchOrphans adds the number of requests that were given up and may still run,
 // by service. It may be called once.
 func (m *Metrics) WatchOrphans(count func() map[string]int) {
