@@ -7,8 +7,6 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
-
-	"mdpgateway/internal/yamlnode"
 )
 
 // The exit codes.
@@ -94,7 +92,7 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func (p *process) fail(code int, err error) int {
-	fmt.Fprintf(p.stderr, "gateway: %s\n", yamlnode.OneLine(err.Error()))
+	fmt.Fprintf(p.stderr, "gateway: %s\n", oneLine(err))
 	return code
 }
 

@@ -105,11 +105,7 @@ func hold(lease *budget.Lease, n int64) error {
 	if lease.Resize(n) {
 		return nil
 	}
-	return replyTooLarge(gateway.ReasonMemory, gateway.NoMemory)
-}
-
-func replyTooLarge(reason, detail string) error {
-	return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: reason, Detail: detail}
+	return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory, Detail: gateway.NoMemory}
 }
 
 func replySize(reply *gateway.Reply) int64 {

@@ -7,7 +7,6 @@ import (
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
-	"mdpgateway/internal/mdp"
 )
 
 // pingEvery keeps a stream from looking idle to the proxies on its way.
@@ -20,13 +19,14 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gatewa
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	s := x.NewStream(w)
-	q := newStreamQueue(ctx, cancel, s, a.cfg.Budget)
+	q := newStreamQueue(ctx, cancel, s, &w.lease)
 	defer q.stop(true) // also if the call panics
 	w.call.Partial = q.put
 	reply, err := svc.Call(ctx, w.call)
 	w.forget(x)
-	if fits := hold(&w.lease, mdp.Size(reply.Frames)); err == nil {
-		err = fits
+	q.forget()
+	if err == nil {
+		err = q.expect(reply.Frames)
 	}
 	left := err != nil && gateway.AsError(err).Kind == gateway.Canceled
 	unwritten := q.stop(left)

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -53,7 +55,9 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.bind(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("broker: %w", err), context.Close())
 	}
-	b.state = newState(cfg, time.Now(), zsock.RandomRoutingID, b.send)
+	var seed [8]byte
+	rand.Read(seed[:])
+	b.state = newState(cfg, time.Now(), binary.BigEndian.Uint64(seed[:]), b.send)
 	go b.run()
 	return b, nil
 }

@@ -8,9 +8,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 // A stalled place takes nothing until it is released.
@@ -62,34 +59,6 @@ func TestALogThatStallsMakesNobodyWaitAndSaysWhatItDropped(t *testing.T) {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("line %d is %s, want %s", i, lines[i], want)
 		}
-	}
-}
-
-// A refusal is the line of a stranger's request.
-type refusal struct{}
-
-func (refusal) MarshalLogObject(zapcore.ObjectEncoder) error { return nil }
-func (refusal) Dispensable() bool                            { return true }
-
-func TestTheLinesOfStrangersAreTheFirstToBeDropped(t *testing.T) {
-	w := newStalled()
-	l, _ := newTestLogs(t, w)
-	l.main.Info("first")
-	<-w.reached
-	line := zap.String("text", strings.Repeat("x", 1000))
-	for range 3000 { // between half of mostWaiting and all of it
-		l.requests.Warn("valid", line)
-	}
-	l.requests.Warn("refused", zap.Inline(refusal{}))
-	l.requests.Warn("last", line)
-	close(w.released)
-	l.close()
-	got := w.messages()
-	if strings.Contains(got, "refused") || !strings.Contains(got, "last") || strings.Count(got, "valid") != 3000 {
-		t.Errorf("got %.100s … %s, want every line but the refused one", got, got[max(0, len(got)-100):])
-	}
-	if all := strings.Join(w.all, ""); !strings.Contains(all, `"lines":1}`) {
-		t.Error("the log does not say that a line was dropped")
 	}
 }
 
