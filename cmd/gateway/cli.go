@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"github.com/alecthomas/kong"
+
+	"mdpgateway/internal/yamlnode"
 )
 
 // The exit codes.
@@ -92,7 +94,7 @@ type usageError struct{ error }
 func (e usageError) Unwrap() error { return e.error }
 
 func (p *process) fail(code int, err error) int {
-	fmt.Fprintf(p.stderr, "gateway: %s\n", oneLine(err))
+	fmt.Fprintf(p.stderr, "gateway: %s\n", yamlnode.OneLine(err.Error()))
 	return code
 }
 

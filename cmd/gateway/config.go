@@ -18,6 +18,7 @@ import (
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/tracing"
+	"mdpgateway/internal/yamlnode"
 )
 
 // settings is all that the gateway can be told. The tags are the one list of
@@ -76,6 +77,7 @@ type settings struct {
 
 	Brokers  []client.Endpoint `kong:"-"` // of --broker, or of the file
 	Services *yaml.Node        `kong:"-"` // of the file; nil if it has none
+	file     string            // its name, for errors
 
 	Catalogued *catalogue.Catalogue `kong:"-"` // what Services says
 	Keys       *access.Keys         `kong:"-"` // of KeysFile; nil if there is none
@@ -108,23 +110,25 @@ func (s *settings) finish(r *resolver) (err error) {
 	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
 		return err
 	}
-	s.Catalogued, err = parseServices(s.Services, s.brokerNames(), s)
+	s.file = r.file.name
+	s.Catalogued, err = s.parseServices(s, s.brokerNames())
 	return err
 }
 
-// parseServices reads the services, which may refer to brokers of these names and
-// are called under settings s.
-func parseServices(n *yaml.Node, brokers []string, s *settings) (*catalogue.Catalogue, error) {
+// parseServices reads the services of next, which may refer to brokers of these names and are
+// called under the settings s.
+func (s *settings) parseServices(next *settings, brokers []string) (*catalogue.Catalogue, error) {
 	var loudify []string
 	for _, b := range s.Brokers {
 		if b.Dialect == mdp.Loudify {
 			loudify = append(loudify, b.Name)
 		}
 	}
-	return catalogue.Parse(n, catalogue.Defaults{
+	c, err := catalogue.Parse(next.Services, catalogue.Defaults{
 		Brokers: brokers, Vars: s.Vars, MaxTimeout: s.MaxTimeout,
 		Loudify: loudify, MaxBody: s.MaxBody, MaxVars: s.MaxVars, CheckBody: codec.CheckEnvelope,
 	})
+	return c, yamlnode.In(next.file, err)
 }
 
 // finishCollector reads the headers that the collector wants, from OpenTelemetry's

@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/yamlnode"
 )
 
 // FuzzAFileIsReadOrRefusedInOneLine holds that no file, however broken, makes the
@@ -31,7 +32,7 @@ func FuzzAFileIsReadOrRefusedInOneLine(f *testing.F) {
 			}
 			_, err = c.endpoints(mdp.V01)
 		}
-		if err != nil && oneLine(err) == "" {
+		if err != nil && yamlnode.OneLine(err.Error()) == "" {
 			t.Errorf("%q: the error is empty", data)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"mdpgateway/internal/access"
+	"mdpgateway/internal/yamlnode"
 )
 
 // readKeys reads the keys file of that path, "" for none, which key (a flag, a
@@ -21,9 +22,5 @@ func readKeys(path, key string) (*access.Keys, error) {
 		return nil, fmt.Errorf("%s is %q, want a file that can be read: %w", key, path, errors.Unwrap(err))
 	}
 	keys, err := access.Parse(data)
-	var wrong *access.Error
-	if errors.As(err, &wrong) {
-		return nil, fmt.Errorf("%s:%d: %w", filepath.Base(path), wrong.Line, err)
-	}
-	return keys, err
+	return keys, yamlnode.In(filepath.Base(path), err)
 }

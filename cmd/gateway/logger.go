@@ -11,46 +11,57 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Logs are the two logs of a process, which write the same lines to one place in
-// the order in which they come, and make nobody wait. A write for each request costs
-// as much as the rest of what HTTP does for it, so the lines of requests wait for
-// each other. A process that is killed, or crashes, loses those of the last
-// flushEvery, and a disk that is full those that it does not take.
+// The lines of requests are written together: a write for each costs as much as the rest of
+// what HTTP does for a request.
+const (
+	flushEvery = 200 * time.Millisecond
+	flushSize  = 64 << 10
+)
+
+// Logs are the two logs of a process, which write to one place in the order of their lines and
+// never block. A process that is killed, or crashes, loses the lines of the last flushEvery.
 type logs struct {
 	main     *zap.Logger // its lines are written at once, after those that wait
-	requests *zap.Logger // lets lines wait that are below Warn
+	requests *zap.Logger // its lines below Warn wait until flushEvery or flushSize
 	level    zap.AtomicLevel
-	queue    *logQueue
+	buffer   *zapcore.BufferedWriteSyncer
+	writer   *logWriter
 }
 
 // newLogs writes to w at a level of zap's and in one of two formats: json for
 // machines, console for people. Close ends it.
 func newLogs(w io.Writer, level, format string) (*logs, error) {
-	return newLogsAt(time.NewTicker(flushEvery).C, w, level, format)
+	return newLogsAt(zapcore.DefaultClock, w, level, format)
 }
 
-// newLogsAt writes the lines that wait at each of ticks.
-func newLogsAt(ticks <-chan time.Time, w io.Writer, level, format string) (*logs, error) {
+// newLogsAt takes the time from clock.
+func newLogsAt(clock zapcore.Clock, w io.Writer, level, format string) (*logs, error) {
 	at, err := zap.ParseAtomicLevel(level)
 	if err != nil {
 		return nil, fmt.Errorf("log-level is %q: %w", level, err)
 	}
 	encoder := newEncoder(format)
-	queue := newLogQueue(w, ticks, func(lost int) []byte { return lostLines(encoder, lost) })
-	core := zapcore.NewCore(encoder, queue, at)
+	writer := newLogWriter(w, func(dropped int) []byte { return droppedLine(encoder, dropped) })
+	buffer := &zapcore.BufferedWriteSyncer{WS: writer, Size: flushSize, FlushInterval: flushEvery, Clock: clock}
+	core := zapcore.NewCore(encoder, buffer, at)
 	return &logs{
-		main: zap.New(prompt{core, zapcore.DebugLevel}), requests: zap.New(prompt{core, zapcore.WarnLevel}),
-		level: at, queue: queue,
+		main:     zap.New(prompt{core, zapcore.DebugLevel, writer}),
+		requests: zap.New(prompt{core, zapcore.WarnLevel, writer}),
+		level:    at, buffer: buffer, writer: writer,
 	}, nil
 }
 
-// close writes what waits. What is logged to main afterwards is still written.
-func (l *logs) close() { l.queue.close() }
+// close writes what waits, as far as it is taken within lastWords. Nothing may be logged
+// afterwards. It is called once.
+func (l *logs) close() {
+	_ = l.buffer.Stop() // writes to writer, which takes everything
+	l.writer.close()
+}
 
-// lostLines returns the line that stands where others are missing.
-func lostLines(encoder zapcore.Encoder, lost int) []byte {
+// droppedLine returns the line that stands where others are missing.
+func droppedLine(encoder zapcore.Encoder, dropped int) []byte {
 	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log were dropped, since nobody took them"}
-	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int("lines", lost)})
+	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int("lines", dropped)})
 	if err != nil {
 		return nil
 	}
@@ -61,12 +72,13 @@ func lostLines(encoder zapcore.Encoder, lost int) []byte {
 // A prompt writes what waits as soon as a line of some level comes.
 type prompt struct {
 	zapcore.Core
-	from zapcore.Level
+	from   zapcore.Level
+	writer *logWriter
 }
 
 // With is zapcore.Core.
 func (p prompt) With(fields []zapcore.Field) zapcore.Core {
-	return prompt{p.Core.With(fields), p.from}
+	return prompt{p.Core.With(fields), p.from, p.writer}
 }
 
 // Check is zapcore.Core.
@@ -79,11 +91,20 @@ func (p prompt) Check(entry zapcore.Entry, to *zapcore.CheckedEntry) *zapcore.Ch
 
 // Write is zapcore.Core.
 func (p prompt) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	if len(fields) == 1 && isDispensable(fields[0]) && p.writer.drops() {
+		return nil
+	}
 	err := p.Core.Write(entry, fields)
 	if entry.Level >= p.from {
 		err = errors.Join(err, p.Sync())
 	}
 	return err
+}
+
+// isDispensable reports whether a line is one of those that strangers can cause without end.
+func isDispensable(field zapcore.Field) bool {
+	line, ok := field.Interface.(interface{ Dispensable() bool })
+	return ok && line.Dispensable()
 }
 
 func newEncoder(format string) zapcore.Encoder {

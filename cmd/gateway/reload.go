@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/yamlnode"
 )
 
 // reloadable are the settings that a reload puts in force; the catalogue is the
@@ -65,7 +66,7 @@ func (d *daemon) reload() {
 	}
 	d.metrics.Reloaded(err == nil, time.Now())
 	if err != nil {
-		d.log.Error("the configuration is not valid, the one before stays in force", zap.String("error", oneLine(err)))
+		d.log.Error("the configuration is not valid, the one before stays in force", zap.String("error", yamlnode.OneLine(err.Error())))
 		return
 	}
 	d.log.Info("configuration reloaded",
@@ -83,7 +84,7 @@ func (d *daemon) reload() {
 // apply puts what can be reloaded in force, all of it or nothing. Services may
 // refer to the brokers that run, not to those of the new configuration.
 func (d *daemon) apply(next *settings) error {
-	services, err := parseServices(next.Services, d.brokerNames, d.settings)
+	services, err := d.settings.parseServices(next, d.brokerNames)
 	if err != nil {
 		return err
 	}

@@ -106,8 +106,8 @@ func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 		"max-timeout: 20m\nservices: {echo: {timeout: 10m}}\n": "services.echo.timeout is 10m0s, want at most --max-timeout, which is 5m0s (changed too, but need a restart: max-timeout)",
 		"timeout: soon\n":  `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
 		"log-levl: info\n": "gateway.yaml:1: log-levl is no setting",
-		"keys-file: [":     "gateway.yaml: yaml:",
-		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers has "hall9", want names out of: embedded`,
+		"keys-file: [":     "gateway.yaml:1: yaml:",
+		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers[0] is "hall9", want one out of: embedded`,
 	} {
 		g.write(t, config)
 		line := g.hangUp(t)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -60,7 +61,11 @@ func (r *resolver) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (an
 	// kong would name the flag as the culprit, so the value is tried here first.
 	scan := kong.Scan().PushTyped(text, kong.FlagValueToken)
 	if err := flag.Parse(scan, reflect.New(flag.Target.Type()).Elem()); err != nil {
-		return nil, named(err, key)
+		var bad *valueError
+		if errors.As(err, &bad) {
+			bad.key = key
+		}
+		return nil, err
 	}
 	return text, nil
 }

@@ -18,6 +18,7 @@ import (
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/tracing"
+	"mdpgateway/internal/yamlnode"
 )
 
 // A valueError is a setting that can't be used, told in one line.
@@ -48,7 +49,7 @@ func mappers() []kong.Option {
 		kong.NamedMapper("listen", scalar(parseListen)),
 		kong.NamedMapper("bind", list(parseBind)),
 		kong.NamedMapper("collector", scalar(parseCollector)),
-		kong.NamedMapper("broker", list(parseBroker)),
+		kong.NamedMapper("broker", list(text(parseBroker))),
 		kong.NamedMapper("host", list(parseHost)),
 		kong.NamedMapper("origin", list(text(parseOrigin))),
 	}
@@ -99,7 +100,7 @@ func pop[T any](ctx *kong.DecodeContext, parse parser[T]) (v T, err error) {
 		err = errors.New("a value")
 	}
 	if err != nil {
-		return v, &valueError{key: "--" + ctx.Value.Name, got: redacted(text), want: err.Error()}
+		return v, &valueError{key: "--" + ctx.Value.Name, got: redacted(text), want: yamlnode.Wish(err)}
 	}
 	return v, nil
 }
@@ -139,18 +140,9 @@ func (m boolMapper) Decode(ctx *kong.DecodeContext, target reflect.Value) error 
 	}
 }
 
-// text makes a parser of a function whose error already names the value.
+// text makes a parser of a function that needs no tag.
 func text[T any](parse func(string) (T, error)) parser[T] {
-	return func(text string, _ *kong.Tag) (T, error) {
-		v, err := parse(text)
-		if err != nil {
-			_, want, found := strings.Cut(err.Error(), ", want ")
-			if found {
-				err = errors.New(want)
-			}
-		}
-		return v, err
-	}
+	return func(text string, _ *kong.Tag) (T, error) { return parse(text) }
 }
 
 func parseString(text string, tag *kong.Tag) (string, error) {
@@ -232,9 +224,11 @@ func parseCollector(text string, _ *kong.Tag) (string, error) {
 	return text, nil
 }
 
-func parseBroker(text string, _ *kong.Tag) (string, error) {
+const brokerWanted = "tcp://host:port or ipc://path"
+
+func parseBroker(text string) (string, error) {
 	if err := client.CheckAddress(text); err != nil {
-		return "", errors.New("tcp://host:port or ipc://path")
+		return "", errors.New(brokerWanted)
 	}
 	return text, nil
 }

@@ -13,8 +13,8 @@ import (
 // setExample reads an example and proves that, as a request, it would be sent.
 func (s *Service) setExample(path string, n *yaml.Node, defaults *Defaults) (err error) {
 	var vars, other *yaml.Node
-	err = object(path, n, []yamlnode.Field{
-		{Key: "body", Read: keep(&other)}, {Key: "frames", Read: keep(&other)}, {Key: "encoding", Read: keep(&other)}, {Key: "vars", Read: keep(&vars)},
+	err = yamlnode.Object(path, n, []yamlnode.Field{
+		{Key: "body", Read: yamlnode.Keep(&other)}, {Key: "frames", Read: yamlnode.Keep(&other)}, {Key: "encoding", Read: yamlnode.Keep(&other)}, {Key: "vars", Read: yamlnode.Keep(&vars)},
 	})
 	if err != nil {
 		return err

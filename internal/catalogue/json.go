@@ -52,7 +52,7 @@ func (w *jsonWriter) value(path string, n *yaml.Node, depth int) error {
 
 func (w *jsonWriter) object(path string, n *yaml.Node, depth int) error {
 	separator := byte('{')
-	err := members(path, n, func(path string, key, value *yaml.Node) error {
+	err := yamlnode.Members(path, n, func(path string, key, value *yaml.Node) error {
 		w.dst = append(w.dst, separator)
 		separator = ','
 		w.string(key.Value)

@@ -1,7 +1,10 @@
 package catalogue
 
 import (
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -17,7 +20,11 @@ const (
 	mostFrames   = 10_000
 	mostInFlight = 1_000_000
 	mostRules    = 100
+	mostBrokers  = 1_000
 )
+
+// An Error is what is wrong with the services.
+type Error = yamlnode.Error
 
 // Defaults is what the rest of the configuration means for services.
 type Defaults struct {
@@ -43,7 +50,7 @@ type Defaults struct {
 func Parse(services *yaml.Node, defaults Defaults) (*Catalogue, error) {
 	all := make(map[string]*Service)
 	if services != nil {
-		err := members("services", services, func(path string, key, value *yaml.Node) error {
+		err := yamlnode.Members("services", services, func(path string, key, value *yaml.Node) error {
 			if err := checkName(key.Value); err != nil {
 				return yamlnode.Wrong(key, path, "%v", err)
 			}
@@ -72,20 +79,20 @@ func checkName(name string) error {
 func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service, error) {
 	s := &Service{Name: name, Vars: defaults.Vars, Reply: gateway.Auto, Reuse: true}
 	var example, schema *yaml.Node
-	err := object(path, n, []yamlnode.Field{
-		{Key: "description", Read: text(&s.Description)},
-		{Key: "brokers", Read: list(&s.Brokers, defaults.Brokers)},
-		{Key: "timeout", Read: duration(&s.Timeout)},
-		{Key: "max_timeout", Read: duration(&s.MaxTimeout)},
-		{Key: "vars", Read: named(&s.Vars, flowgraph.ParseEncoding)},
-		{Key: "vars_schema", Read: keep(&schema)},
-		{Key: "example", Read: keep(&example)},
-		{Key: "max_frames", Read: integer(&s.MaxFrames, 1, mostFrames)},
-		{Key: "reply", Read: named(&s.Reply, gateway.ParseEncoding)},
-		{Key: "content_type", Read: contentType(&s.ContentType)},
-		{Key: "max_in_flight", Read: integer(&s.MaxInFlight, 1, mostInFlight)},
-		{Key: "reuse", Read: boolean(&s.Reuse)},
-		{Key: "errors", Read: rules(&s.Errors)},
+	err := yamlnode.Object(path, n, []yamlnode.Field{
+		{Key: "description", Read: yamlnode.Text(&s.Description)},
+		{Key: "brokers", Read: yamlnode.List(&s.Brokers, mostBrokers, "names", oneOf(defaults.Brokers))},
+		{Key: "timeout", Read: yamlnode.Duration(&s.Timeout)},
+		{Key: "max_timeout", Read: yamlnode.Duration(&s.MaxTimeout)},
+		{Key: "vars", Read: yamlnode.Scalar(&s.Vars, flowgraph.ParseEncoding)},
+		{Key: "vars_schema", Read: yamlnode.Keep(&schema)},
+		{Key: "example", Read: yamlnode.Keep(&example)},
+		{Key: "max_frames", Read: yamlnode.Integer(&s.MaxFrames, 1, mostFrames)},
+		{Key: "reply", Read: yamlnode.Scalar(&s.Reply, gateway.ParseEncoding)},
+		{Key: "content_type", Read: yamlnode.Scalar(&s.ContentType, parseContentType)},
+		{Key: "max_in_flight", Read: yamlnode.Integer(&s.MaxInFlight, 1, mostInFlight)},
+		{Key: "reuse", Read: yamlnode.Boolean(&s.Reuse)},
+		{Key: "errors", Read: yamlnode.List(&s.Errors, mostRules, "{frame, equals, reason, status, detail}", rule)},
 	})
 	if err != nil {
 		return nil, err
@@ -105,6 +112,18 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		return s, s.setExample(path+".example", example, &defaults)
 	}
 	return s, nil
+}
+
+// oneOf reads one of the known names.
+func oneOf(known []string) func(dst *string) yamlnode.Reader {
+	return func(dst *string) yamlnode.Reader {
+		return yamlnode.Scalar(dst, func(name string) (string, error) {
+			if !slices.Contains(known, name) {
+				return "", errors.New("one of " + strings.Join(known, ", "))
+			}
+			return name, nil
+		})
+	}
 }
 
 func (s *Service) setSchema(path string, n *yaml.Node) (err error) {

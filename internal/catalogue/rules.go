@@ -1,7 +1,6 @@
 package catalogue
 
 import (
-	"fmt"
 	"regexp"
 
 	"go.yaml.in/yaml/v3"
@@ -12,32 +11,12 @@ import (
 // reasonForm keeps reasons fit for labels of metrics and for programs.
 var reasonForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
-// rules reads the replies that mean failure.
-func rules(dst *[]Rule) yamlnode.Reader {
-	return func(path string, n *yaml.Node) error {
-		if n.Kind != yaml.SequenceNode {
-			return yamlnode.Wrong(n, path, "is %s, want a list of {frame, equals, reason, status, detail}", yamlnode.Show(n))
-		}
-		if len(n.Content) > mostRules {
-			return yamlnode.Wrong(n, path, "has %d rules, want at most %d", len(n.Content), mostRules)
-		}
-		for i, item := range n.Content {
-			rule, err := parseRule(fmt.Sprintf("%s[%d]", path, i), yamlnode.Resolve(item))
-			if err != nil {
-				return err
-			}
-			*dst = append(*dst, rule)
-		}
-		return nil
-	}
-}
-
 // status reads the status of a response to a request that ran. To callers and
 // proxies some mean that it was not sent or make them send it again, and others need
 // headers that only the gateway's own refusals have.
 func status(dst *int) yamlnode.Reader {
 	return func(path string, n *yaml.Node) error {
-		if err := integer(dst, 400, 599)(path, n); err != nil {
+		if err := yamlnode.Integer(dst, 400, 599)(path, n); err != nil {
 			return err
 		}
 		switch *dst {
@@ -48,26 +27,24 @@ func status(dst *int) yamlnode.Reader {
 	}
 }
 
-func parseRule(path string, n *yaml.Node) (Rule, error) {
-	var r Rule
-	var equals *yaml.Node
-	err := object(path, n, []yamlnode.Field{
-		{Key: "frame", Read: integer(&r.Frame, 0, mostFrames)},
-		{Key: "equals", Read: keep(&equals)},
-		{Key: "reason", Read: text(&r.Reason)},
+// rule reads a reply that means failure.
+func rule(r *Rule) yamlnode.Reader {
+	var equals string
+	fields := []yamlnode.Field{
+		{Key: "frame", Read: yamlnode.Integer(&r.Frame, 0, mostFrames)},
+		{Key: "equals", Read: yamlnode.Text(&equals), Need: "the bytes of the frame"},
+		{Key: "reason", Read: yamlnode.Text(&r.Reason)},
 		{Key: "status", Read: status(&r.Status)},
-		{Key: "detail", Read: text(&r.Detail)},
-	})
-	switch {
-	case err != nil:
-		return r, err
-	case equals == nil:
-		return r, yamlnode.Wrong(n, path, "has no equals, want the bytes of the frame")
-	case !reasonForm.MatchString(r.Reason):
-		return r, yamlnode.Wrong(n, path+".reason", "is %q, want 1 to 64 of a-z, 0-9 and _, the first a letter", r.Reason)
+		{Key: "detail", Read: yamlnode.Text(&r.Detail)},
 	}
-	var bytes string
-	err = text(&bytes)(path+".equals", equals)
-	r.Equals = []byte(bytes)
-	return r, err
+	return func(path string, n *yaml.Node) error {
+		if err := yamlnode.Object(path, n, fields); err != nil {
+			return err
+		}
+		r.Equals = []byte(equals)
+		if !reasonForm.MatchString(r.Reason) {
+			return yamlnode.Wrong(n, path+".reason", "is %q, want 1 to 64 of a-z, 0-9 and _, the first a letter", r.Reason)
+		}
+		return nil
+	}
 }

@@ -105,7 +105,11 @@ func hold(lease *budget.Lease, n int64) error {
 	if lease.Resize(n) {
 		return nil
 	}
-	return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory, Detail: gateway.NoMemory}
+	return replyTooLarge(gateway.ReasonMemory, gateway.NoMemory)
+}
+
+func replyTooLarge(reason, detail string) error {
+	return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: reason, Detail: detail}
 }
 
 func replySize(reply *gateway.Reply) int64 {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -80,6 +81,12 @@ func sendDocs(w *response, r *http.Request, file string) error {
 		}
 		h.Set("Content-Encoding", "gzip")
 	}
+	info, err := opened.Stat()
+	if err != nil {
+		return err
+	}
+	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10)) // http.ServeContent leaves it out of what is encoded,
+	r.Header.Del("Range")                                       // of which nobody needs a part
 	h.Set("Cache-Control", "no-cache")
 	h.Set("Content-Type", docsTypes[path.Ext(file)])
 	h.Set("ETag", docsTag())

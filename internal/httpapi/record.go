@@ -3,7 +3,9 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -86,12 +88,16 @@ type logLine struct {
 	took  time.Duration
 }
 
+// Dispensable reports whether the line is one that strangers can cause without end, which a log
+// with a slow reader drops first.
+func (l *logLine) Dispensable() bool { return l.w.code() == http.StatusUnauthorized }
+
 // MarshalLogObject is zapcore.ObjectMarshaler.
 func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	w := l.w
 	to.AddString("request_id", w.id)
 	to.AddString("route", l.route)
-	to.AddString("method", l.r.Method)
+	to.AddString("method", printable(l.r.Method, maxLoggedMethod))
 	to.AddInt64("status", int64(w.code()))
 	to.AddDuration("took", l.took)
 	to.AddInt64("in", w.in)
@@ -110,12 +116,29 @@ func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	}
 	if w.err != nil {
 		to.AddString("code", string(w.err.Kind))
-		to.AddString("error", w.err.Error())
+		to.AddString("error", printable(w.err.Error(), maxLoggedError))
 		if p := (*panicked)(nil); errors.As(w.err, &p) {
 			to.AddByteString("stack", p.stack)
 		}
 	}
 	return nil
+}
+
+// The most bytes of a line that a caller may choose.
+const (
+	maxLoggedMethod = 200
+	maxLoggedError  = 1000
+)
+
+// printable cuts a text that a caller may have sent, and replaces what is no printable character.
+func printable(text string, most int) string {
+	text = strings.ToValidUTF8(text[:min(len(text), most)], "")
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // logLevel says how much a request matters: bugs must be looked at, slow calls

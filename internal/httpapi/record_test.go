@@ -41,6 +41,30 @@ func TestNothingIsHeldWhileARequestIsLogged(t *testing.T) {
 	}
 }
 
+// What a stranger sends does not fill the log, and does not reach a terminal.
+func TestTheLineOfARequestIsShortAndPrintable(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	a, err := New(Config{Caller: caller(echo), Health: health{}, Log: zap.New(core)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*http.Request{
+		httptest.NewRequest(strings.Repeat("M", 65_000), "/services/echo", nil),
+		httptest.NewRequest(http.MethodGet, "/"+strings.Repeat("%01%1b", 20_000), nil),
+	} {
+		a.ServeHTTP(httptest.NewRecorder(), r)
+		lines := logs.TakeAll()
+		if len(lines) != 1 {
+			t.Fatalf("got %d lines, want one", len(lines))
+		}
+		for key, value := range lines[0].ContextMap() {
+			if text, ok := value.(string); ok && (len(text) > 1000 || strings.ContainsAny(text, "\x01\x1b")) {
+				t.Errorf("%s has %d bytes, %.100q, want at most 1000, all printable", key, len(text), text)
+			}
+		}
+	}
+}
+
 // A panicking is a ResponseWriter that panics from some time on.
 type panicking struct {
 	http.ResponseWriter

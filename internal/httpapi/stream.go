@@ -7,6 +7,7 @@ import (
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
+	"mdpgateway/internal/mdp"
 )
 
 // pingEvery keeps a stream from looking idle to the proxies on its way.
@@ -19,14 +20,13 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gatewa
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	s := x.NewStream(w)
-	q := newStreamQueue(ctx, cancel, s, &w.lease)
+	q := newStreamQueue(ctx, cancel, s, a.cfg.Budget)
 	defer q.stop(true) // also if the call panics
 	w.call.Partial = q.put
 	reply, err := svc.Call(ctx, w.call)
 	w.forget(x)
-	q.forget()
-	if err == nil {
-		err = q.expect(reply.Frames)
+	if fits := hold(&w.lease, mdp.Size(reply.Frames)); err == nil {
+		err = fits
 	}
 	left := err != nil && gateway.AsError(err).Kind == gateway.Canceled
 	unwritten := q.stop(left)

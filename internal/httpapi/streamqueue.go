@@ -3,7 +3,10 @@ package httpapi
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/gateway"
@@ -11,161 +14,107 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// How far the reader of a stream may be behind its worker, and for how long it may
-// be as far behind as that: a worker's burst is no fault of the reader's.
+// How far the reader of a stream may be behind its worker, and for how long the worker
+// waits beyond that: a burst of the worker's is no fault of the reader's.
 const (
 	mostBehind      = 256     // frames
 	mostBytesBehind = 8 << 20 // of them
 	patience        = time.Second
 )
 
-// A streamQueue stands between a call, whose goroutine must go on reading its
-// socket, and a reader who may be slow. Until stop returns, its own goroutine is
-// the only one that writes the stream.
+// A streamQueue stands between a call, whose goroutine must go on reading its socket,
+// and a reader who may be slow. Until stop returns, its own goroutine is the only one
+// that writes the stream.
 //
-// What waits is counted in the lease beside the request's body, which lives as long
-// as the call. A reader too far behind ends the call, which
-// frees its socket; what waits is still written, so that one who is only
-// slow learns why, as long as each write is taken in its time.
+// A reader too far behind ends the call, which frees its socket. What waits is still
+// written, so that a slow reader learns why, as long as each write is taken in its time.
 type streamQueue struct {
 	// Set once.
-	ctx    context.Context // of the call
-	stream *codec.Stream
+	ctx    context.Context         // of the call
 	cancel context.CancelCauseFunc // ends the call
-	wake   chan struct{}           // there is something to do
-	room   chan struct{}           // there is more room, or the end of writing
-	ended  chan struct{}           // closed when the goroutine has returned
+	stream *codec.Stream
+	budget *budget.Budget      // of the parts that wait
+	frames *semaphore.Weighted // of mostBehind
+	bytes  *semaphore.Weighted // of mostBytesBehind
+	parts  chan [][]byte       // has room for mostBehind, so that who has taken frames never waits
+	ended  chan struct{}       // closed when the goroutine has returned
 
-	mu sync.Mutex
+	behind  atomic.Int64 // parts that are not written yet
+	held    atomic.Int64 // of the budget
+	dropped atomic.Bool  // of what waits, only the first is to be written
+	stopped sync.Once
 
-	// Guarded by mu.
-	lease   *budget.Lease // body and bytes
-	body    int64         // of the request, until forget
-	waiting [][][]byte    // the first is being written
-	frames  int           // of all that waits
-	bytes   int64
-	grace   time.Duration // how long put may wait yet, until nothing waits again
-	closed  bool          // nothing more will come
-	err     error         // of writing
+	grace time.Duration // how long put may wait yet; owned by the call's goroutine
+	err   error         // of writing; owned by run until ended is closed
 }
 
-// newStreamQueue starts the goroutine that writes. The caller has to call stop;
-// until then the lease and the stream belong to the queue. A write that fails
-// calls cancel, which ends ctx.
-func newStreamQueue(ctx context.Context, cancel context.CancelCauseFunc, s *codec.Stream, lease *budget.Lease) *streamQueue {
+// newStreamQueue starts the goroutine that writes. The caller has to call stop. A write
+// that fails calls cancel, which ends ctx.
+func newStreamQueue(ctx context.Context, cancel context.CancelCauseFunc, s *codec.Stream, b *budget.Budget) *streamQueue {
 	q := &streamQueue{
-		ctx: ctx, cancel: cancel, stream: s, lease: lease, body: lease.Bytes(), grace: patience,
-		wake: make(chan struct{}, 1), room: make(chan struct{}, 1), ended: make(chan struct{}),
+		ctx: ctx, cancel: cancel, stream: s, budget: b, grace: patience,
+		frames: semaphore.NewWeighted(mostBehind), bytes: semaphore.NewWeighted(mostBytesBehind),
+		parts: make(chan [][]byte, mostBehind), ended: make(chan struct{}),
 	}
 	go q.run()
 	return q
 }
 
 // put adds a PARTIAL, and keeps its frames. Without room for it, it waits, but no
-// longer than patience in all until the reader has caught up.
-func (q *streamQueue) put(frames [][]byte) error {
-	for {
-		full, err := q.add(frames)
-		if !full {
-			return err
-		}
-		if err := q.await(); err != nil {
-			return err
-		}
+// longer than patience in all until the reader has caught up. Only the call's goroutine
+// may use it, and not after stop.
+func (q *streamQueue) put(part [][]byte) error {
+	if q.behind.Load() == 0 {
+		q.grace = patience
 	}
-}
-
-// add adds a PARTIAL, or says that there is no room. One that is large by itself
-// has room if no other waits.
-func (q *streamQueue) add(frames [][]byte) (full bool, err error) {
-	n, size := max(1, len(frames)), mdp.Size(frames)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.err != nil {
-		return false, q.err
-	}
-	if len(q.waiting) > 0 && (q.frames+n > mostBehind || q.bytes+size > mostBytesBehind) {
-		return true, nil
-	}
-	if err := hold(q.lease, q.body+q.bytes+size); err != nil {
-		return false, err
-	}
-	if len(q.waiting) == 0 {
-		q.grace = patience // not where the last is written: put may yet subtract what it waited
-	}
-	if frames == nil {
-		frames = [][]byte{} // a part without frames is one
-	}
-	q.waiting = append(q.waiting, frames)
-	q.frames += n
-	q.bytes += size
-	signal(q.wake)
-	return false, nil
-}
-
-// await waits for more room. The error is why it won't be awaited.
-func (q *streamQueue) await() error {
-	q.mu.Lock()
-	grace := q.grace
-	q.mu.Unlock()
-	start := time.Now()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-q.room:
-	case <-timer.C:
-		return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonReader, Detail: "the reader is too far behind the service"}
-	case <-q.ctx.Done():
-		return gateway.Ended(q.ctx, true)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.grace -= time.Since(start)
-	return nil
-}
-
-// forget gives back what the request's body has held: the call has returned.
-func (q *streamQueue) forget() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.body = 0
-	q.lease.Resize(q.bytes)
-}
-
-// expect counts the last reply, which its owner writes after stop; the
-// body is forgotten by then.
-func (q *streamQueue) expect(frames [][]byte) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	size := mdp.Size(frames)
-	if err := hold(q.lease, q.bytes+size); err != nil {
+	if err := q.await(weights(part)); err != nil {
 		return err
 	}
-	q.bytes += size
+	size := mdp.Size(part)
+	if !q.budget.Take(size) {
+		return replyTooLarge(gateway.ReasonMemory, gateway.NoMemory)
+	}
+	q.held.Add(size)
+	q.behind.Add(1)
+	q.parts <- part
 	return nil
 }
 
-// stop waits until all that waits has been written or, if drop is set, only for
-// the write that is under way. It returns the error of writing. It may be called
-// again.
-func (q *streamQueue) stop(drop bool) error {
-	q.mu.Lock()
-	q.closed = true
-	if drop && len(q.waiting) > 1 {
-		q.waiting = q.waiting[:1]
-	}
-	signal(q.wake)
-	q.mu.Unlock()
-	<-q.ended
-	return q.err
+// weights returns how much room a part takes. One that is larger than all the room
+// takes all of it.
+func weights(part [][]byte) (frames, bytes int64) {
+	return min(max(1, int64(len(part))), mostBehind), min(mdp.Size(part), mostBytesBehind)
 }
 
-// signal tells who waits, who may not have noticed the last time yet.
-func signal(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+// await takes room. The error is why there won't be any.
+func (q *streamQueue) await(frames, bytes int64) error {
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(q.ctx, q.grace)
+	defer cancel()
+	err := q.frames.Acquire(ctx, frames)
+	if err == nil {
+		err = q.bytes.Acquire(ctx, bytes)
 	}
+	q.grace -= time.Since(start)
+	switch {
+	case q.ctx.Err() != nil:
+		return gateway.Ended(q.ctx, true)
+	case err != nil:
+		return replyTooLarge(gateway.ReasonReader, "the reader is too far behind the service")
+	}
+	return nil
+}
+
+// stop waits until all that waits has been written or, if drop is set, only the first
+// of it. It returns the error of writing. It may be called again.
+func (q *streamQueue) stop(drop bool) error {
+	if drop {
+		q.dropped.Store(true)
+	}
+	q.stopped.Do(func() { close(q.parts) })
+	<-q.ended
+	q.budget.Release(q.held.Swap(0))
+	return q.err
 }
 
 // run writes what comes, and pings after each time in which nothing did. A panic is
@@ -174,78 +123,44 @@ func (q *streamQueue) run() {
 	defer close(q.ended)
 	defer func() {
 		if v := recover(); v != nil {
-			e := bug(v)
-			q.fail(e, e)
+			q.err = bug(v)
+			q.cancel(q.err)
 		}
 	}()
 	quiet := time.NewTimer(pingEvery)
 	defer quiet.Stop()
-	for {
-		frames, more, over := q.first()
-		switch {
-		case frames != nil:
-			write := q.stream.Partial
-			if more {
-				write = q.stream.PartialOfMore
-			}
-			if !q.check(write(frames)) {
-				return
-			}
-			q.written(frames)
-			quiet.Reset(pingEvery)
-			continue
-		case over:
-			return
-		}
+	for q.err == nil {
 		select {
-		case <-q.wake:
-		case <-quiet.C:
-			if !q.check(q.stream.Ping()) {
+		case part, more := <-q.parts:
+			if !more {
 				return
 			}
-			quiet.Reset(pingEvery)
+			q.err = q.write(part)
+			if q.err == nil && q.dropped.Load() {
+				return
+			}
+		case <-quiet.C:
+			q.err = q.stream.Ping()
 		}
+		quiet.Reset(pingEvery)
 	}
+	q.cancel(gateway.AsError(q.err).Err) // the bare cause: whether it was sent, the call knows
 }
 
-// first returns what is to be written next, if anything, and whether more follows;
-// or that nothing will come.
-func (q *streamQueue) first() (frames [][]byte, more, over bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.waiting) > 0 {
-		return q.waiting[0], len(q.waiting) > 1, false
+// write writes a part and gives back its room. A part that another follows at once is
+// flushed with that.
+func (q *streamQueue) write(part [][]byte) error {
+	write := q.stream.Partial
+	if len(q.parts) > 0 {
+		write = q.stream.PartialOfMore
 	}
-	return nil, false, q.closed
-}
-
-// check notes the error of a write, if there is one, and reports whether there is
-// none.
-func (q *streamQueue) check(err error) bool {
-	if err == nil {
-		return true
-	}
-	q.fail(err, gateway.AsError(err).Err) // the bare cause: whether it was sent, the call knows
-	return false
-}
-
-// fail notes an error of writing, and ends the call with that cause.
-func (q *streamQueue) fail(err, cause error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.err, q.waiting = err, nil
-	signal(q.room)
-	q.cancel(cause)
-}
-
-// written gives back what the part that was first has held.
-func (q *streamQueue) written(frames [][]byte) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.waiting[0] = nil
-	q.waiting = q.waiting[1:]
-	q.frames -= max(1, len(frames))
-	q.bytes -= mdp.Size(frames)
-	q.lease.Resize(q.body + q.bytes)
-	signal(q.room)
+	err := write(part)
+	frames, bytes := weights(part)
+	size := mdp.Size(part)
+	q.held.Add(-size)
+	q.budget.Release(size)
+	q.behind.Add(-1)
+	q.frames.Release(frames)
+	q.bytes.Release(bytes)
+	return err
 }

@@ -16,7 +16,7 @@ func BenchmarkState(b *testing.B) {
 			var to, token [16]byte
 			pending := 0
 			now := time.Unix(0, 0)
-			s := newState(Config{}.withDefaults(), now, 0, func(frames [][]byte) error {
+			s := newState(Config{}.withDefaults(), now, func() []byte { return []byte("0123456789abcdef") }, func(frames [][]byte) error {
 				if string(frames[3]) == "\x02" { // a request for a worker: id '' header command client …
 					copy(to[:], frames[0])
 					copy(token[:], frames[4])
@@ -39,7 +39,7 @@ func BenchmarkState(b *testing.B) {
 			for b.Loop() {
 				// The worker that was last given a request replies; its client
 				// asks again.
-				final := mdp.V01.AppendWorker(append(make([][]byte, 0, 8), to[:8]), mdp.WorkerMessage{Command: mdp.Final, Client: token[:8], Body: body})
+				final := mdp.V01.AppendWorker(append(make([][]byte, 0, 8), to[:8]), mdp.WorkerMessage{Command: mdp.Final, Client: token[:], Body: body})
 				s.receive(now, final)
 				s.receive(now, requests[i%clients])
 				i++

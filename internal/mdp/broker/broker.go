@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -55,9 +53,7 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.bind(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("broker: %w", err), context.Close())
 	}
-	var seed [8]byte
-	rand.Read(seed[:])
-	b.state = newState(cfg, time.Now(), binary.BigEndian.Uint64(seed[:]), b.send)
+	b.state = newState(cfg, time.Now(), zsock.RandomRoutingID, b.send)
 	go b.run()
 	return b, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -286,5 +287,31 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		if err == nil || err.Error() != tt.want {
 			t.Errorf("got %v, want %s", err, tt.want)
 		}
+	}
+}
+
+// Workers in C++ cut a client's address at a NUL, others replace what is not UTF-8; and
+// whoever can guess an address could answer for another worker.
+func TestAClientsAddressIsTextThatCannotBeGuessed(t *testing.T) {
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
+	server, client := mdptest.NewDealer(t, endpoint), mdptest.NewDealer(t, endpoint)
+	server.Send(mdp.V01.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("s")}))
+	mdptest.WaitForService(t, endpoint, "s")
+	var addresses []string
+	first := map[byte]bool{}
+	for range 500 {
+		request(t, client, mdp.V01, "s", "hi")
+		m := work(t, server, mdp.V01)
+		if i := bytes.IndexFunc(m.Client, func(r rune) bool { return r <= ' ' || r > '~' }); i >= 0 || len(m.Client) != 16 {
+			t.Fatalf("the client's address is %q, want 16 printable characters", m.Client)
+		}
+		addresses, first[m.Client[0]] = append(addresses, string(m.Client)), true
+		server.Send(mdp.V01.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Final, Client: m.Client, Body: m.Body}))
+		reply(t, client, mdp.V01, "s")
+	}
+	slices.Sort(addresses)
+	if n := len(slices.Compact(addresses)); n != 500 || len(first) < 50 {
+		t.Errorf("of 500 addresses %d differ, with %d first characters, want 500 and most of 94", n, len(first))
 	}
 }

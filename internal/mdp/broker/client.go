@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -18,11 +17,11 @@ type request struct {
 	size    int64     // of the body, in bytes
 	arrived time.Time // it expires that long after it
 
-	// token is what the worker gets, and must return, as the client's address.
-	// It is the request's number rather than the client's routing id, so a late
-	// or second reply to a client's former request is not taken for the reply
-	// to its present one.
-	token [8]byte
+	// token is what the worker gets, and must return, as the client's address. Each
+	// request has its own, so a late or second reply to a client's former request is
+	// not taken for the reply to its present one. It is printable text, as many
+	// workers expect, and cannot be guessed.
+	token []byte
 
 	// body is nil once the request cannot be given to a worker again: enough got it,
 	// or the client was sent a message of the reply.
@@ -56,9 +55,7 @@ func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]b
 	if svc == nil {
 		svc = newService(name)
 	}
-	r := &request{client: id, dialect: d, service: svc, body: body, size: sizeOf(body), arrived: now}
-	s.number++
-	binary.BigEndian.PutUint64(r.token[:], s.number)
+	r := &request{client: id, dialect: d, service: svc, token: s.newToken(), body: body, size: sizeOf(body), arrived: now}
 	if s.place(now, r) {
 		return
 	}

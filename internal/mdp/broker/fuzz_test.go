@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,11 +11,12 @@ import (
 // script reads a fuzzer's bytes as a story for a state: a few peers that send
 // well-formed messages and rubbish, break, come back, and let time pass.
 type script struct {
-	bytes   []byte
-	state   *state
-	now     time.Time
-	broken  [8]error
-	numbers []byte // the last request's token
+	bytes  []byte
+	state  *state
+	now    time.Time
+	broken [8]error
+	tokens int
+	token  []byte // of the last request
 }
 
 func (s *script) next() byte {
@@ -33,13 +35,18 @@ func (s *script) frame() []byte {
 	return frame
 }
 
+func (s *script) newToken() []byte {
+	s.tokens++
+	return fmt.Append(nil, s.tokens)
+}
+
 func (s *script) send(frames [][]byte) error {
 	if err := s.broken[frames[0][0]%8]; err != nil {
 		return err
 	}
 	for d := mdp.V01; d <= mdp.Loudify; d++ {
 		if m, err := d.ParseWorker(frames[1:]); err == nil && m.Command == mdp.Work {
-			s.numbers = append(s.numbers[:0], m.Client...)
+			s.token = append(s.token[:0], m.Client...)
 		}
 	}
 	return nil
@@ -59,12 +66,12 @@ func (s *script) step() {
 	case 3, 4:
 		message(d.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Ready, Service: service}))
 	case 5, 6, 7:
-		message(d.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Final, Client: s.numbers, Body: [][]byte{s.frame()}}))
+		message(d.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Final, Client: s.token, Body: [][]byte{s.frame()}}))
 	case 8:
 		for range s.next() % 4 {
-			message(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: s.numbers}))
+			message(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: s.token}))
 		}
-		message(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: s.numbers}))
+		message(mdp.V02.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Partial, Client: s.token}))
 	case 9:
 		message(d.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Heartbeat}))
 	case 10:
@@ -99,7 +106,7 @@ func FuzzState(f *testing.F) {
 		for redispatch := range 2 {
 			s := &script{bytes: story, now: time.Unix(0, 0)}
 			cfg := Config{QueueMax: 6, ServiceQueueMax: 4, QueueBytes: 1000, OutboxBytes: 3000, Expiry: 20 * time.Second, Redispatch: redispatch}
-			s.state = newState(cfg.withDefaults(), s.now, 0, s.send)
+			s.state = newState(cfg.withDefaults(), s.now, s.newToken, s.send)
 			for len(s.bytes) > 0 {
 				s.step()
 				checkState(t, s.state)

@@ -12,7 +12,7 @@ import (
 func TestTheLogSaysOnceAMinuteWhatWasDropped(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	now := time.Unix(0, 0)
-	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, 0, func([][]byte) error { return nil })
+	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, nil, func([][]byte) error { return nil })
 	pass := func(d time.Duration) {
 		until := now.Add(d)
 		for now = s.next(); !now.After(until); now = s.next() {

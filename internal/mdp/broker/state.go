@@ -25,6 +25,8 @@ type state struct {
 	// another one, after which the broker ends. It must not keep the frames' slice.
 	send func(frames [][]byte) error
 
+	newToken func() []byte // for a request: one that no other request has or had
+
 	// workers by routing id, services by name. A service is here while it has a
 	// worker or a queued request, so asking for a name leaves nothing behind.
 	workers  map[string]*worker
@@ -47,7 +49,6 @@ type state struct {
 	retryDelay time.Duration // how long after the time before
 
 	beat    time.Time // when the next heartbeats are due
-	number  uint64    // of the last request
 	scratch [][]byte  // the frames of the message being sent
 	count   counters
 
@@ -55,10 +56,8 @@ type state struct {
 	due      time.Time             // of the next report
 }
 
-// newState returns the state of a broker without workers. Requests are numbered
-// from number on: a random one keeps a worker's reply to a request of the
-// broker's former life from being taken for one of this life.
-func newState(cfg Config, now time.Time, number uint64, send func(frames [][]byte) error) *state {
+// newState returns the state of a broker without workers.
+func newState(cfg Config, now time.Time, newToken func() []byte, send func(frames [][]byte) error) *state {
 	return &state{
 		cfg:      cfg,
 		send:     send,
@@ -66,7 +65,7 @@ func newState(cfg Config, now time.Time, number uint64, send func(frames [][]byt
 		services: make(map[string]*service),
 		outboxes: make(map[string]*outbox),
 		beat:     now.Add(cfg.Heartbeat),
-		number:   number,
+		newToken: newToken,
 		count:    newCounters(),
 		reported: make(map[dropReason]uint64),
 		due:      now.Add(reportEvery),

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -41,9 +40,11 @@ type transcript struct {
 	now        time.Time
 	dialects   map[string]mdp.Dialect
 	broken     map[string]error
-	numbers    map[uint64]string   // whose request has this number
-	requests   map[string][]uint64 // the numbers of each client's requests
-	given      map[string]uint64   // "worker client": the number of the last request
+	sender     string              // of the message that the broker takes now
+	tokens     int                 // how many there were
+	clients    map[string]string   // whose request has this token
+	requests   map[string][]string // the tokens of each client's requests
+	given      map[string]string   // "worker client": the token of the last request
 	out        [][][]byte
 	heartbeats bool
 }
@@ -67,7 +68,7 @@ func TestTranscripts(t *testing.T) {
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
 		t: t, now: time.Unix(0, 0), dialects: map[string]mdp.Dialect{}, broken: map[string]error{},
-		numbers: map[uint64]string{}, requests: map[string][]uint64{}, given: map[string]uint64{},
+		clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
 	for i, line := range strings.Split(text, "\n") {
@@ -86,8 +87,17 @@ func runTranscript(t *testing.T, text string) {
 }
 
 func (tr *transcript) start(cfg Config) {
-	tr.state = newState(cfg.withDefaults(), tr.now, 0, tr.send)
+	tr.state = newState(cfg.withDefaults(), tr.now, tr.newToken, tr.send)
 }
+
+// newToken counts: what is not guessable is not readable either.
+func (tr *transcript) newToken() []byte {
+	tr.tokens++
+	tr.clients[string(tr.lastToken())] = tr.sender
+	return tr.lastToken()
+}
+
+func (tr *transcript) lastToken() []byte { return fmt.Appendf(nil, "token-%010d", tr.tokens) }
 
 func (tr *transcript) fatalf(format string, args ...any) {
 	tr.t.Helper()
@@ -168,12 +178,12 @@ func (tr *transcript) frames(s string) (frames [][]byte) {
 
 // receive hands the state one message.
 func (tr *transcript) receive(peer, command string, words []string) {
-	before := tr.state.number
+	before := tr.tokens
 	frames := append([][]byte{[]byte(peer)}, tr.message(peer, command, words)...)
-	tr.numbers[before+1] = peer // if the message becomes a request, this is its number
+	tr.sender = peer
 	tr.state.receive(tr.now, frames)
-	if tr.state.number != before {
-		tr.requests[peer] = append(tr.requests[peer], tr.state.number)
+	if tr.tokens != before {
+		tr.requests[peer] = append(tr.requests[peer], string(tr.lastToken()))
 	}
 }
 
@@ -211,18 +221,18 @@ func (tr *transcript) message(peer, command string, words []string) [][]byte {
 // token returns what the worker got as the client's address.
 func (tr *transcript) token(worker, client string) []byte {
 	name, nth, ok := strings.Cut(client, "/")
-	number, known := tr.given[worker+" "+name]
+	token, known := tr.given[worker+" "+name]
 	if ok {
 		n, err := strconv.Atoi(nth)
 		if err != nil || n > len(tr.requests[name]) {
 			tr.fatalf("client %q has %d requests", client, len(tr.requests[name]))
 		}
-		number, known = tr.requests[name][n-1], true
+		token, known = tr.requests[name][n-1], true
 	}
 	if !known {
 		return []byte(client)
 	}
-	return binary.BigEndian.AppendUint64(nil, number)
+	return []byte(token)
 }
 
 func (tr *transcript) send(frames [][]byte) error {
@@ -238,8 +248,8 @@ func (tr *transcript) send(frames [][]byte) error {
 			return nil
 		}
 		if m.Command == mdp.Work {
-			number := binary.BigEndian.Uint64(m.Client)
-			tr.given[string(frames[0])+" "+tr.numbers[number]] = number
+			token := string(m.Client)
+			tr.given[string(frames[0])+" "+tr.clients[token]] = token
 		}
 	}
 	tr.out = append(tr.out, kept)
@@ -275,7 +285,7 @@ func (tr *transcript) describe(frames [][]byte) string {
 		if m.Command != mdp.Work {
 			return m.Command.String()
 		}
-		return fmt.Sprintf("REQUEST client=%s body=%s", tr.numbers[binary.BigEndian.Uint64(m.Client)], quote(m.Body))
+		return fmt.Sprintf("REQUEST client=%s body=%s", tr.clients[string(m.Client)], quote(m.Body))
 	}
 	at := 2 // of the service: after the delimiter and header, or the header and command
 	body, final, err := d.ParseReply(string(frames[1+at]), frames[1:])

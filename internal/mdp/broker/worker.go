@@ -63,7 +63,7 @@ func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
 		return
 	}
 	r := w.request
-	if r == nil || !bytes.Equal(m.Client, r.token[:]) {
+	if r == nil || !bytes.Equal(m.Client, r.token) {
 		s.drop(dropLateReply)
 		return
 	}
@@ -117,7 +117,7 @@ func (s *state) register(now time.Time, d mdp.Dialect, id, name []byte) {
 // cannot be sent to is lost; it never saw the request.
 func (s *state) give(now time.Time, w *worker, r *request) bool {
 	w.rest.remove()
-	err := s.toWorker(w.dialect, w.id, mdp.WorkerMessage{Command: mdp.Work, Client: r.token[:], Body: r.body})
+	err := s.toWorker(w.dialect, w.id, mdp.WorkerMessage{Command: mdp.Work, Client: r.token, Body: r.body})
 	if err != nil {
 		s.lose(now, w, "unreachable")
 		return false

@@ -72,7 +72,7 @@ func (p *Pool) dismiss() (busy bool) {
 			}
 		}
 	}
-	return p.gate.free < p.cfg.Max
+	return p.gate.free < p.cfg.Max || len(p.waiting) > 0
 }
 
 // noteCall tells attend that there is a call, of which it may know already.

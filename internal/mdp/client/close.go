@@ -34,19 +34,25 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 	p.cancel()
 	p.running.Wait()
+	p.abandonOpening()
+	p.opening.Wait()
 	p.closeIdle()
 	return p.zctx.Close()
 }
 
-// interrupt ends calls until there are none: those that wait for a place at
-// once, and those in flight. One that was still opening its connection is met on
-// a later round.
+// interrupt ends calls until there are none: those that wait for a connection at
+// once, and those in flight. A call that was just given its connection is met on a later
+// round.
 func (p *Pool) interrupt(quiet <-chan struct{}) {
 	close(p.ended)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		p.mu.Lock()
+		for _, x := range p.waiting {
+			x.settle(nil, draining())
+		}
+		p.waiting = nil
 		for _, e := range p.endpoints {
 			e.abandonAll(gateway.Interrupted)
 			e.abandonDialing()
@@ -60,9 +66,23 @@ func (p *Pool) interrupt(quiet <-chan struct{}) {
 	}
 }
 
+// abandonOpening gives up the connections that are being opened, and opens no more.
+func (p *Pool) abandonOpening() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	p.alarm.Stop()
+	for _, e := range p.endpoints {
+		e.abandonDialing()
+	}
+}
+
 func (p *Pool) closeIdle() {
 	for _, e := range p.endpoints {
-		e.closeIdle(closedShutdown)
+		p.mu.Lock()
+		idle := e.takeIdle(closedShutdown)
+		p.mu.Unlock()
+		closeAll(idle)
 		if c := <-e.asker; c != nil {
 			c.close()
 		}

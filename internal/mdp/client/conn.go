@@ -20,11 +20,12 @@ type conn struct {
 	onSent   func() // noteSent
 
 	// Owned by whoever owns the conn.
-	current *exchange // nil between two calls
-	scratch [][]byte  // frames of a request, reused
-	service []byte    // name in the request, reused
+	current *call    // nil between two calls
+	scratch [][]byte // frames of a request, reused
+	service []byte   // name in the request, reused
 	used    time.Time
 	next    *conn // in the endpoint's list of idle ones
+	asker   *call // for which it was opened; nil once a call had it
 
 	// abandoned says why others interrupted the call: its caller left, the endpoint
 	// was lost, the pool was closed, or there was no room for the reply.
@@ -32,6 +33,9 @@ type conn struct {
 
 	taken atomic.Int64 // bytes of the connection that were taken from libzmq, or never were a reply's
 }
+
+// close closes the socket. What it may say is of no use to anyone.
+func (c *conn) close() { _ = c.sock.Close() }
 
 // abandon ends the call on c with an error of that kind. Any goroutine may call
 // it.
@@ -56,63 +60,55 @@ func (c *conn) givenUp() (kind gateway.Kind, reason string) {
 	return *given, closedLost
 }
 
-// An exchange is one call on one connection.
-type exchange struct {
-	ctx    context.Context // the caller's
-	wait   context.Context // the same with the request's deadline; nil until waiting
-	cancel func()          // of wait
-	req    gateway.Request
-	reply  gateway.Reply
-	fresh  bool      // its connection was opened for it
-	sent   time.Time // zero until the request is sent
-	heard  bool      // a message of the reply came
-	size   int64     // of what was received
-	kept   int64     // of it, what PARTIALs hold of the budget
-	copied int64     // what libzmq's copy of the request, yet to be made, holds of it
-	reason string    // why the connection can't be used again; empty if it can
+// A call is one request on its way: it waits for a connection, and is then carried
+// by it.
+type call struct {
+	ctx   context.Context // the caller's
+	req   gateway.Request
+	reply gateway.Reply
+	start time.Time
+
+	counted bool      // the pool's Close waits for it
+	sent    time.Time // zero until the request is sent
+	heard   bool      // a message of the reply came
+	size    int64     // of what was received
+	kept    int64     // of it, what PARTIALs hold of the budget
+	copied  int64     // what libzmq's copy of the request, yet to be made, holds of it
+	reason  string    // why the connection can't be used again; empty if it can
+
+	// Guarded by Pool.mu while the call waits for a connection.
+	ready   chan struct{} // closed when it is settled; nil if nobody waits for that
+	settled bool
+	conn    *conn
+	err     error       // of the last broker that took no connection; if settled, the call's
+	failed  []*endpoint // those brokers
+	dial    *dial       // a connection that is being opened for it
 }
 
-// newExchange makes one on the heap: with it on the stacks of calls that wait these
+// newCall makes one on the heap: with it on the stacks of calls that wait these
 // would be of 16 KB in place of 8.
 //
 //go:noinline
-func newExchange(ctx context.Context, req *gateway.Request) *exchange {
-	return &exchange{ctx: ctx, req: *req, reply: gateway.Reply{Broker: -1}}
+func newCall(ctx context.Context, req *gateway.Request) *call {
+	return &call{ctx: ctx, req: *req, reply: gateway.Reply{Broker: -1}, start: time.Now()}
 }
 
-// waiting returns the context of a wait for anything but the reply, which few
-// calls have. The socket itself keeps the deadline of the reply.
-func (x *exchange) waiting() context.Context {
-	if x.wait == nil {
-		x.wait, x.cancel = x.ctx, func() {}
-		if !x.req.Deadline.IsZero() {
-			x.wait, x.cancel = context.WithDeadline(x.ctx, x.req.Deadline)
-		}
-	}
-	return x.wait
-}
+// wait is for when the call begins to wait for a connection.
+func (x *call) wait() { x.ready, x.settled, x.conn, x.err, x.failed = nil, false, nil, nil, nil }
 
-// done frees the context of waiting, which a later wait makes anew.
-func (x *exchange) done() {
-	if x.cancel != nil {
-		x.cancel()
-		x.wait, x.cancel = nil, nil
-	}
-}
-
-func (x *exchange) late() bool {
+func (x *call) late() bool {
 	return !x.req.Deadline.IsZero() && !time.Now().Before(x.req.Deadline)
 }
 
 // roundTrip sends the request and waits for its reply. Afterwards x.reason says
 // whether the connection may carry another call.
-func (c *conn) roundTrip(x *exchange, maxReply int64) error {
+func (c *conn) roundTrip(x *call, maxReply int64) error {
 	c.sock.SetDeadline(x.req.Deadline)
 	if c.abandoned.Load() != nil { // the interrupt may have come before the deadline
 		c.sock.Interrupt()
 	}
 	c.current = x
-	err := c.exchange(x, maxReply)
+	err := c.converse(x, maxReply)
 	c.current, x.reason = nil, ""
 	switch {
 	case err != nil:
@@ -123,7 +119,7 @@ func (c *conn) roundTrip(x *exchange, maxReply int64) error {
 	return err
 }
 
-func (c *conn) exchange(x *exchange, maxReply int64) error {
+func (c *conn) converse(x *call, maxReply int64) error {
 	c.service = append(c.service[:0], x.req.Service...)
 	message, err := c.endpoint.Dialect.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
 	if err != nil {
@@ -143,7 +139,7 @@ func (c *conn) exchange(x *exchange, maxReply int64) error {
 }
 
 // accept takes one message as the reply or, unless it is final, a part of it.
-func (c *conn) accept(x *exchange, frames [][]byte, maxReply int64) (final bool, err error) {
+func (c *conn) accept(x *call, frames [][]byte, maxReply int64) (final bool, err error) {
 	c.taken.Add(zsock.WireSize(frames))
 	c.trace(false, frames)
 	body, final, err := c.endpoint.Dialect.ParseReply(x.req.Service, frames)
@@ -177,7 +173,7 @@ func (c *conn) trace(out bool, frames [][]byte) {
 }
 
 // partial passes a PARTIAL on, or keeps it.
-func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
+func (c *conn) partial(x *call, body [][]byte, size int64) error {
 	if x.req.Partial != nil {
 		var told *gateway.Error
 		err := x.req.Partial(body)
@@ -193,7 +189,7 @@ func (c *conn) partial(x *exchange, body [][]byte, size int64) error {
 
 // fits checks the size of one message or, if the parts of a reply are kept, of
 // all so far.
-func (x *exchange) fits(size, maxReply int64) error {
+func (x *call) fits(size, maxReply int64) error {
 	if x.req.Partial != nil {
 		x.size = 0
 	}
@@ -203,9 +199,9 @@ func (x *exchange) fits(size, maxReply int64) error {
 	return nil
 }
 
-// explain turns what ended an exchange into the caller's error, and says why the
+// explain turns what ended a round trip into the caller's error, and says why the
 // connection is closed.
-func (c *conn) explain(x *exchange, err error) (reason string, told error) {
+func (c *conn) explain(x *call, err error) (reason string, told error) {
 	sent := !x.sent.IsZero()
 	var e *gateway.Error
 	switch {

@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	maxConnecting = 8 // fresh connections at a time per endpoint
-
 	minBackoff = 100 * time.Millisecond // from one of the sentinel's attempts to the next
 	maxBackoff = time.Second
 
@@ -43,11 +41,10 @@ var sentinelOptions = zsock.WatchOptions{Handshake: time.Second, Interval: 500 *
 type endpoint struct {
 	// Set once.
 	Endpoint
-	pool       *Pool
-	index      int
-	log        *zap.Logger
-	connecting chan struct{} // holds a token per connection being opened
-	asker      chan *conn    // holds the connection for lookups, nil if it is not open
+	pool  *Pool
+	index int
+	log   *zap.Logger
+	asker chan *conn // holds the connection for lookups, nil if it is not open
 
 	// Owned by watch.
 	grace     *time.Timer
@@ -62,22 +59,24 @@ type endpoint struct {
 	answered   bool   // it ever replied, in this dialect
 	warned     bool   // silence was logged
 	lastReply  time.Time
-	busy       map[*conn]*exchange
-	dialing    map[*conn]struct{} // those of opening whose handshake is awaited
-	opening    int
-	idle       list
+	busy       map[*conn]*call
+	idle       list                   // connections that calls had
+	fresh      list                   // connections that no call had
+	opening    int                    // connections that will be fresh
+	dialing    map[*conn]struct{}     // connections whose handshake is awaited
+	dials      uint                   // begun, for calls
+	begun      [dialsAtOnce]time.Time // when the last of them were
 }
 
 func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
 	ep := &endpoint{
-		Endpoint:   e,
-		pool:       p,
-		index:      index,
-		log:        p.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
-		connecting: make(chan struct{}, maxConnecting),
-		asker:      make(chan *conn, 1),
-		busy:       map[*conn]*exchange{},
-		dialing:    map[*conn]struct{}{},
+		Endpoint: e,
+		pool:     p,
+		index:    index,
+		log:      p.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
+		asker:    make(chan *conn, 1),
+		busy:     map[*conn]*call{},
+		dialing:  map[*conn]struct{}{},
 	}
 	ep.asker <- nil
 	return ep
@@ -150,6 +149,7 @@ func (e *endpoint) up(address string) {
 	reconnects := e.reconnects
 	e.state, e.address, e.upSince, e.asked = gateway.Up, address, time.Now(), 0
 	p.announce()
+	p.serve()
 	p.mu.Unlock()
 	e.log.Info("broker connected", zap.Uint64("reconnects", reconnects))
 }
@@ -158,26 +158,33 @@ func (e *endpoint) up(address string) {
 // opened, and closes the idle ones. Calls in flight go on: theirs may still be
 // alive.
 func (e *endpoint) down(reason string, cause error) {
-	e.pool.mu.Lock()
+	p := e.pool
+	p.mu.Lock()
 	changed := e.state != gateway.Down
 	e.state = gateway.Down
 	e.abandonDialing()
-	e.pool.announce()
-	e.pool.mu.Unlock()
-	e.closeIdle(closedLost)
+	idle := e.takeIdle(closedLost)
+	p.announce()
+	p.refuseAllHopeless()
+	p.serve()
+	p.mu.Unlock()
+	closeAll(idle)
 	if changed && !zsock.IsInterrupted(cause) {
 		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Error(cause))
 	}
 }
 
-func (e *endpoint) closeIdle(reason string) {
-	p := e.pool
-	p.mu.Lock()
-	idle := e.idle.takeAll()
-	p.sockets -= len(idle)
-	p.closed[reason] += uint64(len(idle))
-	p.mu.Unlock()
-	for _, c := range idle {
+// takeIdle takes out all connections that rest, which will be closed. The pool's mutex
+// must be held.
+func (e *endpoint) takeIdle(reason string) []*conn {
+	idle := append(e.idle.takeAll(), e.fresh.takeAll()...)
+	e.pool.sockets -= len(idle)
+	e.pool.closed[reason] += uint64(len(idle))
+	return idle
+}
+
+func closeAll(conns []*conn) {
+	for _, c := range conns {
 		c.close()
 	}
 }
@@ -204,79 +211,6 @@ func (e *endpoint) abandonAll(kind gateway.Kind) {
 	for c := range e.busy {
 		c.abandon(kind)
 	}
-}
-
-// open opens a connection and waits for its handshake. It does so on a goroutine of
-// its own, of which there are as few as open at a time: the caller's stack would grow
-// for it, and stay so for as long as the call then waits for its reply.
-func (e *endpoint) open(ctx context.Context) (c *conn, err error) {
-	select {
-	case e.connecting <- struct{}{}:
-		defer func() { <-e.connecting }()
-	case <-ctx.Done():
-		return nil, gateway.Ended(ctx, false)
-	}
-	done := make(chan struct{})
-	go func() { c, err = e.connect(ctx); close(done) }()
-	<-done
-	return c, err
-}
-
-func (e *endpoint) connect(ctx context.Context) (*conn, error) {
-	c, err := e.dial()
-	if err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, c.sock.Interrupt)
-	err = c.sock.WaitWritable()
-	quiet := stop()
-	if lost := e.dialed(c); err != nil || !quiet || lost {
-		starved := !zsock.DescriptorsLeft() // before c gives its own back
-		c.close()
-		switch {
-		case ctx.Err() != nil:
-			return nil, gateway.Ended(ctx, false)
-		case starved:
-			return nil, noDescriptors(err)
-		}
-		return nil, unavailable(err)
-	}
-	c.sock.SetDeadline(time.Time{})
-	return c, nil
-}
-
-// dial starts a connection, unless the endpoint was lost. A refused one says
-// nothing until its time is over, but the sentinel does.
-func (e *endpoint) dial() (*conn, error) {
-	sock, err := e.pool.zctx.Dealer(zsock.DealerOptions{MaxMessage: e.pool.cfg.MaxReply + replyHeadroom})
-	if err != nil {
-		return nil, noDescriptors(err)
-	}
-	c := &conn{endpoint: e, sock: sock}
-	c.onSent = c.noteSent
-	sock.SetDeadline(time.Now().Add(e.pool.cfg.ConnectTimeout))
-	e.pool.mu.Lock()
-	state, address := e.state, e.address
-	e.dialing[c] = struct{}{}
-	e.pool.mu.Unlock()
-	if state == gateway.Up {
-		err = sock.Connect(address)
-	}
-	if state != gateway.Up || err != nil {
-		e.dialed(c)
-		c.close()
-		return nil, unavailable(err)
-	}
-	return c, nil
-}
-
-// dialed ends what dial began, and reports whether the connection was given up
-// meanwhile.
-func (e *endpoint) dialed(c *conn) (lost bool) {
-	e.pool.mu.Lock()
-	defer e.pool.mu.Unlock()
-	delete(e.dialing, c)
-	return c.abandoned.Load() != nil
 }
 
 // silent reports whether the broker seems not to understand what it is sent. The

@@ -10,12 +10,11 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// Handshakes that no answer comes to, eight at a time, and one more that waits for
-// its turn.
+// Handshakes that no answer comes to.
 func TestCallersWhoLeaveWhileTheirConnectionIsOpenedAreLetGo(t *testing.T) {
 	broker := mdptest.NewRouter(t, nil)
 	link := mdptest.NewProxy(t, broker.Endpoint())
-	p := newPool(t, client.Config{ConnectTimeout: time.Hour}, at(link.Endpoint()))
+	p := newPool(t, client.Config{ConnectTimeout: time.Hour, QueueTimeout: patience}, at(link.Endpoint()))
 	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
 	link.Stall()
 	ctx, leave := context.WithCancel(context.Background())

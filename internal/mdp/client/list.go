@@ -24,6 +24,15 @@ func (l *list) push(c *conn) {
 	l.len++
 }
 
+// pushFront gives back what was taken and not used.
+func (l *list) pushFront(c *conn) {
+	if l.first == nil {
+		l.last = c
+	}
+	c.next, l.first = l.first, c
+	l.len++
+}
+
 func (l *list) pop() *conn {
 	c := l.first
 	if c == nil {

@@ -19,37 +19,84 @@ const lookupTimeout = 500 * time.Millisecond
 // say which service it is about. The error is an *gateway.Error: Timeout if the
 // broker does not answer such questions, Busy if too many were asked before.
 func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status string, err error) {
-	if err := p.begin(); err != nil {
+	e := p.endpoints[broker]
+	p.mu.Lock()
+	err = p.begin()
+	p.mu.Unlock()
+	if err != nil {
 		return "", err
 	}
 	defer p.calls.Done()
-	if err := p.awaitVerdict(&exchange{ctx: ctx, req: gateway.Request{Brokers: []int{broker}}}); err != nil {
+	if err := e.awaitVerdict(ctx); err != nil {
 		return "", err
 	}
-	waiting, cancel := context.WithTimeout(ctx, lookupTimeout)
-	defer cancel()
-	e := p.endpoints[broker]
-	var c *conn
-	select {
-	case c = <-e.asker:
-	case <-waiting.Done():
-		return "", gateway.Ended(waiting, false)
+	c, err := e.takeAsker(ctx)
+	if err != nil {
+		return "", err
 	}
 	defer func() { e.asker <- c }()
-	if c != nil && c.sock.Check() != nil {
-		c.close()
-		c = nil
-	}
-	if c == nil {
-		if c, err = e.open(waiting); err != nil {
-			return "", err
-		}
-	}
 	if status, err = c.ask(ctx, service); err != nil {
 		c.close()
 		c = nil
 	}
 	return status, err
+}
+
+// takeAsker takes the connection for look-ups, which is opened if it is not there or not
+// fit. Who takes it gives it back.
+func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	defer cancel()
+	for {
+		var c *conn
+		select {
+		case c = <-e.asker:
+		case <-ctx.Done():
+			return nil, gateway.Ended(ctx, false)
+		}
+		if c != nil && c.sock.Check() == nil {
+			return c, nil
+		}
+		if c != nil {
+			c.close()
+		}
+		opened := make(chan error, 1)
+		e.pool.opening.Go(func() { // whatever becomes of this caller
+			c, err := e.dial()
+			e.asker <- c
+			opened <- err
+		})
+		select {
+		case err := <-opened:
+			if err != nil {
+				return nil, err
+			}
+		case <-ctx.Done():
+			return nil, gateway.Ended(ctx, false)
+		}
+	}
+}
+
+// awaitVerdict waits until the broker is up or known to be down.
+func (e *endpoint) awaitVerdict(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, firstVerdict, unavailable(nil))
+	defer cancel()
+	for {
+		e.pool.mu.Lock()
+		state, changed := e.state, e.pool.changed
+		e.pool.mu.Unlock()
+		switch state {
+		case gateway.Up:
+			return nil
+		case gateway.Down:
+			return unavailable(nil)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return gateway.Ended(ctx, false)
+		}
+	}
 }
 
 // ask asks about a service. After an error the connection must be closed.

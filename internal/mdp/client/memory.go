@@ -109,7 +109,7 @@ func (p *Pool) settle() {
 
 // admit takes what libzmq's copy of a request will hold, until handOver or forget.
 // Small ones are part of what a socket may hold anyway.
-func (p *Pool) admit(x *exchange) error {
+func (p *Pool) admit(x *call) error {
 	if p.cfg.Budget == nil {
 		return nil
 	}
@@ -125,7 +125,7 @@ func (p *Pool) admit(x *exchange) error {
 }
 
 // handOver is for when libzmq has its copy of the request.
-func (p *Pool) handOver(x *exchange) {
+func (p *Pool) handOver(x *call) {
 	if x.copied > 0 {
 		p.cfg.Budget.HandOver(x.copied)
 		x.copied = 0
@@ -133,7 +133,7 @@ func (p *Pool) handOver(x *exchange) {
 }
 
 // keep takes what a PARTIAL that is kept holds, until forget.
-func (p *Pool) keep(x *exchange, size int64) error {
+func (p *Pool) keep(x *call, size int64) error {
 	if p.cfg.Budget == nil {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (p *Pool) keep(x *exchange, size int64) error {
 	return nil
 }
 
-func (p *Pool) forget(x *exchange) {
+func (p *Pool) forget(x *call) {
 	if held := x.kept + x.copied; held > 0 {
 		p.cfg.Budget.Release(held)
 	}

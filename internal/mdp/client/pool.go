@@ -9,13 +9,15 @@
 // within a millisecond while another will do. It refuses to reconnect a call's
 // socket, to send a request twice, and to wait in libzmq.
 //
-// pool.go has the way of a call, gate.go who may have a connection, lease.go
-// which one, conn.go a round trip, attend.go what may end it meanwhile, memory.go
-// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, close.go the end.
+// pool.go has the way of a call, queue.go who gets which connection, open.go how
+// connections come about, conn.go a round trip, attend.go what may end it meanwhile,
+// memory.go what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, close.go
+// the end.
 package client
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -33,8 +35,8 @@ const (
 	rest = time.Millisecond
 
 	// maxAttempts bounds the connections that are opened for a call that was not
-	// sent: each of them may have broken a moment ago. Of idle ones, which a lost
-	// broker breaks all at once, any number may be tried before.
+	// sent: each of them may have broken a moment ago. Of those that had calls before,
+	// which a lost broker breaks all at once, any number may be tried.
 	maxAttempts = 3
 
 	// firstVerdict is how long a call waits for the outcome of the very first
@@ -65,14 +67,19 @@ type Pool struct {
 	freed     chan struct{}      // closed when Close is done
 	calling   chan struct{}      // there are calls to attend to
 	running   sync.WaitGroup     // those goroutines
+	opening   sync.WaitGroup     // connections that are being opened; Add only while mu is held and over is false
+	alarm     *time.Timer        // calls onAlarm
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
 	large     atomic.Bool        // there were large messages since the last sweep
 
 	// Guarded by mu.
 	mu      sync.Mutex
 	gate    gate
+	waiting []*call           // in order of arrival; none of them can be served as things are
+	alarmAt time.Time         // when alarm is due; zero if it is not set
 	sockets int               // idle, busy and being opened
 	closing bool              // no more calls
+	over    bool              // no more connections
 	changed chan struct{}     // closed, and replaced, when an endpoint's state changes
 	closed  map[string]uint64 // connections, by reason
 	stray   map[string]uint64 // messages, by reason
@@ -102,10 +109,11 @@ func New(cfg Config) (*Pool, error) {
 		closed:  map[string]uint64{},
 		stray:   map[string]uint64{},
 		gate: gate{
-			free: cfg.Max, reserve: int(cfg.Reserve * float64(cfg.Max)),
-			queueMax: cfg.QueueMax, held: map[string]int{},
+			free: cfg.Max, reserve: int(cfg.Reserve * float64(cfg.Max)), held: map[string]int{},
 		},
 	}
+	p.alarm = time.AfterFunc(time.Hour, p.onAlarm)
+	p.alarm.Stop()
 	for i, e := range cfg.Endpoints {
 		p.endpoints = append(p.endpoints, newEndpoint(p, i, e))
 	}
@@ -122,14 +130,12 @@ func New(cfg Config) (*Pool, error) {
 // its cause is an *gateway.Error, with that; past a deadline, or the request's, with
 // Timeout; else with Canceled.
 func (p *Pool) Call(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
-	start := time.Now()
-	x := newExchange(ctx, &req)
-	defer x.done()
-	err := p.call(x)
+	x := newCall(ctx, &req)
+	err := p.run(x)
 	if x.sent.IsZero() {
-		x.reply.Timing.Queue = time.Since(start)
+		x.reply.Timing.Queue = time.Since(x.start)
 	} else {
-		x.reply.Timing.Queue = x.sent.Sub(start)
+		x.reply.Timing.Queue = x.sent.Sub(x.start)
 		x.reply.Timing.Broker = time.Since(x.sent)
 	}
 	if err != nil {
@@ -140,42 +146,33 @@ func (p *Pool) Call(ctx context.Context, req gateway.Request) (gateway.Reply, er
 	return x.reply, err
 }
 
-func (p *Pool) call(x *exchange) error {
+func (p *Pool) run(x *call) error {
 	if err := mdp.CheckService(x.req.Service); err != nil {
 		return &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
-	if err := p.begin(); err != nil {
-		return err
-	}
-	defer p.calls.Done()
-	if err := p.awaitVerdict(x); err != nil {
-		return err
-	}
-	if err := p.enter(x); err != nil {
-		return err
-	}
-	defer p.exit(x.req.Service)
 	if err := p.admit(x); err != nil {
 		return err
 	}
-	defer p.forget(x)
+	defer p.end(x)
 	p.noteCall()
 	for opened := 0; ; {
-		again, err := p.attempt(x)
-		if x.fresh {
+		c, err := p.acquire(x)
+		if err != nil {
+			return err
+		}
+		if c.used.IsZero() {
 			opened++
 		}
+		again, err := p.attempt(c, x)
 		if !again || opened == maxAttempts {
 			return err
 		}
 	}
 }
 
-// begin counts a call or lookup, unless the pool is being closed. Each success
-// needs one calls.Done.
+// begin counts a call or a look-up, unless the pool is being closed. Each success needs
+// one calls.Done. The mutex must be held.
 func (p *Pool) begin() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.closing {
 		return draining()
 	}
@@ -183,57 +180,57 @@ func (p *Pool) begin() error {
 	return nil
 }
 
-// allowed yields the endpoints that a request may go to.
-func (p *Pool) allowed(brokers []int) func(yield func(*endpoint) bool) {
-	return func(yield func(*endpoint) bool) {
-		if brokers == nil {
-			for _, e := range p.endpoints {
-				if !yield(e) {
-					return
-				}
-			}
-			return
-		}
-		for _, i := range brokers {
-			if !yield(p.endpoints[i]) {
-				return
-			}
-		}
+func (p *Pool) end(x *call) {
+	p.forget(x)
+	if x.counted {
+		p.calls.Done()
 	}
 }
 
-// awaitVerdict waits until a broker is up or all are known to be down.
-func (p *Pool) awaitVerdict(x *exchange) error {
-	var timeout <-chan time.Time
-	for {
-		p.mu.Lock()
-		up, pending, changed := false, false, p.changed
-		for e := range p.allowed(x.req.Brokers) {
-			up = up || e.state == gateway.Up
-			pending = pending || e.state == gateway.Pending
-		}
-		p.mu.Unlock()
-		switch {
-		case up:
-			return nil
-		case !pending:
-			return unavailable(nil)
-		case timeout == nil:
-			timer := time.NewTimer(firstVerdict)
-			defer timer.Stop()
-			timeout = timer.C
-		}
-		select {
-		case <-changed:
-		case <-timeout:
-			return unavailable(nil)
-		case <-x.waiting().Done():
-			return gateway.Ended(x.waiting(), false)
+// attempt makes a call on the connection that it was given. It may be made again if the
+// connection broke before anything was sent.
+func (p *Pool) attempt(c *conn, x *call) (again bool, err error) {
+	if x.ready != nil { // it waited
+		if err := p.tooLate(x); err != nil {
+			p.putBack(c, x)
+			return false, err
 		}
 	}
+	x.reply.Broker = c.endpoint.index
+	err = p.carry(c, x)
+	e, failed := err.(*gateway.Error)
+	if failed && e.Kind == gateway.Timeout && c.endpoint.noteSilence() {
+		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
+	}
+	return failed && e.Kind == gateway.BrokerUnavailable, err
 }
 
-// announce wakes those that wait for an endpoint. The mutex must be held.
+// carry makes a call on the connection that it leased, and takes that back. A panic
+// of those who are shown what is sent and received passes, and costs the connection.
+func (p *Pool) carry(c *conn, x *call) (err error) {
+	x.reason = string(gateway.Internal) // until the round trip has come to its end
+	defer func() { p.release(c, x, err) }()
+	return c.roundTrip(x, p.cfg.MaxReply)
+}
+
+// tooLate says why a call that has not been sent must not be any more: its time has
+// passed, or its caller left.
+func (p *Pool) tooLate(x *call) error {
+	select {
+	case <-p.ended:
+		return draining()
+	default:
+	}
+	switch {
+	case x.ctx.Err() != nil: // to ask for Done would make a channel
+		return gateway.Ended(x.ctx, false)
+	case x.late():
+		return gateway.Overdue(false)
+	}
+	return nil
+}
+
+// announce wakes look-ups that wait for an endpoint. The mutex must be held.
 func (p *Pool) announce() {
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -250,9 +247,7 @@ func (p *Pool) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		for _, c := range p.surplus() {
-			c.close()
-		}
+		closeAll(p.surplus())
 		p.settle()
 	}
 }
@@ -263,7 +258,7 @@ func (p *Pool) surplus() (all []*conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.endpoints {
-		all = append(all, e.idle.takeSurplus()...)
+		all = append(append(all, e.idle.takeSurplus()...), e.fresh.takeSurplus()...)
 	}
 	p.sockets -= len(all)
 	p.closed[closedIdle] += uint64(len(all))
@@ -275,17 +270,17 @@ func (p *Pool) Stats() gateway.PoolStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := gateway.PoolStats{
-		Max: p.cfg.Max, Waiting: len(p.gate.waiting), QueueMax: p.gate.queueMax,
+		Max: p.cfg.Max, Waiting: len(p.waiting), QueueMax: p.cfg.QueueMax,
 		Closed: maps.Clone(p.closed), Stray: maps.Clone(p.stray),
 	}
 	now := time.Now()
 	for _, e := range p.endpoints {
-		s.Idle += e.idle.len
+		s.Idle += e.idle.len + e.fresh.len
 		s.Busy += len(e.busy)
 		s.Connecting += e.opening
 		s.Endpoints = append(s.Endpoints, gateway.EndpointStats{
 			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Since: e.upSince, Reconnects: e.reconnects,
-			Silent: e.silent(now), LastReply: e.lastReply, InFlight: e.inFlight(),
+			Silent: e.silent(now), LastReply: e.lastReply, InFlight: len(e.busy),
 		})
 	}
 	return s

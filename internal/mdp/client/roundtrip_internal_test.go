@@ -86,9 +86,9 @@ func TestAConnectionAbandonedBeforeItsCallBeganEndsTheCall(t *testing.T) {
 	s := newSeam(t)
 	s.answered(context.Background()) // opens the connection
 	req := hello()
-	x := newExchange(context.Background(), &req)
-	defer x.done()
-	c, err := s.lease(x)
+	x := newCall(context.Background(), &req)
+	defer s.end(x)
+	c, err := s.acquire(x)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package mdptest
 
 import (
+	"bytes"
 	"net"
 	"strings"
 	"sync"
@@ -9,7 +10,7 @@ import (
 	"time"
 )
 
-// A Proxy is a TCP link between clients and a broker that can be made bad:
+// A Proxy is a TCP link between clients and a broker that can be made bad: delayed,
 // stalled, throttled or cut. Its methods are safe for concurrent use.
 type Proxy struct {
 	// Set once.
@@ -17,7 +18,8 @@ type Proxy struct {
 	listener net.Listener
 	running  sync.WaitGroup
 
-	rate atomic.Int64 // bytes a second, each way of each connection; 0 means no limit
+	rate  atomic.Int64 // bytes a second, each way of each connection; 0 means no limit
+	delay atomic.Int64 // nanoseconds that each byte is on its way
 
 	mu      sync.Mutex
 	stalled [2]chan struct{} // guarded by mu; by Way, closed when the link moves
@@ -94,6 +96,10 @@ func (p *Proxy) Resume() {
 // Throttle limits every connection to that many bytes a second, each way; 0
 // lifts the limit.
 func (p *Proxy) Throttle(bytesPerSecond int64) { p.rate.Store(bytesPerSecond) }
+
+// Delay makes every byte take that long, each way, so that a round trip takes twice
+// that. A TCP connection to the proxy itself comes about without delay.
+func (p *Proxy) Delay(oneWay time.Duration) { p.delay.Store(int64(oneWay)) }
 
 // Cut closes every connection. New ones are taken.
 func (p *Proxy) Cut() { p.CutAfter(0) }
@@ -180,17 +186,67 @@ func (p *Proxy) leave(c net.Conn) {
 	delete(p.conns, c)
 }
 
-// carry copies one way. When it ends, so does the other way.
+// A chunk is what was read of a connection.
+type chunk struct {
+	bytes   []byte
+	due     time.Time     // when it arrives at the other end
+	arrived chan struct{} // closed then
+}
+
+// inTransit is how many chunks may be on their way at a time.
+const inTransit = 1024
+
+// carry copies one way. When it ends, so does the other way. With a delay, more is read
+// while the last is on its way, so that the delay takes nothing from the throughput.
 func (p *Proxy) carry(to, from net.Conn, way Way) {
-	defer to.Close()
-	defer from.Close()
+	chunks := make(chan chunk, inTransit)
+	var arriving sync.WaitGroup
+	defer arriving.Wait()
+	defer close(chunks)
+	arriving.Go(func() { p.arrive(to, from, chunks, way) })
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
-		p.wait(n, way)
-		if _, werr := to.Write(buffer[:n]); err != nil || werr != nil {
+		delay := time.Duration(p.delay.Load())
+		c := chunk{bytes.Clone(buffer[:n]), time.Now().Add(delay), make(chan struct{})}
+		chunks <- c
+		if delay == 0 {
+			<-c.arrived
+		}
+		if err != nil {
 			return
 		}
+	}
+}
+
+func (p *Proxy) arrive(to, from net.Conn, chunks <-chan chunk, way Way) {
+	defer to.Close()
+	defer from.Close()
+	broken := false
+	for c := range chunks {
+		if !broken {
+			p.travel(c.due)
+			p.wait(len(c.bytes), way)
+			_, err := to.Write(c.bytes)
+			if broken = err != nil; broken {
+				_ = from.Close() // nothing more is read
+			}
+		}
+		close(c.arrived)
+	}
+}
+
+// travel waits until what is on its way arrives.
+func (p *Proxy) travel(due time.Time) {
+	wait := time.Until(due)
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.closed:
 	}
 }
 

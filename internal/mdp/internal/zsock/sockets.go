@@ -38,14 +38,28 @@ func (c *Context) Dealer(o DealerOptions) (*Socket, error) {
 	return s, nil
 }
 
-// RandomRoutingID returns 16 random bytes, the first of them not zero: ids that
-// begin with zero are ROUTER's own, and start again at the same value when a
-// broker restarts, so that a late reply would reach whoever reconnects first.
+// routingIDLength is 16 of 94 characters: 105 bits.
+const routingIDLength = 16
+
+// RandomRoutingID returns 16 random printable characters of ASCII. Peers in many languages
+// take ids for text: they cut them at a NUL, or replace what is not UTF-8. Some tell ids
+// apart by their first bytes alone, so each byte is one of all 94 characters. An id that
+// ROUTER assigns begins with NUL and is given again after a restart of the broker, so that
+// a late reply would reach whoever reconnects first.
 func RandomRoutingID() []byte {
-	id := make([]byte, 16)
-	rand.Read(id)
-	id[0] |= 1
-	return id
+	id := make([]byte, 0, routingIDLength)
+	var random [2 * routingIDLength]byte
+	for {
+		rand.Read(random[:])
+		for _, b := range random {
+			if b >= 2*94 {
+				continue // it would make the first characters more frequent
+			}
+			if id = append(id, '!'+b%94); len(id) == routingIDLength {
+				return id
+			}
+		}
+	}
 }
 
 // RouterOptions configures a ROUTER.

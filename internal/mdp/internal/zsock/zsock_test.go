@@ -368,14 +368,28 @@ func TestAContextOutOfSocketsSaysSo(t *testing.T) {
 	d.Close()
 }
 
-func TestRoutingIDsAreRandomAndNeverARoutersOwn(t *testing.T) {
-	seen := map[string]bool{}
+func TestRoutingIDsAreRandomPrintableCharacters(t *testing.T) {
+	seen, characters := map[string]bool{}, [16]map[byte]bool{}
 	for range 10_000 {
 		id := zsock.RandomRoutingID()
-		if id[0] == 0 || len(id) != 16 || seen[string(id)] {
-			t.Fatalf("routing id %x", id)
+		if len(id) != 16 || seen[string(id)] {
+			t.Fatalf("routing id %q", id)
 		}
 		seen[string(id)] = true
+		for i, b := range id {
+			if b <= ' ' || b > '~' {
+				t.Fatalf("routing id %q", id)
+			}
+			if characters[i] == nil {
+				characters[i] = map[byte]bool{}
+			}
+			characters[i][b] = true
+		}
+	}
+	for i := range characters {
+		if n := len(characters[i]); n != 94 {
+			t.Errorf("byte %d has %d values, want 94", i, n)
+		}
 	}
 }
 

@@ -1,0 +1,101 @@
+package client_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mdptest"
+)
+
+// far returns a pool whose broker is that far: a round trip takes that long.
+func far(t *testing.T, rtt time.Duration, cfg client.Config) *client.Pool {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
+	link := mdptest.NewProxy(t, broker.Endpoint())
+	link.Delay(rtt / 2)
+	p := newPool(t, cfg, at(link.Endpoint()))
+	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
+	return p
+}
+
+// outcomes counts how calls ended.
+func outcomes(ended []error) map[string]int {
+	counts := map[string]int{}
+	for _, err := range ended {
+		if err == nil {
+			counts["answered"]++
+			continue
+		}
+		e := gateway.AsError(err)
+		counts[fmt.Sprint(e.Kind, " ", e.Reason)]++
+	}
+	return counts
+}
+
+// tries are how often a count that depends on time may be taken: on a busy machine the
+// test itself is late. A pool that is wrong never reaches what is wanted.
+const tries = 5
+
+// A hundred callers come at once to a pool without connections. A call takes whichever
+// connection comes first, so those that were answered early help the others.
+func TestABurstAtAPoolWithoutConnectionsIsAnsweredAlsoOverAFarLink(t *testing.T) {
+	const calls = 100
+	for _, c := range []struct {
+		rtt, timeout time.Duration
+		want         int
+	}{
+		{0, time.Second, calls},
+		{40 * time.Millisecond, time.Second, 90},
+		{100 * time.Millisecond, time.Second, 90},
+		{200 * time.Millisecond, 3 * time.Second, calls},
+	} {
+		t.Run(fmt.Sprintf("rtt=%v/timeout=%v", c.rtt, c.timeout), func(t *testing.T) {
+			var counts map[string]int
+			for range tries {
+				p := far(t, c.rtt, client.Config{})
+				start := time.Now()
+				counts = outcomes(atOnce(p, calls, c.timeout))
+				s := p.Stats()
+				t.Logf("%v after %v, over %d connections", counts, time.Since(start).Round(time.Millisecond), s.Idle+s.Connecting)
+				if counts["answered"] >= c.want {
+					return
+				}
+			}
+			t.Errorf("%v, want at least %d answered", counts, c.want)
+		})
+	}
+}
+
+func atOnce(p *client.Pool, calls int, timeout time.Duration) []error {
+	ended := make([]error, calls)
+	var running sync.WaitGroup
+	for i := range calls {
+		running.Go(func() {
+			_, ended[i] = p.Call(context.Background(), within(timeout, echo("hello")))
+		})
+	}
+	running.Wait()
+	return ended
+}
+
+// The calls' time is shorter than a handshake takes. Connections go on being opened when
+// their calls have ended, so later calls find some.
+func TestCallsShorterThanAHandshakeAreAnsweredOnceConnectionsAreThere(t *testing.T) {
+	const calls, warm = 12, 3
+	for range tries {
+		p := far(t, 200*time.Millisecond, client.Config{})
+		ended := make([]error, calls)
+		for i := range calls {
+			_, ended[i] = p.Call(context.Background(), within(350*time.Millisecond, echo("hello")))
+		}
+		t.Logf("first %d: %v, then: %v", warm, outcomes(ended[:warm]), outcomes(ended[warm:]))
+		if outcomes(ended[warm:])["answered"] == calls-warm {
+			return
+		}
+	}
+	t.Errorf("not all of the %d calls from the fourth on were answered", calls-warm)
+}
