@@ -12,6 +12,7 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 )
@@ -85,7 +86,11 @@ func (c *callCmd) request(p *process) (gateway.Request, error) {
 	if vars == "" {
 		return req, nil
 	}
-	frame, err := flowgraph.Python.Append(nil, []byte(vars))
+	var frame []byte
+	object, err := ijson.ParseObject([]byte(vars))
+	if err == nil {
+		frame, err = flowgraph.Python.Append(nil, object)
+	}
 	if err != nil {
 		return req, &valueError{p.resolver.origin("vars"), vars, "a JSON object: " + err.Error()}
 	}
