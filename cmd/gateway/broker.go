@@ -44,6 +44,9 @@ func (c *brokerCmd) Run(p *process) error {
 	}
 	for _, endpoint := range b.Endpoints() {
 		log.Info("broker listens", zap.String("endpoint", endpoint))
+		if !isLocalEndpoint(endpoint) {
+			warn(log, exposure{openBroker, "bind", endpoint})
+		}
 	}
 	select {
 	case <-p.ctx.Done():

@@ -54,6 +54,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		size     = "want a number of bytes of at least 1, such as 65536 or 64MiB"
 		listen   = "want host:port or :port, such as 127.0.0.1:8080"
 		address  = "want tcp://host:port or ipc://path"
+		access   = "want --keys-file, or --access open to let anyone who reaches the port call, or a loopback address"
 	)
 	for _, c := range []struct {
 		args, env, config string
@@ -94,6 +95,10 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "version --listen :1", want: `unknown flag --listen`},
 
 		// Settings that contradict each other are named by where they are from.
+		{args: "--listen :8080 --broker tcp://a:1", want: `--listen is ":8080", ` + access},
+		{env: "GATEWAY_KEYS_FILE= GATEWAY_LISTEN=0.0.0.0:80", args: "--embedded", want: `GATEWAY_LISTEN is "0.0.0.0:80", ` + access},
+		{config: "access: open\nkeys-file: keys.yaml", want: `gateway.yaml:1: access is "open" beside gateway.yaml:2: keys-file, want one of them`},
+		{config: "access: closed", want: `gateway.yaml:1: access is "closed", want open`},
 		{args: "--listen :8080", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
 		{args: "--no-embedded", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
 		{args: "--timeout 10m", want: `--max-timeout is "5m", want at least 10m, the value of --timeout`},
@@ -197,9 +202,9 @@ func TestTheEmbeddedBrokerRunsOnlyWhereNobodyElseCanReachIt(t *testing.T) {
 		{"--listen [::ffff:127.0.0.1]:80", true},
 		{"--broker tcp://a:1", false},
 		{"--broker tcp://a:1 --embedded", true},
-		{"--listen :80 --broker tcp://a:1", false},
-		{"--listen :80 --embedded", true},
-		{"--listen 127.0.0.1.nip.io:80 --embedded=false --broker tcp://a:1", false},
+		{"--listen :80 --access open --broker tcp://a:1", false},
+		{"--listen :80 --access open --embedded", true},
+		{"--listen 127.0.0.1.nip.io:80 --access open --embedded=false --broker tcp://a:1", false},
 	} {
 		if got := effective(t, c.args, nil, "")["embedded"]; got != c.want {
 			t.Errorf("gateway %s: embedded is %v, want %v", c.args, got, c.want)
@@ -210,7 +215,7 @@ func TestTheEmbeddedBrokerRunsOnlyWhereNobodyElseCanReachIt(t *testing.T) {
 func TestHostsAreThoseOfLoopbackOnlyOnLoopback(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"", "[localhost 127.0.0.1 ::1]"},
-		{"--listen :80 --embedded", "[*]"},
+		{"--listen :80 --access open --embedded", "[*]"},
 		{"--allowed-hosts LAB.example,localhost", "[lab.example localhost]"},
 		{"--allowed-hosts *", "[*]"},
 	} {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -54,7 +53,8 @@ type settings struct {
 	Catalogue     dispatch.Exclusive `default:"auto" placeholder:"MODE" help:"Which services may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
 	Vars          flowgraph.Encoding `default:"python" placeholder:"ENCODING" help:"Vars frame of services not in the file: python, json or none (${default})."`
 
-	KeysFile         string        `placeholder:"FILE" help:"YAML file with the keys of callers; without it, who reaches the port may call."`
+	Access           string        `one:"open" placeholder:"MODE" help:"open: anyone who reaches --listen may call without a key; must be given if that is not loopback and there is no keys file."`
+	KeysFile         string        `placeholder:"FILE" help:"YAML file with the keys of callers."`
 	CORSOrigin       []string      `name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
 	AllowedHosts     []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
 	HeaderTimeout    time.Duration `default:"10s" placeholder:"DURATION" help:"For a request's headers to arrive (${default})."`
@@ -102,6 +102,9 @@ func (s *settings) finish(r *resolver) (err error) {
 		}
 	}
 	if err := s.check(r); err != nil {
+		return err
+	}
+	if err := s.checkAccess(r); err != nil {
 		return err
 	}
 	if err := s.finishCollector(r); err != nil {
@@ -221,19 +224,4 @@ func (s *settings) hosts() []string {
 		return nil
 	}
 	return s.AllowedHosts
-}
-
-// loopbackHosts are the names that a listener on loopback is reached by. Nobody may
-// write to it.
-var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
-
-// isLoopback reports whether an address to listen on can be reached from this
-// machine alone.
-func isLoopback(address string) bool {
-	host, _, _ := net.SplitHostPort(address)
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }
