@@ -118,8 +118,8 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{env: "GATEWAY_TIMEOUT=soon", want: `GATEWAY_TIMEOUT is "soon", ` + duration},
 		{env: "GATEWAY_BROKER=tcp://a:1;tcp://b:2", want: `GATEWAY_BROKER is "tcp://a:1;tcp://b:2", ` + address},
 		{env: "GATEWAY_EMBEDDED=1", want: `GATEWAY_EMBEDDED is "1", want true or false`},
-		{env: "GATEWAY_TOKEN=hunter2 GATEWAY_TIMOUT=1s", want: `the environment has GATEWAY_TIMOUT, GATEWAY_TOKEN, want only the variables that --help lists`},
-		{env: "GATEWAY_LISTEN_PORT=8080", want: `the environment has GATEWAY_LISTEN_PORT, want only the variables that --help lists`},
+		{env: "GATEWAY_TOKEN=hunter2 GATEWAY_TIMOUT=1s", want: `the environment has GATEWAY_TIMOUT, GATEWAY_TOKEN, want only the variables that --help-all lists`},
+		{env: "GATEWAY_LISTEN_PORT=8080", want: `the environment has GATEWAY_LISTEN_PORT, want only the variables that --help-all lists`},
 
 		// The file.
 		{args: "--config /nowhere/g.yaml", want: `--config is "/nowhere/g.yaml", want a file that can be read: no such file or directory`},
@@ -149,7 +149,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "worker --concurrency 0", want: `--concurrency is "0", want a whole number of at least 1`},
 		{args: "broker --bind 5555", want: `--bind is "5555", want tcp://address:port, tcp://address:* or ipc://path`},
 		{args: "broker --redispatch -1", want: `--redispatch is "-1", want a whole number of at least 0`},
-		{args: "broker", env: "GATEWAY_LISTEN=:80", want: `the environment has GATEWAY_LISTEN, want only the variables that --help lists`},
+		{args: "broker", env: "GATEWAY_LISTEN=:80", want: `the environment has GATEWAY_LISTEN, want only the variables that --help-all lists`},
 	} {
 		if c.config != "" {
 			c.args = "--config FILE " + c.args
@@ -268,7 +268,7 @@ embedded: on # YAML's other words for true are not ours
 }
 
 func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
-	code, help, stderr := runGateway(t, "serve --help", nil, "")
+	code, help, stderr := runGateway(t, "serve --help-all", nil, "")
 	if code != exitOK || stderr != "" {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
@@ -286,8 +286,27 @@ func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
 	}
 }
 
+// The first screen has what people set; the rest works, and is in --help-all.
+func TestTheHelpHidesWhatFewNeed(t *testing.T) {
+	_, help, _ := runGateway(t, "serve --help", nil, "")
+	_, all, _ := runGateway(t, "serve --help-all", nil, "")
+	for _, name := range strings.Fields("pool-idle connect-timeout queue-max pool-reserve max-vars header-timeout max-header idle-timeout metrics-max-services slow-log no-workers-wait") {
+		if flag := " --" + name + "="; strings.Contains(help, flag) || !strings.Contains(all, flag) {
+			t.Errorf("%s: in --help %v, in --help-all %v, want it in the second alone", flag, strings.Contains(help, flag), strings.Contains(all, flag))
+		}
+	}
+	for _, group := range strings.Split("Listen,Brokers,Limits,Discovery,Access,Shutdown and readiness,Logs and telemetry", ",") {
+		if !strings.Contains(help, "\n\n"+group+"\n  --") {
+			t.Errorf("the help has no group %s", group)
+		}
+	}
+	if !strings.Contains(help, "--help-all also lists") {
+		t.Error("the help does not say how to see all")
+	}
+}
+
 func TestHelpNeedsNoValidSettings(t *testing.T) {
-	for _, args := range []string{"--help", "serve --help", "healthcheck --help", "-h"} {
+	for _, args := range []string{"--help", "serve --help", "healthcheck --help", "-h", "help", "help serve", "--help-all", "call --help-all"} {
 		if code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x"}, ""); code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "Usage: gateway") {
 			t.Errorf("gateway %s: got %d %q %q", args, code, stdout, stderr)
 		}
@@ -295,8 +314,10 @@ func TestHelpNeedsNoValidSettings(t *testing.T) {
 }
 
 func TestVersionReadsNoSettings(t *testing.T) {
-	code, stdout, stderr := runGateway(t, "version", []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
-	if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "gateway ") || !strings.Contains(stdout, "go1.") {
-		t.Errorf("got %d %q %q", code, stdout, stderr)
+	for _, args := range []string{"version", "--version", "-v"} {
+		code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
+		if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "gateway ") || !strings.Contains(stdout, "go1.") {
+			t.Errorf("%s: got %d %q %q", args, code, stdout, stderr)
+		}
 	}
 }
