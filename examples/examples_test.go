@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,12 +23,16 @@ import (
 // patience bounds tests that fail and slows none that passes.
 const patience = 60 * time.Second
 
-// build builds the gateway. It has the race detector, like the tests: what they
-// have compiled is used again, and the gateway's own races fail them.
+// build builds the gateway with the race detector if this test has it, so that what is
+// compiled is shared, and races of the gateway fail the tests.
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gateway")
-	if out, err := exec.Command("go", "build", "-race", "-o", path, "mdpgateway/cmd/gateway").CombinedOutput(); err != nil {
+	args := []string{"build", "-o", path}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, "mdpgateway/cmd/gateway")...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return path
