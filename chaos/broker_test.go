@@ -13,8 +13,8 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// inFlight starts calls that take long and waits until the gateway has sent
-// them; the function returned waits for their answers.
+// inFlight starts long calls and waits until the gateway has sent them. The function
+// that it returns waits for their answers.
 func inFlight(g *gateway, n int) (answers func() []answer) {
 	g.t.Helper()
 	results := make(chan answer, n)
@@ -47,8 +47,7 @@ func wantLost(t *testing.T, answers []answer) {
 	}
 }
 
-// wantWithin fails the test where something took far longer than it should: what
-// it did take is printed.
+// wantWithin prints how long something took and fails the test if that is far too long.
 func wantWithin(t *testing.T, start time.Time, far time.Duration, what string) {
 	t.Helper()
 	took := time.Since(start)
@@ -111,8 +110,7 @@ func TestAStoppedBrokerEndsItsCallsAndAResumedOneServesAgain(t *testing.T) {
 	wantWithin(t, start, 15*time.Second, "SIGCONT: answered again")
 }
 
-// What takes longer to arrive than any heartbeat is no reason to give a
-// connection up.
+// A connection stays open while a body takes longer to arrive than any heartbeat.
 func TestALargeBodyCrossesASlowLinkBothWays(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, "")
@@ -133,8 +131,7 @@ func TestALargeBodyCrossesASlowLinkBothWays(t *testing.T) {
 	}
 }
 
-// With two brokers, the calls of one that is killed or stopped fail, and no
-// other.
+// If one of two brokers is killed or stopped, only its own calls fail.
 func TestTheLossOfOneOfTwoBrokersIsNotNoticedByTheOthersCalls(t *testing.T) {
 	t.Parallel()
 	steady, shaky := startBroker(t, ""), startBroker(t, "")

@@ -16,7 +16,7 @@ var chaosFor = flag.Duration("chaos", 25*time.Second, "how long TestChaos runs")
 
 const (
 	callers = 32
-	stormOf = 500 // calls that are all cancelled
+	stormOf = 500 // calls that their callers cancel
 
 	// longest is more than any call of TestChaos may take: its timeout, the queue
 	// and the answer.

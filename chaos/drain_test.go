@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// A balancer sends each request to one of its backends that says it is ready.
+// A balancer sends each request to a backend that is ready.
 type balancer struct {
 	mu        sync.Mutex
 	backends  []*gateway // guarded by mu
@@ -27,8 +27,8 @@ func (b *balancer) set(i int, g *gateway) {
 	b.backends[i] = g
 }
 
-// ServeHTTP asks for readiness at every request, so that it knows of a drain
-// as soon as a balancer can.
+// ServeHTTP asks for readiness at every request, so that it notices a drain as early
+// as a balancer can.
 func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	backends := append([]*gateway(nil), b.backends...)
@@ -56,7 +56,7 @@ func (b *balancer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Three gateways are replaced one after the other while calls of two seconds run
-// through a balancer: none of them fails.
+// through a balancer. No call fails.
 func TestRollingThreeGatewaysFailsNoCall(t *testing.T) {
 	t.Parallel()
 	for _, h2 := range []bool{false, true} {
@@ -131,7 +131,7 @@ func TestADrainThatEndsInterruptsWhatIsOpenAndASecondSignalEndsAtOnce(t *testing
 			return false
 		}
 	})
-	// As a process without a handler ends; a shell shows 143.
+	// A process without a handler ends in the same way; a shell shows 143.
 	if status, ok := g.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v, want by the signal", g.cmd.ProcessState)
 	}

@@ -14,8 +14,8 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// A hall is a gateway with three brokers, a, b and c, of as many dialects, and a
-// fourth, mute, which does not understand its dialect.
+// A hall is a gateway with three brokers of different dialects, a, b and c, and a
+// fourth one, mute, which does not understand the dialect that it is spoken to in.
 type hall struct {
 	*gateway
 	brokers map[string]*broker
@@ -64,14 +64,14 @@ func (h *hall) awaitUp(name string, up float64) {
 	eventually(h.t, fmt.Sprintf("broker_up of %s is %v", name, up), func() bool { return h.ofBroker("up", name) == up })
 }
 
-// spread starts ten calls for each of the three brokers; the function returned
+// spread starts ten calls for each of the three brokers. The function that it returns
 // waits for their answers.
 func (h *hall) spread() (answers func() (right, lost int)) {
 	h.t.Helper()
 	for _, name := range []string{"a", "b", "c"} { // one of them may have come back a moment ago
 		mdptest.WaitForService(h.t, h.brokers[name].endpoint, "sleep")
 	}
-	h.works("sleep") // which asks all three for it
+	h.works("sleep") // the first call asks all three brokers for the service
 	<-time.After(300 * time.Millisecond)
 	const each = 10
 	type outcome struct {
@@ -104,15 +104,15 @@ func (h *hall) spread() (answers func() (right, lost int)) {
 	}
 }
 
-// Of three brokers of different dialects one dies, or hangs, and comes back:
-// the calls that it had fail, a third of all since the least busy one is given
-// the next, and no other. Its metrics tell, and the others' do not move.
+// One of three brokers of different dialects dies, or hangs, and comes back. The calls
+// that it had fail: a third of all, since each call goes to the least busy broker. All
+// other calls are answered. Only the metrics of this broker change.
 func TestOfSeveralBrokersOnlyTheCallsOfOneInTroubleFail(t *testing.T) {
 	t.Parallel()
 	h := newHall(t)
 	h.works("echo")
 	asked := time.Now()
-	for range 3 { // see the end
+	for range 3 { // for namesTheMuteOne, at the end
 		if a := h.must("vars?timeout=200ms", "x"); a.code != "timeout" {
 			t.Errorf("got %v, want a time-out", a)
 		}
@@ -152,8 +152,8 @@ func TestOfSeveralBrokersOnlyTheCallsOfOneInTroubleFail(t *testing.T) {
 	h.namesTheMuteOne(asked)
 }
 
-// namesTheMuteOne checks that a broker that never answered is named after half a
-// minute: in the caller's problem, in the metric and in the log.
+// namesTheMuteOne checks that a broker that never answered is named after half a minute
+// in the caller's problem, in the metric and in the log.
 func (h *hall) namesTheMuteOne(since time.Time) {
 	h.t.Helper()
 	eventually(h.t, "the mute broker is called silent", func() bool { return h.ofBroker("silent", "mute") == 1 })

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// A gateway is gateway serve.
+// A gateway is a process of gateway serve.
 type gateway struct {
 	*process
 	url    string
@@ -31,8 +31,8 @@ func attach(t testing.TB, p *process) *gateway {
 	return &gateway{p, "http://" + p.logged("listening", "address"), newClient(t, false)}
 }
 
-// newClient returns a client with connections of its own, over HTTP/2 without
-// TLS if told so.
+// newClient returns a client with connections of its own. With h2 they are HTTP/2
+// without TLS.
 func newClient(t testing.TB, h2 bool) *http.Client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000, Protocols: new(http.Protocols)}
 	transport.Protocols.SetHTTP1(!h2)
@@ -41,7 +41,7 @@ func newClient(t testing.TB, h2 bool) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 2 * patience}
 }
 
-// An answer is what came of a call.
+// An answer is the result of a call.
 type answer struct {
 	status   int
 	code     string // of a problem
@@ -54,7 +54,7 @@ type answer struct {
 
 func (a answer) String() string { return fmt.Sprintf("%d %s (after %v)", a.status, a.raw, a.took) }
 
-// post calls a service, whose name may have a query, with a text.
+// post calls a service with a text. The name may have a query.
 func (g *gateway) post(ctx context.Context, service, body string) (answer, error) {
 	return post(ctx, g.client, g.url, service, body)
 }
@@ -83,7 +83,7 @@ func post(ctx context.Context, client *http.Client, url, service, body string) (
 		Code, Reason, Executed string
 		Frames                 []struct{ Data string }
 	}
-	_ = json.Unmarshal(raw, &fields) // a page that is no JSON shows in the status
+	_ = json.Unmarshal(raw, &fields) // the status shows that a page is not JSON
 	a = answer{response.StatusCode, fields.Code, fields.Reason, fields.Executed, "", string(raw), time.Since(start)}
 	if len(fields.Frames) > 0 {
 		a.data = fields.Frames[0].Data
@@ -91,7 +91,7 @@ func post(ctx context.Context, client *http.Client, url, service, body string) (
 	return a, nil
 }
 
-// fetch posts the body as it is and returns that of the answer.
+// fetch posts the body as it is and returns the body of the answer.
 func (g *gateway) fetch(service, accept, body string) (string, error) {
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, g.url+"/services/"+service, strings.NewReader(body))
 	if err != nil {
@@ -124,7 +124,7 @@ func (g *gateway) works(service string) {
 	eventually(g.t, service+" answers", func() bool { return g.must(service, "1ms").status == http.StatusOK })
 }
 
-// metric sums the samples whose line begins so.
+// metric returns the sum of the samples whose lines begin with prefix.
 func (g *gateway) metric(prefix string) (sum float64) {
 	g.t.Helper()
 	response, err := g.client.Get(g.url + "/metrics")
@@ -160,11 +160,11 @@ func (g *gateway) usage() usage {
 	return usage{int64(g.metric("process_resident_memory_bytes")), int(g.metric("process_open_fds")), int(g.metric("go_goroutines"))}
 }
 
-// descriptors says what the open files of a process are.
+// descriptors counts the open files of a process by their kind.
 func (p *process) descriptors() map[string]int {
 	kinds := map[string]int{}
 	dir := fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid)
-	entries, _ := os.ReadDir(dir) // a process that is gone has none
+	entries, _ := os.ReadDir(dir) // a process that has ended has none
 	for _, e := range entries {
 		kind, _ := os.Readlink(filepath.Join(dir, e.Name()))
 		kind, _, _ = strings.Cut(kind, ":[")
@@ -177,16 +177,16 @@ func (u usage) String() string {
 	return fmt.Sprintf("%d MiB, %d files, %d goroutines", u.memory>>20, u.files, u.goroutines)
 }
 
-// emptied waits until nothing is in flight and no connection is kept, which takes
-// --pool-idle, so that what the gateway holds can be compared to the file.
+// emptied waits until nothing is in flight and the pool has closed its connections,
+// which takes --pool-idle, and returns what the gateway holds then.
 func (g *gateway) emptied() usage {
 	g.t.Helper()
 	eventually(g.t, "idle connections are closed", func() bool { return g.metric(`mdp_gateway_pool_connections{`) == 0 })
 	return g.atRest()
 }
 
-// atRest waits until nothing is in flight, and returns what the gateway holds
-// when that has become steady.
+// atRest waits until nothing is in flight and what the gateway holds is steady, and
+// returns it.
 func (g *gateway) atRest() usage {
 	g.t.Helper()
 	eventually(g.t, "no call is in flight", func() bool {
@@ -199,7 +199,7 @@ func (g *gateway) atRest() usage {
 	eventually(g.t, "what it holds is steady", func() bool {
 		<-time.After(50 * time.Millisecond)
 		now := g.usage()
-		// The question itself takes a file and some goroutines, now and then.
+		// The question itself takes a file and a few goroutines.
 		if max(now.files-last.files, last.files-now.files) > 2 || max(now.goroutines-last.goroutines, last.goroutines-now.goroutines) > 4 {
 			last, since = now, time.Now()
 		}

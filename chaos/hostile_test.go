@@ -14,7 +14,7 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// An attack is what a broker sends when it is asked for its name.
+// An attack is what a broker sends when the text of a call is the attack's name.
 type attack struct {
 	name   string
 	sends  [][][]byte
@@ -31,7 +31,7 @@ func frames(s ...string) (f [][]byte) {
 	return f
 }
 
-// final is a right answer to the call of that text, and part a PARTIAL one.
+// final is the right reply to a call with that text, and part a PARTIAL.
 func final(text string) [][]byte { return frames("MDPC02", "\x03", "echo", text) }
 func part(text ...string) [][]byte {
 	return append(frames("MDPC02", "\x02", "echo"), frames(text...)...)
@@ -78,8 +78,8 @@ func attacks() []attack {
 	}
 }
 
-// A hostile is a broker that answers the names of the attacks with them, "never"
-// not at all, and everything else as it should.
+// A hostile is a broker that answers the name of an attack with the attack, "never" not
+// at all, and everything else with the right reply.
 type hostile struct {
 	*mdptest.Router
 	last       atomic.Pointer[[]byte] // who asked last
@@ -108,9 +108,9 @@ func newHostile(t *testing.T) *hostile {
 	return h
 }
 
-// counted makes calls, each of which must be answered right, until the reason of
-// a closed connection and that of a stray reply have been counted once more than
-// they were when it was called.
+// counted reads two counters: connections closed for one reason, and stray replies of
+// another. The function that it returns makes calls, whose replies must be right, until
+// both have risen by one.
 func (g *gateway) counted(closed, stray string) (wait func(t *testing.T)) {
 	read := func() (float64, float64) {
 		return g.metric(fmt.Sprintf("mdp_gateway_pool_connections_closed_total{reason=%q}", closed)),
@@ -122,7 +122,7 @@ func (g *gateway) counted(closed, stray string) (wait func(t *testing.T)) {
 	}
 	return func(t *testing.T) {
 		t.Helper()
-		<-time.After(20 * time.Millisecond) // what comes after the reply is late: give it the time to
+		<-time.After(20 * time.Millisecond) // for what comes after the reply
 		n := 0
 		eventually(t, "it is counted", func() bool {
 			n++
@@ -136,8 +136,8 @@ func (g *gateway) counted(closed, stray string) (wait func(t *testing.T)) {
 	}
 }
 
-// Whatever a broker sends that is no reply to the call: it is no answer, closes
-// the connection, is counted, and the next call is answered right.
+// A message that is no reply to the call never becomes an answer. It is counted, the
+// connection is closed, and the next call gets its own reply.
 func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
 	t.Parallel()
 	h := newHostile(t)
@@ -175,7 +175,7 @@ func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
 		if a, err := g.post(ctx, "echo", "never"); err == nil {
 			t.Errorf("got %v, want none", a)
 		}
-		counted(t) // it is noticed a moment later
+		counted(t) // the gateway notices it a moment later
 		h.Send(<-id, final("late"))
 		counted(t)
 	})

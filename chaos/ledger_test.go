@@ -10,22 +10,22 @@ import (
 	"testing"
 )
 
-// A ledger accounts for every call: none may be left over.
+// A ledger accounts for every call.
 type ledger struct {
 	mu       sync.Mutex
 	sent     int
 	answered int
-	left     int            // the caller went before the answer
+	left     int            // the caller left before the answer
 	codes    map[string]int // problems
 	crossed  []string       // another call's answer
 	repeated []string       // another call's answer, where a broker repeats replies and connections are shared
-	hung     []string       // no answer in the time that any call may take
-	broken   []string       // the gateway closed the connection, or said nonsense
-	unsent   []string       // values of the calls that were said not to have been executed
+	hung     []string       // no answer in the longest time that a call may take
+	broken   []string       // the gateway closed the connection, or its answer was malformed
+	unsent   []string       // values of the calls with executed: no
 }
 
-// note enters a call that was made with ctx, which the caller may have
-// cancelled. repeats says that late duplicates may cross.
+// note enters a call that was made with ctx, which the caller may have cancelled.
+// repeats reports whether late duplicates may cross.
 func (l *ledger) note(ctx context.Context, value string, repeats bool, a answer, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +60,7 @@ func (l *ledger) String() string {
 		l.sent, l.answered, l.left, l.codes, len(l.crossed), len(l.hung), len(l.broken))
 }
 
-// check fails the test if the account is not even.
+// check fails the test if calls are missing, or came out as none may.
 func (l *ledger) check(t *testing.T, ran map[string]int) {
 	t.Helper()
 	l.mu.Lock()
@@ -86,8 +86,8 @@ func (l *ledger) check(t *testing.T, ran map[string]int) {
 	for _, value := range l.unsent {
 		executedAfterAll += ran[value]
 	}
-	t.Logf("%d calls were said not to have been executed; the workers' notes, of %d values, have %d of them", len(l.unsent), len(ran), executedAfterAll)
+	t.Logf("%d calls had executed: no; the workers' notes, of %d values, have %d of them", len(l.unsent), len(ran), executedAfterAll)
 	if executedAfterAll > 0 {
-		t.Errorf("%d calls ran that were said not to", executedAfterAll)
+		t.Errorf("%d calls ran that had executed: no", executedAfterAll)
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// limited is the command of a gateway that may open no more files than that.
+// limited returns the command of a gateway that may open that many files.
 func limited(files int, args ...string) []string {
 	return append([]string{"/bin/sh", "-c", "ulimit -n " + strconv.Itoa(files) + ` && exec "$0" "$@"`, binary, "serve", "--listen", "127.0.0.1:0"}, args...)
 }
@@ -36,13 +36,13 @@ func TestAPoolThatTheLimitOfOpenFilesDoesNotAllowStopsTheStart(t *testing.T) {
 	attach(t, spawn(t, "gateway", nil, limited(600, "--pool-max", "86", "--broker", "tcp://127.0.0.1:1")...))
 }
 
-// Callers' connections take every descriptor that there is. Calls that need
-// another one are told so; those in flight, the probes and the listener survive;
-// and all works again when there are some.
+// Callers' connections take all descriptors. Calls that need another one are refused as
+// busy. Calls in flight, probes and the listener survive, and all works again when
+// descriptors are free.
 func TestAGatewayWithoutDescriptorsSaysBusyAndRecovers(t *testing.T) {
 	t.Parallel()
 	const files = 340  // enough for a pool of 16
-	var reply sync.Map // what the held calls are answered with, by routing id
+	var reply sync.Map // the replies to the held calls, by routing id
 	arrived := make(chan string, 1)
 	broker := mdptest.NewRouter(t, func(id []byte, m [][]byte) [][][]byte {
 		switch string(m[2]) {
@@ -60,14 +60,14 @@ func TestAGatewayWithoutDescriptorsSaysBusyAndRecovers(t *testing.T) {
 	for range 3 {
 		before := g.atRest()
 		open := make(chan answer, 1)
-		go func() { open <- g.must("held", "hello") }() // on the only connection that rests
+		go func() { open <- g.must("held", "hello") }() // on the only idle connection
 		id := <-arrived
-		other := newClient(t, false) // whose connection is there before it gets tight
+		other := newClient(t, false) // connected before the descriptors are gone
 		alive(t, other, g.url)
 
 		var callers []net.Conn
 		eventually(t, "no descriptor is left", func() bool {
-			c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://")) // the kernel takes it in any case
+			c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://")) // the kernel accepts it even if the gateway cannot
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func TestAGatewayWithoutDescriptorsSaysBusyAndRecovers(t *testing.T) {
 	}
 }
 
-// alive asks for /livez, and leaves the connection open.
+// alive asks for /livez and keeps the connection.
 func alive(t *testing.T, client *http.Client, url string) {
 	t.Helper()
 	response, err := client.Get(url + "/livez")

@@ -10,13 +10,13 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// The gateway is here, broker and worker are at the other end of a wire that
-// drops packets, all of them or some, delays them, or is unplugged.
+// Broker and worker are at the other end of a wire that drops all packets or some,
+// delays them, or is unplugged.
 func TestPacketsThatAreDroppedOrDelayed(t *testing.T) {
 	t.Parallel()
 	w, err := newWire(t)
 	if err != nil {
-		t.Skipf("this machine lets us lay no wire: %v", err)
+		t.Skipf("no wire can be laid on this machine: %v", err)
 	}
 	ledgers := t.TempDir()
 	b := attachBroker(spawn(t, "broker", nil, w.there(brokerAt("tcp://"+w.address+":*")...)...))
@@ -43,7 +43,7 @@ func TestPacketsThatAreDroppedOrDelayed(t *testing.T) {
 		if l.answered == 0 || w.dropped.Load() == 0 {
 			t.Errorf("%d calls were answered, %d packets dropped, want some", l.answered, w.dropped.Load())
 		}
-		// Of some connections one end has given up, and the other learns it now.
+		// One end of some connections has given up, and the other notices it now.
 		eventually(t, "all calls are answered again", func() bool {
 			l := callsOver(g, "whole again")
 			return l.answered == l.sent
@@ -63,7 +63,7 @@ func TestPacketsThatAreDroppedOrDelayed(t *testing.T) {
 	})
 }
 
-// linkGoesAndReturns makes calls, takes their link away and gives it back.
+// linkGoesAndReturns breaks the link under calls in flight and restores it.
 func linkGoesAndReturns(t *testing.T, g *gateway, begin, end func()) {
 	answers := inFlight(g, 50)
 	strays := g.metric("mdp_gateway_stray_replies_total")
@@ -84,7 +84,7 @@ func linkGoesAndReturns(t *testing.T, g *gateway, begin, end func()) {
 
 const callsEach = 20
 
-// callsOver makes calls from sixteen callers, one after the other each.
+// callsOver makes calls from sixteen callers, each of which makes one at a time.
 func callsOver(g *gateway, name string) *ledger {
 	l := &ledger{codes: map[string]int{}}
 	var running sync.WaitGroup

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// A load is callers that post one after the other until they are stopped.
+// A load is a number of callers, each of which makes one call at a time until the load
+// is stopped.
 type load struct {
 	t       testing.TB
 	cancel  context.CancelFunc
@@ -23,8 +24,8 @@ type load struct {
 	refused  []time.Duration // guarded by mu; of the failed
 }
 
-// startLoad starts callers of a service that gives the body back; the body is a
-// duration, for those services that want one.
+// startLoad starts callers of a service that returns the body. The body is a duration,
+// which some services want.
 func startLoad(t testing.TB, g *gateway, callers int, service string) *load {
 	return startLoadOn(t, g.client, g.url, callers, service, "20ms")
 }

@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// The gateway is at the other end of a wire, where the name server of the system
-// takes every question and answers none. One of its brokers has a name, the
-// other an address.
+// The gateway is at the other end of a wire, where the system's name server takes
+// questions and never answers. One of its brokers has a name, the other an address.
 func TestAMuteNameServerStopsNoCallToOtherBrokers(t *testing.T) {
 	t.Parallel()
 	w, err := newWire(t)
 	if err != nil {
-		t.Skipf("this machine lets us lay no wire: %v", err)
+		t.Skipf("no wire can be laid on this machine: %v", err)
 	}
 	asked := w.muteNameServer()
 	b := attachBroker(spawn(t, "broker", nil, w.there(brokerAt("tcp://"+w.address+":*")...)...))
@@ -41,7 +40,7 @@ func TestAMuteNameServerStopsNoCallToOtherBrokers(t *testing.T) {
 	}
 }
 
-// muteNameServer makes a socket of this end the name server of the other.
+// muteNameServer makes a socket at this end the name server of the other end.
 func (w *wire) muteNameServer() (asked *atomic.Int64) {
 	w.t.Helper()
 	server, err := net.ListenPacket("udp", w.here+":53")
@@ -58,7 +57,7 @@ func (w *wire) muteNameServer() (asked *atomic.Int64) {
 			asked.Add(1)
 		}
 	}()
-	// ip netns exec shows its programs these files in place of /etc's.
+	// ip netns exec shows these files to its programs in place of those in /etc.
 	etc := filepath.Join("/etc/netns", w.namespace)
 	w.t.Cleanup(func() { _, _ = os.RemoveAll(etc), os.Remove(filepath.Dir(etc)) }) // which others may use
 	if err = os.MkdirAll(etc, 0o755); err == nil {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Time is only judged where nothing else uses the machine.
+// Times are judged only if nothing else uses the machine.
 var timed = flag.Bool("timed", false, "the tests of overload and storms last longer, and judge times")
 
 const (
@@ -23,7 +23,7 @@ const (
 	rate      = 3 * places * int(time.Second/work)
 )
 
-// percentile returns what that share of the durations does not exceed.
+// percentile returns the duration that the given share does not exceed.
 func percentile(took []time.Duration, share float64) time.Duration {
 	if len(took) == 0 {
 		return 0
@@ -32,8 +32,8 @@ func percentile(took []time.Duration, share float64) time.Duration {
 	return sorted[int(share*float64(len(sorted)-1))].Round(100 * time.Microsecond)
 }
 
-// arrive makes calls at a rate that does not depend on when they are answered,
-// and returns when all have ended. Late ones are made up for.
+// arrive makes calls at a rate that does not depend on their answers, catches up if it
+// is late, and returns when all calls have ended.
 func (l *load) arrive(g *gateway, perSecond int, while time.Duration, service, body string) {
 	var calls sync.WaitGroup
 	start := time.Now()
@@ -44,8 +44,8 @@ func (l *load) arrive(g *gateway, perSecond int, while time.Duration, service, b
 	calls.Wait()
 }
 
-// Three times as many calls as the workers can do: each is answered or told that
-// it was too many, no more wait than may, and afterwards all is as before.
+// Three times as many calls arrive as the workers can do. Each is answered or refused
+// as busy, the queue keeps its bound, and afterwards the gateway holds what it did.
 func TestThreeTimesTheLoadIsAnsweredOrBusyAndLeavesNothing(t *testing.T) {
 	b := startBroker(t, "")
 	worker := spawn(t, "worker", nil, binary, "worker", "--broker", b.endpoint, "--dialect", "mdp/0.2", "--concurrency", strconv.Itoa(places))
@@ -60,7 +60,7 @@ func TestThreeTimesTheLoadIsAnsweredOrBusyAndLeavesNothing(t *testing.T) {
 	if *timed {
 		while = 30 * time.Second
 	}
-	newLoad(t).arrive(g, rate, 2*time.Second, "sleep", work.String()) // what a load takes once and keeps
+	newLoad(t).arrive(g, rate, 2*time.Second, "sleep", work.String()) // for what a load allocates once
 	before, beside := g.atRest(), worker.peak()
 
 	var deepest atomic.Int64
@@ -105,7 +105,7 @@ func TestThreeTimesTheLoadIsAnsweredOrBusyAndLeavesNothing(t *testing.T) {
 	if latest > queueTime+50*time.Millisecond {
 		t.Errorf("p99 of the refused is %v, want at most the queue's %v and 50 ms", latest, queueTime)
 	}
-	if settled > 3*time.Second { // at rest is to hold for a second
+	if settled > 3*time.Second { // which includes one second at rest
 		t.Errorf("all was as before %v after the load, want 2 s", settled-time.Second)
 	}
 }
@@ -118,8 +118,8 @@ func (u usage) within(t *testing.T, before usage) {
 	}
 }
 
-// One service takes all places that it may have, for as long as it likes. The
-// others are answered as if it were not there.
+// One service takes all connections that it may have, for minutes. Calls of the others
+// are answered as before.
 func TestASlowServiceDoesNotStarveTheOthers(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, "")

@@ -20,7 +20,7 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// patience bounds a test that fails; it slows none that passes.
+// patience bounds the waiting of a test that fails.
 const patience = time.Minute
 
 // binary is the gateway, built once for all tests.
@@ -68,8 +68,7 @@ type process struct {
 	seen  map[string]map[string]any // guarded by mu; the first line of each message
 }
 
-// spawn starts a program; the test's end kills it, and so does that of the whole
-// process, should it be killed itself.
+// spawn starts a program. It is killed when the test ends, or this process.
 func spawn(t testing.TB, name string, env []string, command ...string) *process {
 	t.Helper()
 	p := &process{t: t, name: name, cmd: exec.Command(command[0], command[1:]...), done: make(chan struct{}), seen: map[string]map[string]any{}}
@@ -102,7 +101,7 @@ func (p *process) read(log io.Reader) {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		p.mu.Lock()
-		// Of requests there are too many to show.
+		// There are too many lines of requests.
 		if !strings.Contains(lines.Text(), `"msg":"request"`) {
 			if p.lines = append(p.lines, lines.Text()); len(p.lines) > 40 {
 				p.lines = p.lines[1:]
@@ -137,7 +136,7 @@ func (p *process) logged(msg, field string) string {
 	return value
 }
 
-// signal sends a signal; one that has ended gets none.
+// signal sends a signal to a process that still runs.
 func (p *process) signal(s syscall.Signal) { _ = p.cmd.Process.Signal(s) }
 
 func (p *process) kill() {
@@ -145,7 +144,7 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// exit waits for the end and returns the exit code.
+// exit waits until the process ends and returns its exit code.
 func (p *process) exit() int {
 	p.t.Helper()
 	select {
@@ -156,8 +155,8 @@ func (p *process) exit() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// A broker is gateway broker; one that was killed can be started again where it
-// was.
+// A broker is a process of gateway broker. One that was killed can be started again at
+// the same endpoint.
 type broker struct {
 	*process
 	endpoint string

@@ -31,8 +31,8 @@ func (g *gateway) ready() int {
 	return response.StatusCode
 }
 
-// The order of a shutdown: not ready, calls still taken, then open ones finished,
-// those too that wait for a place, each answer with the end of its connection.
+// The order of a shutdown: /readyz fails, new calls are still taken, then open calls end,
+// also those that wait for a connection of the pool.
 func TestAShutdownIsToldFirstThenTakesCallsThenFinishesThem(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, "")
@@ -67,8 +67,8 @@ func TestAShutdownIsToldFirstThenTakesCallsThenFinishesThem(t *testing.T) {
 	}
 }
 
-// What a client with a connection of its own sees of a drain: over HTTP/1.1 that
-// it ends with the answer, over HTTP/2 a GOAWAY before it.
+// In a drain, a connection of HTTP/1.1 is closed after the answer, and one of HTTP/2
+// gets a GOAWAY before it.
 func TestADrainEndsTheConnectionsThatItAnswersOn(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, "")
@@ -180,7 +180,7 @@ func overHTTP2(t *testing.T, c net.Conn, signal func()) {
 	}
 }
 
-// A stream that is open when the drain ends learns why, as its last event.
+// A stream that is open when the drain ends gets a problem as its last event.
 func TestAStreamThatIsOpenAtTheDrainsEndGetsItsProblem(t *testing.T) {
 	t.Parallel()
 	b := startBroker(t, "")

@@ -20,9 +20,9 @@ var (
 	soakRate = flag.Int("rate", 100, "calls a second of TestSoak")
 )
 
-// A steady load for a long time, of calls that are answered, time out, are left
-// by their callers, stream and carry 64 KiB: what the gateway holds is shown at
-// the start, in the middle and at the end, each time at rest.
+// A steady load runs for a long time. Its calls are answered, time out, are left by
+// their callers, stream or carry 64 KiB. The test prints what the gateway holds at rest
+// at the start, in the middle and at the end.
 func TestSoak(t *testing.T) {
 	if *soakFor == 0 {
 		t.Skip("no -soak says for how long; make soak runs this test for an hour")
@@ -49,7 +49,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// A soak counts what came of the calls.
+// A soak counts the results of the calls.
 type soak struct {
 	t       *testing.T
 	gateway *gateway
@@ -58,11 +58,11 @@ type soak struct {
 	begun                    time.Time // of the first call
 	calls                    int       // owned by run
 	right, late, left, wrong atomic.Int64
-	refused                  atomic.Int64 // 503: on a crowded machine that is a true answer
+	refused                  atomic.Int64 // 503, a true answer on a busy machine
 }
 
-// run makes calls at the rate, one of every twenty of each rarer kind, for that
-// long, and shows ten times how it goes. It returns when all have ended.
+// run makes calls at the rate for the given time, one of twenty of each rarer kind, and
+// prints its progress ten times. It returns when all calls have ended.
 func (s *soak) run(d time.Duration) {
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -86,7 +86,7 @@ func (s *soak) call(n int) {
 	unique := fmt.Sprintf("%dns", 5_000_000+n) // 5 ms
 	switch n % 20 {
 	case 0:
-		// On a crowded machine the reply may be there before the deadline is seen.
+		// On a busy machine the reply may be there before the timeout is noticed.
 		a, err := s.gateway.post(context.Background(), "sleep?timeout=50ms", "300ms")
 		s.note(&s.late, err == nil && (a.code == "timeout" || a.reason == "deadline" || a.data == "300ms"), a.raw, err)
 	case 1:
@@ -118,8 +118,8 @@ func (s *soak) note(kind *atomic.Int64, expected bool, got string, err error) {
 	}
 }
 
-// judge fails a soak in which calls went wrong, more than one of a hundred was
-// refused, or a kind of call never came out as it is meant to.
+// judge fails the test if calls went wrong, if more than 1 % were refused, or if a kind
+// of result never occurred.
 func (s *soak) judge() {
 	if s.wrong.Load() > 0 {
 		s.t.Errorf("%d calls went wrong, want none", s.wrong.Load())
@@ -141,14 +141,14 @@ func (s *soak) show(what string) {
 		s.right.Load(), s.late.Load(), s.left.Load(), s.refused.Load(), s.wrong.Load(), s.gateway.usage(), strings.Join(beside, ", "))
 }
 
-// rest waits until nothing is in flight and shows what the gateway holds then.
+// rest waits until nothing is in flight and prints what the gateway holds then.
 func (s *soak) rest(when string) usage {
 	u := s.gateway.emptied()
 	s.t.Logf("%s: %v", when, u)
 	return u
 }
 
-// resident returns the memory of a process; 0 if it has ended.
+// resident returns the memory of a process, 0 if it has ended.
 func (p *process) resident() (bytes int64) {
 	status, _ := os.ReadFile(filepath.Join("/proc", fmt.Sprint(p.cmd.Process.Pid), "status"))
 	for line := range strings.Lines(string(status)) {

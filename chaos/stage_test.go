@@ -15,10 +15,13 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// A stage is a gateway with four brokers: a, whose process is killed and
-// stopped; b, behind a link that is cut, stalled and throttled; c, which repeats
-// some replies, late; and d, at the end of a wire that loses packets, where the
-// machine lets us lay one. Workers of a and b die and stop, too.
+// A stage is a gateway with four brokers:
+//   - a, whose process is killed and stopped;
+//   - b, behind a link that is cut, stalled and throttled;
+//   - c, which repeats some replies, late;
+//   - d, at the end of a wire that loses packets, if this machine allows one.
+//
+// Workers of a and b are killed and stopped, too.
 type stage struct {
 	// Set once.
 	t       *testing.T
@@ -76,12 +79,12 @@ func (s *stage) await(b *broker) {
 	}
 }
 
-// layWire starts d, if it can, and returns its line of the configuration and the
+// layWire starts d if it can. It returns the configuration of d and the names of the
 // brokers that have workers.
 func (s *stage) layWire() (line, brokers string) {
 	w, err := newWire(s.t)
 	if err != nil {
-		s.t.Logf("no packets are dropped, for this machine lets us lay no wire: %v", err)
+		s.t.Logf("no packets are dropped, because no wire can be laid on this machine: %v", err)
 		return "", "a, b"
 	}
 	s.wire = w
@@ -100,8 +103,8 @@ func (s *stage) allUp() {
 	eventually(s.t, "all brokers are up", func() bool { return s.gateway.metric("mdp_gateway_broker_up{") == want })
 }
 
-// repeater is a broker that answers by itself and sends one reply in a hundred
-// again, up to 20 ms later.
+// repeater starts a broker that answers by itself and sends one reply in a hundred again,
+// up to 20 ms later.
 func (s *stage) repeater() *mdptest.Router {
 	var r *mdptest.Router
 	var ready sync.WaitGroup
@@ -121,13 +124,13 @@ func (s *stage) repeater() *mdptest.Router {
 	return r
 }
 
-// A trouble is something that goes wrong, and is righted again.
+// A trouble is something that goes wrong and is repaired.
 type trouble struct {
 	name       string
 	begin, end func()
 }
 
-// troubles are all kinds of them, to be had one after the other.
+// troubles returns all troubles, which must not overlap.
 func (s *stage) troubles(storm func()) []trouble {
 	nothing := func() {}
 	i := 0 // the worker in trouble

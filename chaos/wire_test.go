@@ -15,10 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A wire is a network namespace and the cable to it: two TUN devices, one here
-// and one there, between which the test carries the packets, or does not. So
-// real packets of real connections are lost, in any kernel that has TUN devices,
-// whatever qdiscs and filters it lacks.
+// A wire is a network namespace and a cable to it: a TUN device at each end, between
+// which the test carries packets, or drops them. So real packets of real connections are
+// lost on every kernel with TUN devices, also without qdiscs and filters.
 type wire struct {
 	// Set once.
 	t         testing.TB
@@ -27,7 +26,7 @@ type wire struct {
 	here      string // its address
 	address   string // of the other end
 
-	loss    atomic.Int64 // packets in a hundred that are dropped
+	loss    atomic.Int64 // dropped packets, percent
 	delay   atomic.Int64 // of each packet, a time.Duration
 	carried atomic.Int64
 	dropped atomic.Int64
@@ -85,7 +84,7 @@ func newWire(t testing.TB) (*wire, error) {
 	return w, nil
 }
 
-// openTUN makes a device whose packets are the file's.
+// openTUN creates a device. Its packets are read from the file and written to it.
 func openTUN(name string) (*os.File, error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -110,8 +109,8 @@ func ip(args ...string) error {
 	return nil
 }
 
-// carry takes packets one way until the devices are closed. A device that is
-// down takes none, which is as good as lost.
+// carry takes packets one way until the devices are closed. A packet that a device
+// refuses, because it is down, is lost.
 func (w *wire) carry(to, from *os.File) {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -119,7 +118,7 @@ func (w *wire) carry(to, from *os.File) {
 		switch {
 		case errors.Is(err, os.ErrClosed):
 			return
-		case err != nil: // it is down
+		case err != nil: // the device is down
 			<-time.After(time.Millisecond)
 		case rand.Int64N(100) < w.loss.Load():
 			w.dropped.Add(1)
@@ -139,7 +138,7 @@ func (w *wire) deliver(to *os.File, packet []byte) {
 	_, _ = to.Write(packet)
 }
 
-// link pulls this end's plug, or puts it back.
+// link sets this end up or down.
 func (w *wire) link(state string) {
 	w.t.Helper()
 	if err := ip("link", "set", w.device, state); err != nil {
@@ -147,7 +146,7 @@ func (w *wire) link(state string) {
 	}
 }
 
-// there returns the command that runs a program at the other end.
+// there returns a command that runs a program at the other end.
 func (w *wire) there(command ...string) []string {
 	return append([]string{"ip", "netns", "exec", w.namespace}, command...)
 }

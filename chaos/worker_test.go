@@ -16,19 +16,18 @@ import (
 	"mdpgateway/internal/mdp/worker"
 )
 
-// The variables that make this program a worker: its broker, and the file in
-// which it notes what it was given before it answers.
+// The variables that make this program a worker: its broker, and the file in which it
+// notes each request before it answers.
 const (
 	workerEnv = "CHAOS_WORKER"
 	ledgerEnv = "CHAOS_LEDGER"
 )
 
-// delays are the services of a worker and how long they take at most.
+// delays are the services of a worker and the longest times that they take.
 var delays = map[string]time.Duration{"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond}
 
-// startWorker starts this program as a worker whose notes are in a file of that
-// folder. The command, if any, is the one that runs programs where the worker
-// shall be.
+// startWorker starts this program as a worker that has its notes in a file of the given
+// folder. The command, if any, runs it elsewhere.
 func startWorker(t testing.TB, endpoint, ledgers string, command ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
@@ -43,7 +42,7 @@ func startWorker(t testing.TB, endpoint, ledgers string, command ...string) *pro
 	return spawn(t, filepath.Base(file.Name()), []string{workerEnv + "=" + endpoint, ledgerEnv + "=" + file.Name()}, append(command, self)...)
 }
 
-// runWorker is the program as a worker.
+// runWorker is this program's main if it is a worker.
 func runWorker() int {
 	ledger, err := os.OpenFile(os.Getenv(ledgerEnv), os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
