@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slack is the gateway's timer slack in ns, see internal/timerslack. That package is
-// not used here: the peers, which run starts, would inherit it.
+// slack is the gateway's timer slack in ns, see cmd/gateway/timerslack_linux.go. It is
+// not done as there: the peers, which run starts, would inherit it.
 const slack = 500_000
 
 // withSlack is a command that measures parts of the gateway, with the slack that they

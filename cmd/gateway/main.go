@@ -7,8 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	_ "mdpgateway/internal/timerslack" // the monitor of Go's runtime wakes less often
 )
 
 func main() {

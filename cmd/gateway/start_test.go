@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // patience bounds a test that fails; it slows none that passes.
@@ -257,11 +255,4 @@ func (c *child) logged(t *testing.T, message, field string) string {
 	}
 	t.Fatalf("no %q in the log: %s", message, seen.String())
 	return ""
-}
-
-// internal/timerslack is linked into the program.
-func TestTheKernelMayWakeTheGatewayALittleLate(t *testing.T) {
-	if ns, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0); err != nil || ns != 500_000 {
-		t.Errorf("the timer slack is %d ns, %v, want 500,000", ns, err)
-	}
 }

@@ -14,7 +14,6 @@ import (
 	"syscall"
 
 	zmq "github.com/pebbe/zmq4"
-	"golang.org/x/sys/unix"
 )
 
 // Errors of this package. A wait that ended by Interrupt or SetDeadline is
@@ -42,20 +41,10 @@ func NewContext(sockets int) (*Context, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zmq context: %w", err)
 	}
-	if err := errors.Join(batch(zctx), zctx.SetMaxSockets(sockets)); err != nil {
+	if err := zctx.SetMaxSockets(sockets); err != nil {
 		return nil, errors.Join(fmt.Errorf("zmq context for %d sockets: %w", sockets, err), zctx.Term())
 	}
 	return &Context{zctx: zctx}, nil
-}
-
-// batch lets the I/O thread, when it is woken, leave a busy CPU to who woke it: there is
-// more to do at once when its turn comes. A process that was given another policy than
-// the usual one keeps it: the kernel may refuse a change, and libzmq aborts then.
-func batch(zctx *zmq.Context) error {
-	if has, err := unix.SchedGetAttr(0, 0); err != nil || has.Policy != unix.SCHED_NORMAL {
-		return nil
-	}
-	return zctx.SetThreadSchedPolicy(unix.SCHED_BATCH)
 }
 
 // Close frees the context and every descriptor of its sockets. It waits until
