@@ -106,7 +106,7 @@ func (d *daemon) connect() (err error) {
 	held := budget.New(s.MaxBuffered)
 	d.pool, err = client.New(client.Config{
 		Endpoints: s.Brokers, Max: s.PoolMax, Reserve: s.PoolReserve, QueueMax: s.QueueMax, QueueTimeout: s.QueueTimeout,
-		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Budget: held, Log: d.log.Named("pool"),
+		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Log: d.log.Named("pool"),
 	})
 	if err != nil {
 		return err

@@ -107,7 +107,7 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		d.reloadOn(failed, hangups)
 		return nil
 	})
-	warn(d.log, d.settings.exposures()...)
+	d.warnOfOpenPort()
 	d.warnOfShortDrain()
 	if d.broker != nil {
 		serving.Go(func() error { return d.watchBroker(failed) })

@@ -32,6 +32,7 @@ type Defaults struct {
 	Vars    flowgraph.Encoding // of services that say nothing else
 
 	MaxTimeout time.Duration // the most that a service's own time-out may be; 0 is any
+	MaxReply   int64         // the most that a service's own largest reply may be; 0 is any
 
 	// What an example may be, as any request.
 	Loudify []string // of Brokers, those whose workers take one frame
@@ -89,6 +90,7 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		{Key: "example", Read: yamlnode.Keep(&example)},
 		{Key: "max_frames", Read: yamlnode.Integer(&s.MaxFrames, 1, mostFrames)},
 		{Key: "reply", Read: yamlnode.Scalar(&s.Reply, gateway.ParseEncoding)},
+		{Key: "max_reply", Read: yamlnode.Scalar(&s.MaxReply, gateway.ParseBytes)},
 		{Key: "content_type", Read: yamlnode.Scalar(&s.ContentType, parseContentType)},
 		{Key: "max_in_flight", Read: yamlnode.Integer(&s.MaxInFlight, 1, mostInFlight)},
 		{Key: "reuse", Read: yamlnode.Boolean(&s.Reuse)},
@@ -102,6 +104,10 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 	}
 	if s.Timeout > defaults.MaxTimeout && defaults.MaxTimeout != 0 {
 		return nil, yamlnode.Wrong(n, path+".timeout", "is %v, want at most --max-timeout, which is %v", s.Timeout, defaults.MaxTimeout)
+	}
+	if s.MaxReply > defaults.MaxReply && defaults.MaxReply != 0 {
+		return nil, yamlnode.Wrong(n, path+".max_reply", "is %s, want at most --max-reply, which is %s",
+			gateway.FormatBytes(s.MaxReply), gateway.FormatBytes(defaults.MaxReply))
 	}
 	if schema != nil {
 		if err := s.setSchema(path+".vars_schema", schema); err != nil {

@@ -13,7 +13,6 @@ import (
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
-	"mdpgateway/internal/ijson"
 )
 
 // parse reads a file's services, as if its brokers were hall1 and hall2, and
@@ -29,7 +28,7 @@ func parse(t *testing.T, file string) (*catalogue.Catalogue, error) {
 	}
 	return catalogue.Parse(&doc.Services, catalogue.Defaults{
 		Brokers: []string{"hall1", "hall2"}, Loudify: []string{"hall2"}, MaxTimeout: 5 * time.Minute,
-		MaxBody: 1000, MaxVars: 100, CheckBody: codec.CheckEnvelope,
+		MaxReply: 1 << 30, MaxBody: 1000, MaxVars: 100, CheckBody: codec.CheckEnvelope,
 	})
 }
 
@@ -53,6 +52,7 @@ services:
     vars_schema: {type: object, required: [sf], properties: {sf: {type: integer, minimum: 7, maximum: 12}}}
     example: {body: AAEC, encoding: base64, vars: {sf: 7}}
     max_frames: 1
+    max_reply: 4MiB
     reply: base64
     content_type: audio/x-raw
     max_in_flight: 32
@@ -80,7 +80,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 		Name: "lora_decode", Description: "demodulates one LoRa frame of I/Q samples", Brokers: []string{"hall1"},
 		Timeout: 30 * time.Second, MaxTimeout: 2 * time.Minute, Vars: flowgraph.Python, VarsSchema: got.VarsSchema,
 		Example:   []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`),
-		MaxFrames: 1, Reply: gateway.Base64, ContentType: "audio/x-raw", MaxInFlight: 32, Reuse: false,
+		MaxFrames: 1, MaxReply: 4 << 20, Reply: gateway.Base64, ContentType: "audio/x-raw", MaxInFlight: 32, Reuse: false,
 		Errors: []catalogue.Rule{
 			{Frame: 0, Equals: []byte("\x06"), Reason: "flowgraph_failed", Detail: "the flowgraph failed or timed out"},
 			{Frame: 1, Equals: []byte("decode_error"), Reason: "no_frame", Status: 422, Detail: "no frame was found in the samples"},
@@ -150,7 +150,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{[a]: {}}`, `services has a key that is no plain text`},
 		{`{a: &a {}, b: {<<: *a}}`, `services.b has a key that is no plain text`},
 		{`{echo: 7}`, `services.echo is "7", want keys and values`},
-		{`{echo: {timout: 3s}}`, `services.echo.timout is no key here, did you mean timeout? want one of description, brokers, timeout, max_timeout, vars, vars_schema, example, max_frames, reply, content_type, max_in_flight, reuse, errors`},
+		{`{echo: {timout: 3s}}`, `services.echo.timout is no key here, did you mean timeout? want one of description, brokers, timeout, max_timeout, vars, vars_schema, example, max_frames, reply, max_reply, content_type, max_in_flight, reuse, errors`},
 		{`{echo: {reuse: true, reuse: false}}`, `services.echo.reuse is there twice`},
 
 		{`{echo: {description: [a]}}`, `services.echo.description is a list, want text in quotes`},
@@ -170,6 +170,8 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {vars: {}}}`, `services.echo.vars is a mapping, want one of python, json, none`},
 		{`{echo: {reply: raw}}`, `services.echo.reply is "raw", want one of auto, text, json, base64`},
 		{`{echo: {max_frames: many}}`, `services.echo.max_frames is "many", want a whole number from 1 to 10000`},
+		{`{echo: {max_reply: much}}`, `services.echo.max_reply is "much", want a number of bytes of at least 1, such as 65536 or 64MiB`},
+		{`{echo: {max_reply: 2GiB}}`, `services.echo.max_reply is 2GiB, want at most --max-reply, which is 1GiB`},
 		{`{echo: {max_frames: 0}}`, `services.echo.max_frames is "0", want a whole number from 1 to 10000`},
 		{`{echo: {max_in_flight: 1.5}}`, `services.echo.max_in_flight is "1.5", want a whole number from 1 to 1000000`},
 		{`{echo: {max_in_flight: 1000001}}`, `services.echo.max_in_flight is "1000001", want a whole number from 1 to 1000000`},
@@ -223,7 +225,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {example: {body: "A", encoding: base64}}}`, `services.echo.example is refused as a request: #/body: it is no base64 from byte 0 on: want the standard alphabet, with padding`},
 		{`{echo: {example: {encoding: base64}}}`, `services.echo.example is refused as a request: #/encoding: encoding is there without body`},
 		{`{echo: {example: {frames: [{encoding: text}]}}}`, `services.echo.example is refused as a request: #/frames/0: data is missing`},
-		{`{echo: {example: {vars: }}}`, `services.echo.example is refused as a request: #/vars: it is null, want an object`},
+		{`{echo: {example: {vars: }}}`, `services.echo.example is refused as a request: #/vars: vars is null, want an object`},
 		{`{echo: {example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
 		{`{echo: {vars: json, max_frames: 2, example: {frames: [a, b, c]}}}`, `services.echo.example has 3 frames, and the service takes at most 2`},
 		{`{echo: {vars: json, example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
@@ -231,7 +233,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {example: {vars: {a: ` + strings.Repeat("x", 100) + `}}}}`, `services.echo.example.vars has 109 bytes as a frame, want at most --max-vars, which is 100`},
 		{`{echo: {vars: none, example: {vars: {}}}}`, `services.echo.example.vars is given, but vars is none`},
 		{`{echo: {vars_schema: {required: [sf]}, example: {body: a}}}`, `services.echo.example has no vars, and without does not match vars_schema: #/vars: missing property 'sf'`},
-		{`{echo: {example: {vars: [7]}}}`, `services.echo.example is refused as a request: #/vars: it is an array, want an object`},
+		{`{echo: {example: {vars: [7]}}}`, `services.echo.example is refused as a request: #/vars: vars is an array, want an object`},
 		{`{echo: {example: {vars: {x: !!float 1.0e+999}}}}`, `services.echo.example.vars can't be sent: #/x: 1.0e+999 is out of a float's range`},
 		{`{echo: {vars_schema: {required: [sf]}, example: {vars: {}}}}`, `services.echo.example.vars does not match vars_schema: #/vars: missing property 'sf'`},
 	} {
@@ -310,7 +312,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			for _, name := range c.Names() {
 				s, _ := c.Get(name)
-				s.CheckVars(ijson.MustObject(`{"sf":[1,2.5,{"a":null}]}`))
+				s.CheckVars([]byte(`{"sf":[1,2.5,{"a":null}]}`))
 			}
 			return
 		}

@@ -7,7 +7,6 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
-	"mdpgateway/internal/ijson"
 )
 
 // A Service is one service as configured. It is shared by all calls: do not
@@ -23,6 +22,7 @@ type Service struct {
 	Example     []byte             // a request body in JSON that the service takes, or nil
 	MaxFrames   int                // of a request's body; 0 means the default for its dialect and Vars
 	Reply       gateway.Encoding   // of the frames of a reply within JSON
+	MaxReply    int64              // bytes of a reply; 0 means the gateway's
 	ContentType string             // of raw replies; empty means application/octet-stream
 	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
 	Reuse       bool               // false: each call gets a connection of its own
@@ -37,7 +37,7 @@ func (s *Service) MayAsk(broker string) bool {
 
 // CheckVars says where vars, a JSON object, do not match the service's schema.
 // The pointers are those of a request body: #/vars/sf. Any input is safe.
-func (s *Service) CheckVars(vars ijson.Object) []gateway.Fault {
+func (s *Service) CheckVars(vars []byte) []gateway.Fault {
 	if s.VarsSchema == nil {
 		return nil
 	}

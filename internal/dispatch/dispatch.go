@@ -187,21 +187,32 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 		return err
 	}
 	defer release()
-	call.Fresh = spec != nil && !spec.Reuse
+	call.Expect = svc.expected()
+	if spec != nil {
+		call.Fresh = !spec.Reuse
+		if call.MaxReply = spec.MaxReply; call.MaxReply > 0 {
+			call.Expect = call.MaxReply
+		}
+	}
 	*reply, err = d.cfg.Pool.Call(clock.ctx, call.Request)
 	reply.Timing.Queue += routed
 	if err != nil {
-		return d.failed(clock, call.Service, reply.Broker, err)
+		e := d.failed(clock, call.Service, reply.Broker, err)
+		if e.Kind == gateway.ReplyTooLarge && e.Reason == gateway.ReasonMemory {
+			d.services.add(call.Service).received(reply.Bytes) // so that the next is not sent in vain
+		}
+		return e
 	}
 	if svc == nil {
 		svc = d.services.add(call.Service)
 	}
 	svc.replied(reply.Broker, time.Now())
+	svc.received(reply.Bytes)
 	return d.judge(spec, reply)
 }
 
 // failed completes the error of a call that the pool could not answer.
-func (d *Dispatcher) failed(clock *clock, service string, broker int, err error) error {
+func (d *Dispatcher) failed(clock *clock, service string, broker int, err error) *gateway.Error {
 	e := gateway.AsError(err)
 	if goesOn(e) {
 		_, epoch := d.cfg.Pool.State(broker)

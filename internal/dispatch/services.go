@@ -35,6 +35,27 @@ type service struct {
 
 	inFlight      atomic.Int64 // calls that began after it was confirmed
 	calls, failed atomic.Uint64
+	largest       atomic.Int64 // bytes of the largest reply lately
+}
+
+// fade is how fast a large reply is forgotten: each smaller one takes that part of the
+// difference away, so that after 100 of them 0.2 % of it is left.
+const fade = 16
+
+// received notes the size of a reply.
+func (s *service) received(size int64) {
+	if largest := s.largest.Load(); size < largest {
+		size = largest - (largest-size+fade-1)/fade
+	}
+	s.largest.Store(size)
+}
+
+// expected returns how many bytes a reply is likely to have at most.
+func (s *service) expected() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.largest.Load()
 }
 
 // begin counts a call, which ends with end. A nil service counts nothing.

@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"time"
-
-	"mdpgateway/internal/ijson"
-)
+import "time"
 
 // A Request is one request to a service, ready for the wire.
 type Request struct {
@@ -20,15 +16,29 @@ type Request struct {
 	// alone ends it. It costs less than the deadline of a context.
 	Deadline time.Time
 
+	// Room, if set, holds the bytes that the reply will need from before the request is
+	// sent. When the call has ended it holds those of the reply, or none with an error.
+	Room Room
+
+	Expect   int64 // bytes that the reply is likely to have
+	MaxReply int64 // bytes that it may have; 0 means as many as the pool allows
+
 	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
 	Fresh   bool  // use a connection that no call had before, and none will have after
+}
+
+// A Room is a part of the memory for callers. A *budget.Lease is one.
+type Room interface {
+	// Resize makes n the number of bytes held and reports whether they were to be had.
+	// To hold less always succeeds.
+	Resize(n int64) bool
 }
 
 // A Call is what a caller asks for: a request to be checked, completed by a
 // vars frame and sent within a time.
 type Call struct {
 	Request
-	Vars      ijson.Object  // the zero Object if the caller gave none
+	Vars      []byte        // a JSON object, or nil if the caller gave none
 	Timeout   time.Duration // how long to wait for the reply; 0 means the default
 	TimeoutBy string        // what set Timeout, such as "?timeout"
 
@@ -40,6 +50,7 @@ type Reply struct {
 	Frames   [][]byte   // of the FINAL, or only, reply
 	Partials [][][]byte // frames of each PARTIAL, if Request.Partial was unset
 	Broker   int        // which of the pool's endpoints it was sent to, by index; -1 if none
+	Bytes    int64      // of the parts that are here and, with an error, of what was received
 	Timing   Timing
 }
 

@@ -66,7 +66,7 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 		return nil, err
 	}
 	call := &w.call
-	call.RequestID, call.TraceID = w.id, w.trace.ID
+	call.RequestID, call.TraceID, call.Room = w.id, w.trace.ID, &w.room
 	call.Timeout, call.TimeoutBy = x.Timeout, x.TimeoutBy
 	if err := x.Decode(body, call); err != nil {
 		return nil, err
@@ -81,14 +81,14 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 // what is held from then on is the reply.
 func (w *response) forget(x *codec.Exchange) {
 	w.body.free()
+	w.lease.Release()
 	w.body, w.call = nil, gateway.Call{}
 	x.Forget()
 }
 
-// writeReply writes the reply. From here on its bytes are held, in place of the
-// body's, which is forgotten.
+// writeReply writes the reply. Its bytes are held since before the call was sent.
 func writeReply(w *response, x *codec.Exchange, reply *gateway.Reply) error {
-	if err := hold(&w.lease, replySize(reply)); err != nil {
+	if err := hold(&w.room, replySize(reply)); err != nil {
 		return err
 	}
 	err := x.WriteReply(w, w.service, w.id, *reply)

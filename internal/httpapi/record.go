@@ -21,7 +21,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		start := time.Now()
 		w := newResponse(rw, r, a.cfg.BodyIdleTimeout)
 		w.expires = a.expiry(r)
-		w.lease = a.cfg.Budget.Lease()
+		w.lease, w.room = a.cfg.Budget.Lease(), a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {
 			route = "unmatched"
@@ -48,6 +48,7 @@ func (w *response) serve(next http.Handler, r *http.Request) {
 		}
 		w.body.free() // of a request that was not forgotten
 		w.lease.Release()
+		w.room.Release()
 	}()
 	next.ServeHTTP(w, r)
 }

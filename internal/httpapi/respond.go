@@ -70,12 +70,12 @@ func fail(w *response, err error) {
 }
 
 // problem describes the error that the request ended with. From here on the frames
-// of a reply that it carries are held, in place of the body. If they do not fit,
-// the problem leaves them out, and nothing keeps them.
+// of a reply that it carries are held. If they do not fit, the problem leaves them out,
+// and nothing keeps them.
 func (w *response) problem(e *gateway.Error) problem {
 	w.err = e
 	p := newProblem(e, w.id, w.service)
-	if p.Frames != nil && !w.lease.Resize(mdp.Size(p.Frames)) {
+	if p.Frames != nil && !w.room.Resize(mdp.Size(p.Frames)) {
 		bare := *e
 		bare.Frames, p.Frames = nil, nil
 		p.Detail += "; its frames are left out: " + gateway.NoMemory

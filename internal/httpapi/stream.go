@@ -25,7 +25,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gatewa
 	w.call.Partial = q.put
 	reply, err := svc.Call(ctx, w.call)
 	w.forget(x)
-	if fits := hold(&w.lease, mdp.Size(reply.Frames)); err == nil {
+	if fits := hold(&w.room, mdp.Size(reply.Frames)); err == nil {
 		err = fits
 	}
 	left := err != nil && gateway.AsError(err).Kind == gateway.Canceled

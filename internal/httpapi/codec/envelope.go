@@ -1,12 +1,12 @@
 package codec
 
 import (
+	"io"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"mdpgateway/internal/gateway"
-	"mdpgateway/internal/ijson"
 )
 
 // maxFrames bounds the frames of one request. Services have bounds of their own;
@@ -24,11 +24,11 @@ const bare = -1
 //	{"body": "AAEC", "encoding": "base64"}
 //	{"frames": ["first", {"data": {"x": 1}, "encoding": "json"}]}
 type envelope struct {
-	d *ijson.Decoder
+	*tokenizer
 
 	body, encoding jsontext.Value // as written; nil until met
 	hasFrames      bool
-	varsBy         string // what gave vars
+	varsBy         string // what gave vars beside the body
 	call           *gateway.Call
 }
 
@@ -40,21 +40,26 @@ func CheckEnvelope(body []byte) (frames int, err error) {
 	return len(call.Frames), err
 }
 
-// decodeEnvelope reads a JSON body into call. What the body's values are is decided
-// when all members are known: they may come in any order.
+// decodeEnvelope reads a JSON body into call.
 func decodeEnvelope(src []byte, varsBy string, call *gateway.Call) error {
-	d := ijson.NewDecoder(src)
-	defer d.Free()
-	v := envelope{d: d, call: call, varsBy: varsBy}
-	return badJSON("", v.read())
+	if frame, ok := plainBody(src); ok {
+		call.Frames = append(call.Frames, frame)
+		return nil
+	}
+	return readEnvelope(src, varsBy, call)
 }
 
-func (v *envelope) read() error {
+// readEnvelope reads any JSON body into call. What the body's values are is
+// decided when all members are known: they may come in any order.
+func readEnvelope(src []byte, varsBy string, call *gateway.Call) error {
+	v := envelope{tokenizer: tokenizers.Get().(*tokenizer), call: call, varsBy: varsBy}
+	v.read(src)
+	defer v.release(len(src))
 	if err := v.open(); err != nil {
 		return err
 	}
 	for {
-		name, err := v.d.Member()
+		name, err := v.member()
 		if err != nil {
 			return err
 		}
@@ -65,71 +70,94 @@ func (v *envelope) read() error {
 			return err
 		}
 	}
-	if err := v.d.End(); err != nil {
-		return err
+	if _, err := v.d.ReadToken(); err != io.EOF {
+		return badAt("", "more text follows the object")
+	}
+	if len(src) > maxKept {
+		if at, found := duplicate(src); found {
+			return badAt(at, twice)
+		}
 	}
 	return v.finish()
 }
 
 // open reads the brace that an envelope begins with.
 func (v *envelope) open() error {
-	kind := v.d.Kind()
+	kind := v.d.PeekKind()
 	if kind == jsontext.KindBeginObject {
-		return v.d.Token()
-	}
-	if _, err := v.d.Value(); err == ijson.ErrEmpty {
-		return badAt("", "the body is empty, want a JSON object: send {} for an empty frame")
-	} else if err != nil {
+		_, err := v.d.ReadToken()
 		return err
 	}
-	return badAt("", "the body is %s, want an object: %s", ijson.Describe(kind), hint)
+	if _, err := v.d.ReadValue(); err == io.EOF {
+		return badAt("", "the body is empty, want a JSON object: send {} for an empty frame")
+	} else if err != nil {
+		return syntax("", err)
+	}
+	return badAt("", "the body is %s, want an object: %s", describe(kind), hint)
 }
 
 const hint = `put the payload in "body", or post with ?raw=true`
 
-// set reads the value of a member.
+// member reads the name of the next member of an object, or nil at its end.
+func (v *envelope) member() ([]byte, error) {
+	if v.d.PeekKind() == jsontext.KindEndObject {
+		_, err := v.d.ReadToken()
+		return nil, err
+	}
+	name, err := v.d.ReadValue()
+	if err != nil {
+		return nil, syntax("", err)
+	}
+	return unquoted(name), nil
+}
+
+// value reads the value of a member or an element.
+func (v *envelope) value() (jsontext.Value, error) {
+	value, err := v.d.ReadValue()
+	if err != nil {
+		return nil, syntax("", err)
+	}
+	return value, nil
+}
+
 func (v *envelope) set(name []byte) (err error) {
 	switch string(name) {
 	case "body":
-		return v.once(&v.body)
+		v.body, err = v.value()
 	case "encoding":
-		return v.once(&v.encoding)
+		v.encoding, err = v.value()
 	case "frames":
-		return v.frames()
+		v.hasFrames = true
+		err = v.frames()
 	case "vars":
-		if v.varsBy != "" {
-			return badTwice(v.varsBy, "the body")
+		var vars jsontext.Value
+		if vars, err = v.value(); err == nil {
+			err = v.vars(vars)
 		}
-		v.varsBy = "the body"
-		v.call.Vars, err = v.d.Object()
-		return err
+	default:
+		err = badAt(v.d.StackPointer(), "unknown member: %s", hint)
 	}
-	return badAt(v.d.Pointer(), "unknown member: %s", hint)
+	return err
 }
 
-// once reads a value that may be there only once.
-func (v *envelope) once(dst *jsontext.Value) (err error) {
-	if *dst != nil {
-		return badAt(v.d.Pointer(), ijson.Twice)
+func (v *envelope) vars(value jsontext.Value) error {
+	if v.varsBy != "" {
+		return badTwice(v.varsBy, "the body")
 	}
-	*dst, err = v.d.Value()
-	return err
+	v.call.Vars = value
+	return checkObject(value)
 }
 
 // frames reads the array of frames.
 func (v *envelope) frames() error {
-	if v.hasFrames {
-		return badAt("/frames", ijson.Twice)
-	}
-	v.hasFrames = true
-	if kind := v.d.Kind(); kind != jsontext.KindBeginArray {
-		if _, err := v.d.Value(); err != nil {
+	if kind := v.d.PeekKind(); kind != jsontext.KindBeginArray {
+		if _, err := v.value(); err != nil {
 			return err
 		}
-		return badAt("/frames", "frames is %s, want an array", ijson.Describe(kind))
+		return badAt("/frames", "frames is %s, want an array", describe(kind))
 	}
-	err := v.d.Token()
-	for i := 0; err == nil && v.d.Kind() != jsontext.KindEndArray; i++ {
+	_, err := v.d.ReadToken()
+	for i := 0; err == nil && v.d.PeekKind() != jsontext.KindEndArray; i++ {
 		if i == maxFrames {
 			return tooManyFrames("#/frames")
 		}
@@ -138,49 +166,54 @@ func (v *envelope) frames() error {
 	if err != nil {
 		return err
 	}
+	if _, err = v.d.ReadToken(); err != nil {
+		return syntax("", err)
+	}
 	if len(v.call.Frames) == 0 {
 		return badAt("/frames", "frames is empty, want at least one: leave it out for an empty frame")
 	}
-	return v.d.Token()
+	return nil
 }
 
 // frame reads one element of frames: a string, or an object of data and encoding.
 func (v *envelope) frame(i int) error {
-	kind := v.d.Kind()
+	kind := v.d.PeekKind()
 	if kind == jsontext.KindBeginObject {
 		return v.frameObject(i)
 	}
-	value, err := v.d.Value()
+	value, err := v.value()
 	if err != nil {
 		return err
 	}
 	if kind != jsontext.KindString {
-		return badAt(element(i), `the frame is %s, want a string or {"data": …, "encoding": …}`, ijson.Describe(kind))
+		return badAt(element(i), `the frame is %s, want a string or {"data": …, "encoding": …}`, describe(kind))
 	}
-	v.call.Frames = append(v.call.Frames, ijson.Unquote(value))
+	v.call.Frames = append(v.call.Frames, unquoted(value))
 	return nil
 }
 
 func (v *envelope) frameObject(i int) error {
-	if err := v.d.Token(); err != nil {
+	if _, err := v.d.ReadToken(); err != nil {
 		return err
 	}
 	var data, encoding jsontext.Value
 	for {
-		name, err := v.d.Member()
-		switch {
-		case err != nil:
+		name, err := v.member()
+		if err != nil {
 			return err
-		case name == nil && data == nil:
-			return badAt(element(i), "data is missing")
+		}
+		switch {
 		case name == nil:
+			if data == nil {
+				return badAt(element(i), "data is missing")
+			}
 			return v.add(i, data, encoding)
 		case string(name) == "data":
-			err = v.once(&data)
+			data, err = v.value()
 		case string(name) == "encoding":
-			err = v.once(&encoding)
+			encoding, err = v.value()
 		default:
-			err = badAt(v.d.Pointer(), "unknown member: a frame has data and encoding")
+			err = badAt(v.d.StackPointer(), "unknown member: a frame has data and encoding")
 		}
 		if err != nil {
 			return err

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"mdpgateway/internal/gateway"
-	"mdpgateway/internal/ijson"
 )
 
 // maxPartHead bounds the headers of one part of a form.
@@ -46,12 +45,12 @@ func decodeForm(body []byte, boundary, varsBy string, call *gateway.Call) error 
 			}
 			call.Frames = append(call.Frames, content)
 		case "vars":
-			if varsBy != "" {
+			if call.Vars != nil {
 				return badTwice(varsBy, "the part vars")
 			}
-			varsBy = "the part vars"
-			if call.Vars, err = ijson.ParseObject(content); err != nil {
-				return badJSON(atVars, err)
+			call.Vars, varsBy = content, "the part vars"
+			if err := checkVars(content); err != nil {
+				return err
 			}
 		default:
 			return bad("the form has a part %.64q, want parts named frame, and one named vars", name)

@@ -38,8 +38,7 @@ func WriteProblem(w http.ResponseWriter, status int, object []byte, frames [][]b
 // problem adds a JSON object with at least one member and, unless that is nil,
 // frames as its last.
 func (o *output) problem(object []byte, frames [][]byte) {
-	var dense compactor
-	o.b = dense.append(o.b, object)
+	o.dense(object)
 	if frames == nil {
 		return
 	}

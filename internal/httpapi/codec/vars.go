@@ -2,8 +2,6 @@ package codec
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
-
-	"mdpgateway/internal/ijson"
 )
 
 // atVars is where vars are, or would be, in an envelope. Faults in vars from
@@ -11,25 +9,44 @@ import (
 const atVars = jsontext.Pointer("/vars")
 
 // parseVars returns the vars that the query or the header gives, and where they
-// are from.
-func parseVars(q query, header []string) (vars ijson.Object, by string, err error) {
-	text := q.vars
+// are from. They are nil if there are none.
+func parseVars(q query, header []string) (vars []byte, by string, err error) {
 	switch {
 	case len(header) > 1:
-		return vars, "", badAt(atVars, "vars are given twice: Flowgraph-Vars is there %d times", len(header))
+		return nil, "", badAt(atVars, "vars are given twice: Flowgraph-Vars is there %d times", len(header))
 	case len(header) == 1 && q.hasVars:
-		return vars, "", badTwice("?vars", "Flowgraph-Vars")
+		return nil, "", badTwice("?vars", "Flowgraph-Vars")
 	case len(header) == 1:
-		text, by = header[0], "Flowgraph-Vars"
+		vars, by = []byte(header[0]), "Flowgraph-Vars"
 	case q.hasVars:
-		by = "?vars"
+		vars, by = []byte(q.vars), "?vars"
 	default:
-		return vars, "", nil
+		return nil, "", nil
 	}
-	vars, err = ijson.ParseObject([]byte(text))
-	return vars, by, badJSON(atVars, err)
+	return vars, by, checkVars(vars)
 }
 
 func badTwice(one, other string) error {
 	return badAt(atVars, "vars are given twice, by %s and by %s", one, other)
+}
+
+// checkVars says why a text is not one JSON object.
+func checkVars(text []byte) error {
+	if !jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(len(text) > maxKept)) {
+		return whyInvalid(atVars, text)
+	}
+	if len(text) > maxKept {
+		if at, found := duplicate(text); found {
+			return badAt(atVars+at, twice)
+		}
+	}
+	return checkObject(text)
+}
+
+// checkObject says why a valid JSON value can't be vars.
+func checkObject(value jsontext.Value) error {
+	if value.Kind() != jsontext.KindBeginObject {
+		return badAt(atVars, "vars is %s, want an object", describe(value.Kind()))
+	}
+	return checkLevels(atVars, value, 1)
 }

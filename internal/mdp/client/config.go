@@ -34,7 +34,6 @@ type Config struct {
 	MaxReply       int64         // bytes of one reply; default 64 MiB
 	Resolver       *net.Resolver // of the brokers' names; nil means the system's
 	Log            *zap.Logger   // nil means none
-	Budget         Budget        // of the bytes that are held; nil means no bound
 
 	// Trace, if set, is shown every message of a call, out or in, as it is sent
 	// or received. It must not keep or change the frames.

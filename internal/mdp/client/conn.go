@@ -28,10 +28,8 @@ type conn struct {
 	asker   *call // for which it was opened; nil once a call had it
 
 	// abandoned says why others interrupted the call: its caller left, the endpoint
-	// was lost, the pool was closed, or there was no room for the reply.
+	// was lost, or the pool was closed.
 	abandoned atomic.Pointer[gateway.Kind]
-
-	taken atomic.Int64 // bytes of the connection that were taken from libzmq, or never were a reply's
 }
 
 // close closes the socket. What it may say is of no use to anyone.
@@ -52,8 +50,6 @@ func (c *conn) givenUp() (kind gateway.Kind, reason string) {
 	switch {
 	case given == nil:
 		return "", ""
-	case *given == gateway.ReplyTooLarge:
-		return *given, closedMemory
 	case *given == gateway.Canceled:
 		return *given, string(*given)
 	}
@@ -68,12 +64,13 @@ type call struct {
 	reply gateway.Reply
 	start time.Time
 
+	maxReply int64 // bytes of the reply
+
 	counted bool      // the pool's Close waits for it
 	sent    time.Time // zero until the request is sent
 	heard   bool      // a message of the reply came
 	size    int64     // of what was received
-	kept    int64     // of it, what PARTIALs hold of the budget
-	copied  int64     // what libzmq's copy of the request, yet to be made, holds of it
+	room    int64     // that it holds of req.Room
 	reason  string    // why the connection can't be used again; empty if it can
 
 	// Guarded by Pool.mu while the call waits for a connection.
@@ -85,10 +82,6 @@ type call struct {
 	dial    *dial       // a connection that is being opened for it
 }
 
-// newCall makes one on the heap: with it on the stacks of calls that wait these
-// would be of 16 KB in place of 8.
-//
-//go:noinline
 func newCall(ctx context.Context, req *gateway.Request) *call {
 	return &call{ctx: ctx, req: *req, reply: gateway.Reply{Broker: -1}, start: time.Now()}
 }
@@ -102,24 +95,28 @@ func (x *call) late() bool {
 
 // roundTrip sends the request and waits for its reply. Afterwards x.reason says
 // whether the connection may carry another call.
-func (c *conn) roundTrip(x *call, maxReply int64) error {
+func (c *conn) roundTrip(x *call) error {
 	c.sock.SetDeadline(x.req.Deadline)
 	if c.abandoned.Load() != nil { // the interrupt may have come before the deadline
 		c.sock.Interrupt()
 	}
+	stop := context.AfterFunc(x.ctx, func() { c.abandon(gateway.Canceled) })
 	c.current = x
-	err := c.converse(x, maxReply)
+	err := c.converse(x)
 	c.current, x.reason = nil, ""
+	quiet := stop()
 	switch {
 	case err != nil:
 		x.reason, err = c.explain(x, err)
+	case !quiet: // the interrupt may be yet to come: it must not meet the next call
+		x.reason = string(gateway.Canceled)
 	case x.req.Fresh:
 		x.reason = closedFresh
 	}
 	return err
 }
 
-func (c *conn) converse(x *call, maxReply int64) error {
+func (c *conn) converse(x *call) error {
 	c.service = append(c.service[:0], x.req.Service...)
 	message, err := c.endpoint.Dialect.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
 	if err != nil {
@@ -130,7 +127,7 @@ func (c *conn) converse(x *call, maxReply int64) error {
 	clear(message) // the body must not live as long as the connection
 	for err == nil {
 		var final bool
-		if final, err = c.accept(x, frames, maxReply); final || err != nil {
+		if final, err = c.accept(x, frames); final || err != nil {
 			return err
 		}
 		frames, err = c.sock.Receive()
@@ -139,8 +136,7 @@ func (c *conn) converse(x *call, maxReply int64) error {
 }
 
 // accept takes one message as the reply or, unless it is final, a part of it.
-func (c *conn) accept(x *call, frames [][]byte, maxReply int64) (final bool, err error) {
-	c.taken.Add(zsock.WireSize(frames))
+func (c *conn) accept(x *call, frames [][]byte) (final bool, err error) {
 	c.trace(false, frames)
 	body, final, err := c.endpoint.Dialect.ParseReply(x.req.Service, frames)
 	if err != nil {
@@ -149,20 +145,25 @@ func (c *conn) accept(x *call, frames [][]byte, maxReply int64) (final bool, err
 	}
 	x.heard = true
 	size := mdp.Size(body)
-	if err := x.fits(size, maxReply); err != nil {
+	if !final && x.req.Partial == nil {
+		size += mdp.PartOverhead
+	}
+	if err := x.fits(size); err != nil {
+		return false, err
+	}
+	if err := c.endpoint.pool.received(x, final); err != nil {
 		return false, err
 	}
 	if final {
 		x.reply.Frames = body
 		return true, nil
 	}
-	return false, c.partial(x, body, size)
+	return false, x.partial(body)
 }
 
 // noteSent is for the moment at which the request has been sent.
 func (c *conn) noteSent() {
 	c.trace(true, c.scratch)
-	c.endpoint.pool.handOver(c.current)
 	c.current.sent = time.Now()
 }
 
@@ -173,7 +174,7 @@ func (c *conn) trace(out bool, frames [][]byte) {
 }
 
 // partial passes a PARTIAL on, or keeps it.
-func (c *conn) partial(x *call, body [][]byte, size int64) error {
+func (x *call) partial(body [][]byte) error {
 	if x.req.Partial != nil {
 		var told *gateway.Error
 		err := x.req.Partial(body)
@@ -183,17 +184,16 @@ func (c *conn) partial(x *call, body [][]byte, size int64) error {
 		return err
 	}
 	x.reply.Partials = append(x.reply.Partials, body)
-	x.size += mdp.PartOverhead
-	return c.endpoint.pool.keep(x, size+mdp.PartOverhead)
+	return nil
 }
 
 // fits checks the size of one message or, if the parts of a reply are kept, of
 // all so far.
-func (x *call) fits(size, maxReply int64) error {
+func (x *call) fits(size int64) error {
 	if x.req.Partial != nil {
 		x.size = 0
 	}
-	if x.size += size; x.size > maxReply {
+	if x.size += size; x.size > x.maxReply {
 		return zsock.ErrTooLarge
 	}
 	return nil
@@ -212,10 +212,7 @@ func (c *conn) explain(x *call, err error) (reason string, told error) {
 		return string(e.Kind), e
 	case zsock.IsInterrupted(err):
 		kind, reason := c.givenUp()
-		switch reason {
-		case closedMemory:
-			return reason, noRoom()
-		case closedLost:
+		if reason == closedLost {
 			return reason, &gateway.Error{Kind: kind, Detail: details[kind]}
 		}
 		e = gateway.Overdue(sent)

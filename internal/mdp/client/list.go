@@ -1,17 +1,12 @@
 package client
 
-import "slices"
-
-// quarters are those of Config.Idle.
-const quarters = 4
-
-// A list holds idle connections, the one that rests longest first. All of them take
-// turns, so none says of itself that it is not needed: the list remembers how few it
-// held.
+// A list holds connections that rest, the one that rests longest first. All of them take
+// turns, so their age does not show that there are too many: the list remembers the
+// fewest that it held in a period.
 type list struct {
 	first, last *conn
 	len         int
-	least       [quarters]int // of what it holds now, that it held in each quarter, this one first
+	least       int // that it held since the period began
 }
 
 func (l *list) push(c *conn) {
@@ -43,7 +38,7 @@ func (l *list) pop() *conn {
 	}
 	c.next = nil
 	l.len--
-	l.least[0] = min(l.least[0], l.len)
+	l.least = min(l.least, l.len)
 	return c
 }
 
@@ -53,16 +48,11 @@ func (l *list) takeAll() []*conn {
 	return all
 }
 
-// takeSurplus takes out as many connections as nobody needed in any of the last
-// quarters, and begins another.
+// takeSurplus takes out as many connections as nobody needed since it was last called.
 func (l *list) takeSurplus() []*conn {
-	surplus := slices.Min(l.least[:])
-	copy(l.least[1:], l.least[:quarters-1])
-	for i := range l.least {
-		l.least[i] -= surplus
-	}
-	l.least[0] = l.len
-	return l.take(surplus)
+	surplus := l.take(l.least)
+	l.least = l.len
+	return surplus
 }
 
 func (l *list) take(n int) (taken []*conn) {

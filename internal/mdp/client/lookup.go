@@ -63,6 +63,10 @@ func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
 		opened := make(chan error, 1)
 		e.pool.opening.Go(func() { // whatever becomes of this caller
 			c, err := e.dial()
+			if err != nil && c != nil {
+				c.close()
+				c = nil
+			}
 			e.asker <- c
 			opened <- err
 		})

@@ -92,7 +92,6 @@ func (p *Pool) evict(to *endpoint) (c *conn) {
 // still waits, that one may try the other endpoints: nothing has been sent.
 func (p *Pool) opened(e *endpoint, d *dial, c *conn, err error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	e.opening--
 	asker := d.asker
 	if asker != nil {
@@ -102,16 +101,18 @@ func (p *Pool) opened(e *endpoint, d *dial, c *conn, err error) {
 	case err == nil && e.state == gateway.Up && !p.over:
 		c.asker = asker
 		e.fresh.push(c)
+		c = nil
 	default:
 		p.sockets--
-		if c != nil {
-			defer c.close()
-		}
 		if asker != nil && !asker.settled {
 			p.charge(asker, e, err)
 		}
 	}
 	p.serve()
+	p.mu.Unlock()
+	if c != nil {
+		c.close()
+	}
 }
 
 // passOn is for when a call takes a connection that another asked for: that one gets
@@ -142,7 +143,8 @@ func (p *Pool) charge(x *call, e *endpoint, err error) {
 
 // dial opens a connection and waits for its handshake, until its time is over, the
 // endpoint is lost or the pool is closed. A refused one says nothing until its time is
-// over, but the sentinel does.
+// over, but the sentinel does. The caller closes a connection that comes with an error,
+// after having told of it: until then its descriptors are not there for others.
 func (e *endpoint) dial() (*conn, error) {
 	p := e.pool
 	sock, err := p.zctx.Dealer(zsock.DealerOptions{MaxMessage: p.cfg.MaxReply + replyHeadroom})
@@ -159,12 +161,10 @@ func (e *endpoint) dial() (*conn, error) {
 		}
 	}
 	if lost := e.dialed(c); !ok || err != nil || lost {
-		starved := !zsock.DescriptorsLeft() // before c gives its own back
-		c.close()
-		if starved {
-			return nil, noDescriptors(err)
+		if !zsock.DescriptorsLeft() {
+			return c, noDescriptors(err)
 		}
-		return nil, unavailable(err)
+		return c, unavailable(err)
 	}
 	sock.SetDeadline(time.Time{})
 	return c, nil

@@ -10,8 +10,8 @@
 // socket, to send a request twice, and to wait in libzmq.
 //
 // pool.go has the way of a call, queue.go who gets which connection, open.go how
-// connections come about, conn.go a round trip, attend.go what may end it meanwhile,
-// memory.go what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, close.go
+// connections come about, conn.go a round trip, memory.go
+// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, close.go
 // the end.
 package client
 
@@ -52,7 +52,6 @@ const (
 	closedStray    = "stray"     // a message waited in it that nobody had asked for
 	closedFresh    = "no_reuse"  // it was for one call
 	closedTooLarge = "too_large" // the rest of a reply over its limit is still in it
-	closedMemory   = "memory"    // there was no room for the reply that arrived
 	closedShutdown = "shutdown"
 )
 
@@ -65,7 +64,6 @@ type Pool struct {
 	cancel    context.CancelFunc // ends the goroutines that New started
 	ended     chan struct{}      // closed when Close waits for calls no longer
 	freed     chan struct{}      // closed when Close is done
-	calling   chan struct{}      // there are calls to attend to
 	running   sync.WaitGroup     // those goroutines
 	opening   sync.WaitGroup     // connections that are being opened; Add only while mu is held and over is false
 	alarm     *time.Timer        // calls onAlarm
@@ -104,7 +102,6 @@ func New(cfg Config) (*Pool, error) {
 		cfg: cfg, zctx: zctx, cancel: cancel,
 		ended:   make(chan struct{}),
 		freed:   make(chan struct{}),
-		calling: make(chan struct{}, 1),
 		changed: make(chan struct{}),
 		closed:  map[string]uint64{},
 		stray:   map[string]uint64{},
@@ -121,7 +118,6 @@ func New(cfg Config) (*Pool, error) {
 		p.running.Go(func() { e.watch(ctx) })
 	}
 	p.running.Go(func() { p.sweep(ctx) })
-	p.running.Go(func() { p.attend(ctx) })
 	return p, nil
 }
 
@@ -139,6 +135,7 @@ func (p *Pool) Call(ctx context.Context, req gateway.Request) (gateway.Reply, er
 		x.reply.Timing.Broker = time.Since(x.sent)
 	}
 	if err != nil {
+		x.giveUp()
 		e := gateway.AsError(err)
 		e.Service = x.req.Service
 		err = e
@@ -150,11 +147,14 @@ func (p *Pool) run(x *call) error {
 	if err := mdp.CheckService(x.req.Service); err != nil {
 		return &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
-	if err := p.admit(x); err != nil {
+	x.maxReply = p.cfg.MaxReply
+	if own := x.req.MaxReply; own > 0 {
+		x.maxReply = min(own, x.maxReply)
+	}
+	if err := p.reserve(x); err != nil {
 		return err
 	}
 	defer p.end(x)
-	p.noteCall()
 	for opened := 0; ; {
 		c, err := p.acquire(x)
 		if err != nil {
@@ -181,7 +181,6 @@ func (p *Pool) begin() error {
 }
 
 func (p *Pool) end(x *call) {
-	p.forget(x)
 	if x.counted {
 		p.calls.Done()
 	}
@@ -210,7 +209,7 @@ func (p *Pool) attempt(c *conn, x *call) (again bool, err error) {
 func (p *Pool) carry(c *conn, x *call) (err error) {
 	x.reason = string(gateway.Internal) // until the round trip has come to its end
 	defer func() { p.release(c, x, err) }()
-	return c.roundTrip(x, p.cfg.MaxReply)
+	return c.roundTrip(x)
 }
 
 // tooLate says why a call that has not been sent must not be any more: its time has
@@ -236,19 +235,21 @@ func (p *Pool) announce() {
 	p.changed = make(chan struct{})
 }
 
-// sweep closes connections that were not needed for a while, and settles what the
-// others hold, until ctx ends.
+// sweep closes connections that were not needed for a while, and gives back the memory of
+// large messages, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
-	tick := time.NewTicker(max(p.cfg.Idle/quarters, time.Millisecond))
-	defer tick.Stop()
+	idle, trim := time.NewTicker(p.cfg.Idle), time.NewTicker(trimEvery)
+	defer idle.Stop()
+	defer trim.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-idle.C:
+			closeAll(p.surplus())
+		case <-trim.C:
+			p.trim()
 		}
-		closeAll(p.surplus())
-		p.settle()
 	}
 }
 

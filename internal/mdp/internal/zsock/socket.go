@@ -27,7 +27,6 @@ type Socket struct {
 	raw    syscall.RawConn
 	detect bool  // a socket that cannot be written any more has lost its connection
 	limit  int64 // bytes of one received message; 0 means no limit
-	mark   int   // by which the kernel's socket is found; 0 means none
 
 	onExchange, onReceive, onWrite func(uintptr) bool // the steps; set once
 
@@ -192,6 +191,5 @@ func (s *Socket) Interrupt() { s.SetDeadline(time.Unix(1, 0)) }
 // descriptors a little later, at the latest when the context is closed.
 func (s *Socket) Close() error {
 	s.messages.free()
-	freeMark(s.mark)
 	return errors.Join(s.wake.Close(), s.soc.Close())
 }

@@ -28,13 +28,11 @@ func (c *Context) Dealer(o DealerOptions) (*Socket, error) {
 	if len(id) == 0 {
 		id = RandomRoutingID()
 	}
-	mark := takeMark()
-	s, err := c.socket(zmq.DEALER, linger(o.Linger), noReconnect, immediate, ipv6, keepalive(mark), identity(id), maxMessage(o.MaxMessage))
+	s, err := c.socket(zmq.DEALER, linger(o.Linger), noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage))
 	if err != nil {
-		freeMark(mark)
 		return nil, err
 	}
-	s.detect, s.limit, s.mark = true, o.MaxMessage, mark
+	s.detect, s.limit = true, o.MaxMessage
 	return s, nil
 }
 
@@ -76,7 +74,7 @@ type RouterOptions struct {
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
 // peer that is gone, ErrAgain for one that does not read.
 func (c *Context) Router(o RouterOptions) (*Socket, error) {
-	return c.socket(zmq.ROUTER, linger(o.Linger), keepalive(0), maxMessage(o.MaxMessage), refuseOldPeers,
+	return c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers,
 		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
 		func(s *zmq.Socket) error {
 			if o.Queue == 0 {
@@ -117,24 +115,21 @@ func maxMessage(bytes int64) func(*zmq.Socket) error {
 	}
 }
 
-// keepalive makes the kernel see a link that goes dark, in 3.6 to 4.5 s; and a peer
-// that for so long reads nothing of what it is sent, even if its kernel says so. ZMTP
-// heartbeats would end healthy connections whose frame takes longer than their
-// time-out to arrive.
-func keepalive(mark int) func(*zmq.Socket) error {
-	return func(s *zmq.Socket) error {
-		timeout, count := options(mark)
-		for _, set := range []func() error{
-			func() error { return s.SetTcpKeepalive(1) },
-			func() error { return s.SetTcpKeepaliveIdle(1) },
-			func() error { return s.SetTcpKeepaliveIntvl(1) },
-			func() error { return s.SetTcpKeepaliveCnt(count) },
-			func() error { return s.SetTcpMaxrt(timeout) },
-		} {
-			if err := set(); err != nil {
-				return err
-			}
+// keepalive makes the kernel see a link that goes dark in 3.6 to 4.5 s, and also a peer
+// that reads nothing of what it is sent for that long (TCP_USER_TIMEOUT, which libzmq
+// calls ZMQ_TCP_MAXRT), although its kernel acknowledges probes. ZMTP heartbeats would
+// end healthy connections whose frame takes longer than their timeout to arrive.
+func keepalive(s *zmq.Socket) error {
+	for _, set := range []func() error{
+		func() error { return s.SetTcpKeepalive(1) },
+		func() error { return s.SetTcpKeepaliveIdle(1) },
+		func() error { return s.SetTcpKeepaliveIntvl(1) },
+		func() error { return s.SetTcpKeepaliveCnt(3) },
+		func() error { return s.SetTcpMaxrt(4 * time.Second) },
+	} {
+		if err := set(); err != nil {
+			return err
 		}
-		return nil
 	}
+	return nil
 }
