@@ -215,6 +215,11 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {vars_schema: {$schema: "http://json-schema.org/draft-07/schema#"}}}`, `services.echo.vars_schema is no schema: $schema is "http://json-schema.org/draft-07/schema#", want https://json-schema.org/draft/2020-12/schema`},
 		{`{echo: {vars_schema: {$ref: "http://127.0.0.1:1/a.json"}}}`, `services.echo.vars_schema is no schema: failing loading "http://127.0.0.1:1/a.json": "http://127.0.0.1:1/a.json" is outside this schema, and nothing is loaded from elsewhere`},
 		{`{echo: {vars_schema: {$ref: "file:///etc/hostname"}}}`, `services.echo.vars_schema is no schema: failing loading "file:///etc/hostname": "file:///etc/hostname" is outside this schema, and nothing is loaded from elsewhere`},
+		{`{echo: {vars_schema: {$ref: "../x.json"}}}`, `services.echo.vars_schema is no schema: #/$ref: it is "../x.json", want a part of this schema, such as #/$defs/name`},
+		{`{echo: {vars_schema: {properties: {a: {items: {$dynamicRef: /etc/passwd}}}}}}`, `services.echo.vars_schema is no schema: #/properties/a/items/$dynamicRef: it is "/etc/passwd", want a part of this schema, such as #/$defs/name`},
+		{`{echo: {vars_schema: {requird: [sf]}}}`, `services.echo.vars_schema is no schema: #/requird: it is no keyword, did you mean required?`},
+		{`{echo: {vars_schema: {anyOf: [true, {properties: {a/b: {nullable: true}}}]}}}`, `services.echo.vars_schema is no schema: #/anyOf/1/properties/a~1b/nullable: it is no keyword, want those of JSON Schema 2020-12, or x-…`},
+		{`{echo: {vars_schema: {$defs: {a: {minimun: 1}}}}}`, `services.echo.vars_schema is no schema: #/$defs/a/minimun: it is no keyword, did you mean minimum?`},
 		{`{echo: {vars_schema: {pattern: "(?=x)"}}}`, "services.echo.vars_schema is no schema: #/pattern: '(?=x)' is not valid regex: error parsing regexp: invalid or unsupported Perl syntax: `(?=`"},
 		{`{echo: {vars_schema: ` + deep + `}}`, `services.echo.vars_schema` + strings.Repeat(".not", 65) + ` is too large, want at most 20000 values in 64 levels`},
 
@@ -320,4 +325,11 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("%q fails with %#v, want an *Error of one line", file, err)
 		}
 	})
+}
+
+// TestSchemasMayHaveAnnotations has what looks like a keyword and is none.
+func TestSchemasMayHaveAnnotations(t *testing.T) {
+	mustParse(t, `services: {a: {vars_schema: {title: a, description: b, $comment: c, deprecated: true, readOnly: true, x-unit: {requird: Hz},
+  default: {requird: 1}, examples: [{requird: 1}], const: {requird: 1}, enum: [{requird: 1}], properties: {requird: true, $ref: {type: string}},
+  $defs: {requird: {}}, definitions: {b: {$ref: "#/$defs/requird"}}, dependentRequired: {requird: [sf]}, format: x}}}`)
 }

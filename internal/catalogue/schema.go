@@ -58,6 +58,9 @@ func compile(text []byte) (*Schema, error) {
 			return nil, fmt.Errorf("%s: %s", fault.Pointer, fault.Detail)
 		}
 	}
+	if err == nil {
+		err = checkKeywords("", doc)
+	}
 	if err != nil {
 		return nil, err
 	}
