@@ -8,6 +8,7 @@ import (
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/httpapi/codec"
 )
 
 // writeChunk is how much of an answer has to be taken within one deadline, so
@@ -42,8 +43,9 @@ type response struct {
 	lease  budget.Lease // what the body holds
 	room   budget.Lease // what the call holds for its reply, and then the reply
 	call   gateway.Call
-	body   *buffer   // what the call's frames and vars are in; nil if nothing was read, or it is forgotten
-	values [2]string // of headers that are made for each answer
+	body   *buffer       // what the call's frames and vars are in; nil if nothing was read, or it is forgotten
+	events *codec.Stream // what the answer is, if that may end with a problem
+	values [2]string     // of headers that are made for each answer
 
 	// Of the call, for a Tracer.
 	returned time.Time

@@ -34,12 +34,9 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gatewa
 	switch {
 	case unwritten != nil:
 		return unwritten
-	case err == nil:
-		return s.Final(reply.Frames)
+	case err != nil:
+		w.events = s // which may end with the problem
+		return err
 	}
-	if e := gateway.AsError(err); s.Started() && e.Kind != gateway.Canceled {
-		p := w.problem(e)
-		return s.Problem(p.encode(), p.Frames)
-	}
-	return err
+	return s.Final(reply.Frames)
 }

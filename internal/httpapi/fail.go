@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"math/rand/v2"
-	"net/http"
 	"strconv"
 
 	"mdpgateway/internal/gateway"
@@ -10,47 +9,21 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// A handler answers a request, or returns why it can't and leaves the answer to
-// fail. Headers that belong to the error only it can know, such as Allow, it
-// sets before.
-type handler func(w *response, r *http.Request) error
-
-// handle makes an http.HandlerFunc of h. It must be behind record.
-func (a *API) handle(h handler) http.HandlerFunc {
-	return func(rw http.ResponseWriter, r *http.Request) {
-		w := rw.(*response)
-		if err := h(w, r); err != nil {
-			fail(w, err)
-		}
-	}
-}
-
-// guard makes one middleware of checks: a request goes no further than the first
-// that it fails.
-func (a *API) guard(checks ...func(r *http.Request) error) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return a.handle(func(w *response, r *http.Request) error {
-			for _, check := range checks {
-				if err := check(r); err != nil {
-					return err
-				}
-			}
-			next.ServeHTTP(w, r)
-			return nil
-		})
-	}
-}
-
-// fail is the one place where an error becomes an answer. A caller who left gets
-// none; one who already has a part of another answer sees it break off, since
-// an end in good order would pass it for the whole.
+// fail is the one place where an error becomes an answer, or the last event of a stream
+// that has begun. A caller who left gets none; one who already has a part of another
+// answer sees it break off, since an end in good order would pass it for the whole.
 func fail(w *response, err error) {
 	e := gateway.AsError(err)
-	if e.Kind == gateway.Canceled || w.status != 0 {
+	events := w.events != nil && w.events.Started()
+	if e.Kind == gateway.Canceled || w.status != 0 && !events {
 		w.err, w.abort = e, true
 		return
 	}
 	p := w.problem(e)
+	if events {
+		w.abort = w.events.Problem(p.encode(), p.Frames) != nil
+		return
+	}
 	h := w.Header()
 	switch e.Kind {
 	case gateway.Unauthorized:
