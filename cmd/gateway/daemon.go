@@ -131,6 +131,7 @@ func (d *daemon) connect() (err error) {
 	d.metrics.WatchPool(d.pool.Stats)
 	d.metrics.WatchBudget(held)
 	d.metrics.WatchOrphans(d.calls.Orphans)
+	d.metrics.WatchCatalogue(d.catalogue.Names)
 	if d.broker != nil {
 		d.metrics.WatchBroker(func() map[string]uint64 { return d.broker.Stats().Dropped })
 	}

@@ -90,9 +90,9 @@ func (c *clock) end() { c.stop() }
 
 // detail describes the limit that ended the call.
 func (c *clock) detail() *gateway.TimeoutDetail {
-	t := &gateway.TimeoutDetail{Stage: "broker", Limit: c.whole, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
+	t := &gateway.TimeoutDetail{Stage: gateway.StageBroker, Limit: c.whole, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
 	if c.parts > 0 {
-		t.Stage = "stream"
+		t.Stage = gateway.StageStream
 	}
 	if errors.Is(context.Cause(c.ctx), errSilence) {
 		t.Limit, t.LimitBy = c.silence, c.by

@@ -73,6 +73,23 @@ const ReasonReader = "slow_reader"
 // refused is counted.
 const ReasonRate = "rate"
 
+// RejectReasons returns every reason for which a call is refused at a bound: those of
+// Busy, and ReasonRate.
+func RejectReasons() []string {
+	return []string{
+		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonRate,
+	}
+}
+
+// Stages of a timeout: where the time passed.
+const (
+	StageBroker = "broker" // waiting for the reply
+	StageStream = "stream" // between two parts of it
+)
+
+// TimeoutStages returns every stage of a timeout.
+func TimeoutStages() []string { return []string{StageBroker, StageStream} }
+
 // Executed says whether a request ran.
 type Executed string
 
@@ -105,7 +122,7 @@ type Fault struct {
 
 // A TimeoutDetail says which limit a call that timed out had met.
 type TimeoutDetail struct {
-	Stage   string        // "broker": waiting for the reply; "stream": between two parts of it
+	Stage   string        // StageBroker or StageStream
 	Limit   time.Duration // the limit that fired
 	LimitBy string        // which flag, key or header set it
 	Elapsed time.Duration // since the clock started

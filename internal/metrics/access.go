@@ -1,16 +1,12 @@
 package metrics
 
 import (
-	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"mdpgateway/internal/gateway"
 )
-
-// shown are the labels of auth_requests_total.
-type shown struct{ keyID, result string }
 
 func newAuth() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -22,12 +18,7 @@ func newAuth() *prometheus.CounterVec {
 // configured key or a constant, the result a constant, or strangers would create
 // series.
 func (h *HTTP) Authenticated(keyID, result string) {
-	key := shown{keyID, result}
-	counter, ok := h.shown.get(key)
-	if !ok {
-		counter, _ = h.shown.put(key, math.MaxInt, func() prometheus.Counter { return h.auth.WithLabelValues(keyID, result) })
-	}
-	counter.Inc()
+	h.auth.WithLabelValues(keyID, result).Inc()
 	if result == string(gateway.RateLimited) {
 		h.rejected.WithLabelValues(gateway.ReasonRate).Inc()
 	}

@@ -31,7 +31,7 @@ func newCalls() calls {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	}
-	return calls{
+	c := calls{
 		total: counter("requests_total", "Calls, by how they ended: ok or the code of the problem.", "service", "outcome"),
 		duration: prometheus.NewHistogramVec(durations("request_duration_seconds",
 			"From sending a request to the last frame of its reply, or its failure."), []string{"service", "outcome"}),
@@ -45,6 +45,10 @@ func newCalls() calls {
 		rejected:     counter("rejected_total", "Calls refused because a bound was reached, by which.", "reason"),
 		queueWait:    prometheus.NewHistogram(durations("queue_wait_seconds", "How long calls waited for a connection.")),
 	}
+	for _, reason := range gateway.RejectReasons() {
+		c.rejected.WithLabelValues(reason)
+	}
+	return c
 }
 
 func (c *calls) collectors() []prometheus.Collector {

@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"math"
 	"strconv"
 	"time"
 
@@ -17,24 +16,6 @@ type HTTP struct {
 	inFlight *prometheus.GaugeVec     // route, method
 	auth     *prometheus.CounterVec   // key_id, result
 	rejected *prometheus.CounterVec   // reason; that of calls
-
-	begun cache[begun, prometheus.Gauge]
-	ended cache[ended, httpSeries]
-	shown cache[shown, prometheus.Counter]
-}
-
-// begun and ended are the labels of a request before and after it was answered.
-type (
-	begun struct{ route, method string }
-	ended struct {
-		route, method string
-		code          int
-	}
-)
-
-type httpSeries struct {
-	total    prometheus.Counter
-	duration prometheus.Observer
 }
 
 func newHTTP(rejected *prometheus.CounterVec) HTTP {
@@ -54,30 +35,14 @@ func newHTTP(rejected *prometheus.CounterVec) HTTP {
 
 // Started tells that a request has begun; Done must follow with the same route
 // and method.
-func (h *HTTP) Started(route, method string) { h.gauge(route, method).Inc() }
+func (h *HTTP) Started(route, method string) { h.inFlight.WithLabelValues(route, method).Inc() }
 
 // Done tells how a request that Started told of was answered.
 func (h *HTTP) Done(route, method string, code int, took time.Duration) {
-	h.gauge(route, method).Dec()
-	key := ended{route, method, code}
-	series, ok := h.ended.get(key)
-	if !ok {
-		series, _ = h.ended.put(key, math.MaxInt, func() httpSeries {
-			text := strconv.Itoa(code)
-			return httpSeries{h.total.WithLabelValues(route, method, text), h.duration.WithLabelValues(route, method, text)}
-		})
-	}
-	series.total.Inc()
-	series.duration.Observe(took.Seconds())
-}
-
-func (h *HTTP) gauge(route, method string) prometheus.Gauge {
-	key := begun{route, method}
-	gauge, ok := h.begun.get(key)
-	if !ok {
-		gauge, _ = h.begun.put(key, math.MaxInt, func() prometheus.Gauge { return h.inFlight.WithLabelValues(route, method) })
-	}
-	return gauge
+	h.inFlight.WithLabelValues(route, method).Dec()
+	text := strconv.Itoa(code)
+	h.total.WithLabelValues(route, method, text).Inc()
+	h.duration.WithLabelValues(route, method, text).Observe(took.Seconds())
 }
 
 // Describe is prometheus.Collector.

@@ -33,8 +33,8 @@ type Config struct {
 
 // Metrics are the metrics of one gateway. It is the observer of calls; HTTP
 // returns that of HTTP requests. All methods may be called at once from many
-// goroutines; those that tell of calls and requests neither block nor allocate
-// once a series exists.
+// goroutines, but for those that watch; those that tell of calls and requests do not
+// block, and allocate next to nothing once a series exists.
 type Metrics struct {
 	// Set once.
 	registry *prometheus.Registry
@@ -43,6 +43,8 @@ type Metrics struct {
 	http     HTTP
 	lookups  *prometheus.CounterVec
 	reload   reload
+
+	catalogued func() []string // services that have series before their first call; set before anything is served
 }
 
 // New returns metrics with nothing counted yet.
@@ -54,6 +56,8 @@ func New(cfg Config) *Metrics {
 		registry: prometheus.NewRegistry(),
 		calls:    newCalls(),
 		reload:   newReload(),
+
+		catalogued: func() []string { return nil },
 		lookups: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "mmi_lookups_total",
 			Help: "Questions to brokers whether a service has workers, by their status or why there was none.",
@@ -71,7 +75,13 @@ func New(cfg Config) *Metrics {
 // Handler returns the handler of GET /metrics: the text format or, for who asks
 // for it, OpenMetrics or protocol buffers (which alone carry native histograms).
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	exposition := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, name := range m.catalogued() {
+			m.services.get(name, true)
+		}
+		exposition.ServeHTTP(w, r)
+	})
 }
 
 // HTTP returns the observer of HTTP requests.

@@ -4,6 +4,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"mdpgateway/internal/gateway"
 )
 
 // The names of services that have none of their own.
@@ -30,11 +32,12 @@ type services struct {
 	calls          *calls
 	unknown, other func() *service
 
-	named cache[string, *service] // guards itself
+	mu    sync.RWMutex
+	named map[string]*service // guarded by mu
 }
 
 func newServices(max int, c *calls) *services {
-	s := &services{max: max, calls: c}
+	s := &services{max: max, calls: c, named: map[string]*service{}}
 	s.unknown = sync.OnceValue(func() *service { return s.create(unknownService) })
 	s.other = sync.OnceValue(func() *service { return s.create(otherService) })
 	return s
@@ -46,30 +49,57 @@ func (s *services) get(name string, known bool) *service {
 	if !known {
 		return s.unknown()
 	}
-	if found, ok := s.named.get(name); ok {
+	found, full := s.find(name)
+	switch {
+	case found != nil:
 		return found
+	case full:
+		return s.other()
 	}
-	if !s.named.full(s.max) {
-		if added, ok := s.named.put(name, s.max, func() *service { return s.create(name) }); ok {
-			return added
+	return s.add(name)
+}
+
+// find returns the series of a service that has some, and whether no other may have.
+func (s *services) find(name string) (found *service, full bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.named[name], len(s.named) >= s.max
+}
+
+// add makes the series of a service unless it has some, or no other may.
+func (s *services) add(name string) *service {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.named[name] == nil {
+		if len(s.named) >= s.max {
+			return s.other()
 		}
+		s.named[name] = s.create(name)
 	}
-	return s.other()
+	return s.named[name]
 }
 
 // label returns the label of a service that was called.
 func (s *services) label(name string) string {
-	if _, ok := s.named.get(name); ok {
+	found, full := s.find(name)
+	switch {
+	case found != nil:
 		return name
-	}
-	if s.named.full(s.max) {
+	case full:
 		return otherService
 	}
 	return unknownService
 }
 
+// create makes the series of a service, also of what it may never count: rate() does not
+// see the first event of a counter that begins at 1.
 func (s *services) create(name string) *service {
 	c := s.calls
+	c.total.WithLabelValues(name, outcomeTimeout)
+	c.total.WithLabelValues(name, string(gateway.WorkerError))
+	for _, stage := range gateway.TimeoutStages() {
+		c.timeouts.WithLabelValues(name, stage)
+	}
 	return &service{
 		name:        name,
 		inFlight:    c.inFlight.WithLabelValues(name),

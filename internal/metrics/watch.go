@@ -18,6 +18,10 @@ func (m *Metrics) WatchPool(stats func() gateway.PoolStats) {
 	m.registry.MustRegister(&pool{stats: stats})
 }
 
+// WatchCatalogue makes the series of the services that names returns at each scrape, as
+// far as Config.MaxServices allows.
+func (m *Metrics) WatchCatalogue(names func() []string) { m.catalogued = names }
+
 // WatchBudget adds the metrics of the bytes that are held for callers. It may be
 // called once.
 func (m *Metrics) WatchBudget(b Budget) {
