@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,10 +39,16 @@ func TestComposeRunsWhatThereIs(t *testing.T) {
 		Services map[string]struct {
 			Command []string
 			Volumes []string
+			Ports   []string
 			Build   struct{ Context, Dockerfile string }
 		}
 	}](t, read(t, "compose.yaml"))
 	for name, s := range compose.Services {
+		for _, p := range s.Ports {
+			if !strings.HasPrefix(p, "127.0.0.1:") {
+				t.Errorf("%s publishes %s, want loopback only", name, p)
+			}
+		}
 		for _, v := range s.Volumes {
 			from, _, _ := strings.Cut(v, ":")
 			if _, err := os.Stat(from); err != nil {
@@ -53,12 +60,23 @@ func TestComposeRunsWhatThereIs(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(g.Build.Context, g.Build.Dockerfile)); err != nil {
 		t.Error(err)
 	}
-	if out, err := exec.Command(gateway(t), append(slices.Clone(g.Command), "--check")...).CombinedOutput(); err != nil {
-		t.Errorf("gateway %v: %v\n%s", g.Command, err, out)
+	// Without keys, a page whose name resolves to loopback must not be answered.
+	if got := settings(t, g.Command)["allowed-hosts"]; fmt.Sprint(got) != "[localhost 127.0.0.1 gateway]" {
+		t.Errorf("the gateway answers to the hosts %v", got)
 	}
 	for _, name := range []string{"gateway", "broker", "worker", "prometheus", "grafana"} {
 		if _, ok := compose.Services[name]; !ok {
 			t.Errorf("there is no service %s", name)
 		}
 	}
+}
+
+// settings returns what the gateway's --check makes of a command line.
+func settings(t *testing.T, command []string) map[string]any {
+	t.Helper()
+	out, err := exec.Command(gateway(t), append(slices.Clone(command), "--check")...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("gateway %v: %v\n%s", command, err, out)
+	}
+	return parse[map[string]any](t, string(out))
 }

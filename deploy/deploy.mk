@@ -1,6 +1,6 @@
-# What is in deploy/, and how it is checked. Included by the Makefile.
+# The image, and the checks of deploy/. Included by the Makefile.
 
-# The tools have a module of their own: who uses ours does not meet theirs.
+# The tools have a module of their own, which keeps them out of the root go.mod.
 DEPLOY_BIN  = bin/deploy
 DEPLOY_GO   = $(GO) -C tools/deploy
 
@@ -14,15 +14,15 @@ deploy-tools: # kustomize, kubeconform and the schemas that it checks against, c
 	$(DEPLOY_GO) build -o $(CURDIR)/$(DEPLOY_BIN)/ sigs.k8s.io/kustomize/kustomize/v5 github.com/yannh/kubeconform/cmd/kubeconform ./composecheck
 	$(DEPLOY_GO) run ./kubeschema $(CURDIR)/$(DEPLOY_BIN)/schemas
 
-deploy-generate: ## make the files of deploy/ that follow from others
+deploy-generate: ## write the files of deploy/ that are generated from others
 	@f=deploy/kubernetes/overlays/production/prometheusrule.yaml; \
 	sed '/^spec:$$/q' $$f >$$f.new && sed -n '/^groups:/,$$p' deploy/prometheus/rules.yml | sed 's/^\(.\)/  \1/' >>$$f.new && mv $$f.new $$f
 
-deploy-check: setup deploy-setup deploy-tools ## check deploy/ with the tools that will read it (2 minutes at first, then 30 s)
+deploy-check: setup deploy-setup deploy-tools ## check deploy/ with the tools that read it (2 minutes at first, then 1)
 	MDP_DEPLOY_TOOLS_REQUIRED=1 $(GO) test -count=1 ./deploy/...
 
-# An API server and kubectl, of the sources of Kubernetes: a module of their own,
-# since they bring all of that along.
+# An API server and kubectl, built from the sources of Kubernetes, which have a module of
+# their own.
 KUBERNETES_BIN = bin/kubernetes
 
 .PHONY: deploy-check-api kubernetes-tools
@@ -36,13 +36,13 @@ deploy-check-api: setup deploy-tools kubernetes-tools ## ask a real Kubernetes A
 	bash scripts/deploy-setup.sh etcd
 	MDP_KUBERNETES=$(CURDIR)/$(KUBERNETES_BIN) MDP_DEPLOY_TOOLS_REQUIRED=1 $(GO) test -count=1 -run RealAPIServer ./deploy/
 
-IMAGE     ?= mdp-gateway:latest
+IMAGE     ?= mdp-gateway:dev
 IMAGE_BIN  = bin/image
 IMAGE_DIR  = dist/image
 
 .PHONY: image image-oci image-check image-check-again
 
-# The format that podman and buildah take by themselves has no HEALTHCHECK.
+# The default format of podman and buildah has no HEALTHCHECK.
 image: ## build the image with docker, podman or buildah (IMAGE=name:tag)
 	@export BUILDAH_FORMAT=docker; for t in docker podman buildah; do command -v $$t >/dev/null && $$t info >/dev/null 2>&1 && exec $$t build -f deploy/Dockerfile \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) -t $(IMAGE) .; done; \

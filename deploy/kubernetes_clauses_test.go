@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -98,6 +99,14 @@ func TestWhatTheObjectsMustSay(t *testing.T) {
 		{everywhere, "Deployment mdp-gateway", container + "env 0 name", "GOMEMLIMIT"},
 		{everywhere, "Deployment mdp-gateway", container + "env 1 name", "GOGC"},
 
+		{everywhere, "Deployment mdp-gateway", container + "imagePullPolicy", "IfNotPresent"},
+
+		// No registry has the demo's image: it is loaded into the nodes.
+		{"overlays/demo", "Deployment mdp-gateway", container + "image", "mdp-gateway:dev"},
+		{"overlays/demo", "Deployment mdp-broker", container + "image", "mdp-gateway:dev"},
+		{"overlays/demo", "Deployment mdp-broker", container + "imagePullPolicy", "IfNotPresent"},
+		{"overlays/demo", "Deployment mdp-worker", container + "image", "mdp-gateway:dev"},
+		{"overlays/demo", "Deployment mdp-worker", container + "imagePullPolicy", "IfNotPresent"},
 		{"overlays/demo", "Namespace mdp-demo", "metadata labels pod-security.kubernetes.io/enforce", "restricted"},
 		{"overlays/demo", "HorizontalPodAutoscaler mdp-worker", "spec scaleTargetRef name", "mdp-worker"},
 		{"overlays/demo", "HorizontalPodAutoscaler mdp-worker", "spec metrics 0 external metric name", "mdp_gateway_requests_in_flight"},
@@ -112,6 +121,14 @@ func TestWhatTheObjectsMustSay(t *testing.T) {
 		{"overlays/production", "ServiceMonitor mdp-gateway", "spec scrapeClassicHistograms", "true"},
 		{"overlays/production", "ServiceMonitor mdp-gateway", "spec endpoints 0 port", "admin"},
 		{"overlays/production", "Service mdp-gateway", "spec ports 1 name", "admin"},
+
+		// Keys do not travel in clear text.
+		{"overlays/production", "Ingress mdp-gateway", "spec tls 0 secretName", "mdp-gateway-tls"},
+		{"overlays/production", "Ingress mdp-gateway", "metadata annotations nginx.ingress.kubernetes.io/force-ssl-redirect", "true"},
+		{"overlays/production", "HTTPRoute mdp-gateway", "spec parentRefs 0 sectionName", "https"},
+		{"overlays/production", "HTTPRoute mdp-gateway-redirect", "spec parentRefs 0 sectionName", "http"},
+		{"overlays/production", "HTTPRoute mdp-gateway-redirect", "spec rules 0 filters 0 requestRedirect scheme", "https"},
+		{"overlays/production", "HTTPRoute mdp-gateway-redirect", "spec rules 0 backendRefs", "<nil>"},
 	} {
 		for _, name := range kustomizations {
 			if c.in == everywhere || c.in == name {
@@ -137,6 +154,52 @@ func TestSelectorsFindTheGatewaysPods(t *testing.T) {
 			if got := all[id].at(path); got == nil || fmt.Sprint(got) != fmt.Sprint(labels) {
 				t.Errorf("%s: %s selects %v, want %v", name, id, got, labels)
 			}
+		}
+	}
+}
+
+// TestTheIngressHasACertificateForItsHosts holds that no host is served without TLS.
+func TestTheIngressHasACertificateForItsHosts(t *testing.T) {
+	ingress := objects(t, "overlays/production")["Ingress mdp-gateway"]
+	rules, _ := ingress.at("spec rules").([]any)
+	var hosts []any
+	for _, rule := range rules {
+		hosts = append(hosts, rule.(object)["host"])
+	}
+	if with := ingress.at("spec tls 0 hosts"); len(hosts) == 0 || fmt.Sprint(with) != fmt.Sprint(hosts) {
+		t.Errorf("the certificate is for %v, want %v", with, hosts)
+	}
+}
+
+// TestProductionNamesItsImageByDigest holds that what runs is what was pushed, whatever
+// a tag has become since.
+func TestProductionNamesItsImageByDigest(t *testing.T) {
+	digest := regexp.MustCompile(`^registry\.example\.org/mdp-gateway@sha256:[0-9a-f]{64}$`)
+	if image := objects(t, "overlays/production")["Deployment mdp-gateway"].text(container + "image"); !digest.MatchString(image) {
+		t.Errorf("the image is %s, want a digest", image)
+	}
+}
+
+// TestTheGatewayReachesOnlyBrokerAndNameServer holds that no rule of the NetworkPolicy
+// lets the gateway out to all addresses of a port.
+func TestTheGatewayReachesOnlyBrokerAndNameServer(t *testing.T) {
+	for _, name := range kustomizations {
+		broker := "map[podSelector:map[matchLabels:map[app.kubernetes.io/component:broker app.kubernetes.io/name:mdp-gateway]]]"
+		if name == "overlays/production" {
+			broker = "map[ipBlock:map[cidr:192.0.2.10/32]]"
+		}
+		const names = "map[namespaceSelector:map[matchLabels:map[kubernetes.io/metadata.name:kube-system]]]"
+		policy := objects(t, name)["NetworkPolicy mdp-gateway"]
+		if rules, _ := policy.at("spec egress").([]any); len(rules) != 2 {
+			t.Errorf("%s: there are %d egress rules, want 2", name, len(rules))
+		}
+		for i, want := range []string{"[" + broker + "]", "[" + names + "]"} {
+			if got := policy.text(fmt.Sprintf("spec egress %d to", i)); got != want {
+				t.Errorf("%s: egress rule %d is to %s, want %s", name, i, got, want)
+			}
+		}
+		if port := policy.text("spec egress 0 ports"); port != "[map[port:5555 protocol:TCP]]" {
+			t.Errorf("%s: the broker's ports are %s", name, port)
 		}
 	}
 }
@@ -209,8 +272,8 @@ func TestWhatStandsInFrontWaitsLongerAndTakesMore(t *testing.T) {
 	const nginx = "nginx.ingress.kubernetes.io/"
 	for what, text := range map[string]string{
 		"the Ingress's proxy-read-timeout": fmt.Sprint(annotations[nginx+"proxy-read-timeout"], "s"),
-		"the HTTPRoute's request time-out": all["HTTPRoute mdp-gateway"].text("spec rules 0 timeouts request"),
-		"the HTTPRoute's backend time-out": all["HTTPRoute mdp-gateway"].text("spec rules 0 timeouts backendRequest"),
+		"the HTTPRoute's request timeout":  all["HTTPRoute mdp-gateway"].text("spec rules 0 timeouts request"),
+		"the HTTPRoute's backend timeout":  all["HTTPRoute mdp-gateway"].text("spec rules 0 timeouts backendRequest"),
 	} {
 		if wait, err := time.ParseDuration(text); err != nil || wait <= longest {
 			t.Errorf("%s is %s, %v, want more than %v", what, text, err, longest)
@@ -219,7 +282,7 @@ func TestWhatStandsInFrontWaitsLongerAndTakesMore(t *testing.T) {
 	if body, most := bytesOf(t, fmt.Sprint(annotations[nginx+"proxy-body-size"])), bytesOf(t, s.text("max-body")); body < most {
 		t.Errorf("the Ingress takes bodies of %d bytes, want %d", body, most)
 	}
-	if annotations[nginx+"proxy-buffering"] != "off" || annotations[nginx+"proxy-next-upstream"] != "http_503 non_idempotent" {
+	if annotations[nginx+"proxy-buffering"] != "off" || annotations[nginx+"proxy-next-upstream"] != "error http_503" {
 		t.Errorf("the Ingress's annotations are %v", annotations)
 	}
 }

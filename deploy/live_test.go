@@ -96,7 +96,7 @@ func TestWhatDashboardAndRulesReadExists(t *testing.T) {
 // TestTheDocumentsNameMetricsAndFlagsThatThereAre looks for what an operator would
 // paste at night.
 func TestTheDocumentsNameMetricsAndFlagsThatThereAre(t *testing.T) {
-	help, err := exec.Command(gateway(t), "serve", "--help").CombinedOutput()
+	help, err := exec.Command(gateway(t), "serve", "--help-all").CombinedOutput()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package deploy_test
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -10,7 +9,7 @@ import (
 	"testing"
 )
 
-// allowed returns the system calls that the filters of a unit let through.
+// allowed returns the system calls that the filters of a unit allow.
 func allowed(t *testing.T, unit string) map[string]bool {
 	t.Helper()
 	calls := make(map[string]bool)
@@ -45,37 +44,50 @@ func members(t *testing.T, name string) (calls []string) {
 	return calls
 }
 
-// TestTheUnitAllowsTheSystemCallsOfTheGateway traces a gateway from start to end.
-// libzmq answers some refusals by ending the process.
-func TestTheUnitAllowsTheSystemCallsOfTheGateway(t *testing.T) {
+// TestTheUnitsAllowTheSystemCallsOfTheirPrograms traces each program from start to
+// end. libzmq ends the process if some of its calls are refused.
+func TestTheUnitsAllowTheSystemCallsOfTheirPrograms(t *testing.T) {
+	t.Run("gateway", func(t *testing.T) {
+		wantAllowed(t, gatewayUnit, func(p *process) { answers(t, p.api(t)+"/services/echo") },
+			"serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*", "--broker", "tcp://localhost:1")
+	})
+	t.Run("broker", func(t *testing.T) {
+		wantAllowed(t, brokerUnit, func(p *process) {
+			endpoint := p.logged(t, "endpoint", `"broker listens"`)
+			start(t, "worker", "--broker", endpoint)
+			g := start(t, "serve", "--listen", "127.0.0.1:0", "--broker", endpoint)
+			answers(t, g.api(t)+"/services/echo")
+		}, "broker", "--bind", "tcp://127.0.0.1:*")
+	})
+}
+
+// wantAllowed runs a program as long as use does, and compares its system calls with
+// those that a unit allows.
+func wantAllowed(t *testing.T, unit string, use func(p *process), args ...string) {
+	t.Helper()
 	strace, trace := tool(t, "strace"), filepath.Join(t.TempDir(), "trace")
 	tool(t, "systemd-analyze")
-	cmd := exec.Command(strace, "-f", "-qq", "-o", trace, gateway(t),
-		"serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*", "--broker", "tcp://localhost:1")
+	cmd := exec.Command(strace, append([]string{"-f", "-qq", "-o", trace, gateway(t)}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p := launch(t, cmd)
 	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
-	answers(t, p.api(t)+"/services/echo")
+	use(p)
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
-	data, err := os.ReadFile(trace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	may, seen := allowed(t, read(t, unitFile)), make(map[string]bool)
-	for _, found := range regexp.MustCompile(`(?m)^\d+ +(?:<\.\.\. )?([a-z0-9_]+)[( ]`).FindAllSubmatch(data, -1) {
-		seen[string(found[1])] = true
+	may, seen := allowed(t, read(t, unit)), make(map[string]bool)
+	for _, found := range regexp.MustCompile(`(?m)^\d+ +(?:<\.\.\. )?([a-z0-9_]+)[( ]`).FindAllStringSubmatch(read(t, trace), -1) {
+		seen[found[1]] = true
 	}
 	if !seen["epoll_ctl"] {
 		t.Errorf("the trace shows only %d system calls", len(seen))
 	}
 	for call := range seen {
 		if !may[call] {
-			t.Errorf("the gateway calls %s, which the unit does not allow", call)
+			t.Errorf("%s calls %s, which %s does not allow", args[0], call, unit)
 		}
 	}
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -88,28 +91,77 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-func TestAPortThatOthersReachWithoutKeysIsWorthAWarning(t *testing.T) {
-	const warning = "no keys file: anyone who reaches this port may run code on workers that unpickle"
+// What strangers can reach is worth one warning each, in the log and in the check.
+func TestWhatStrangersReachIsWorthAWarning(t *testing.T) {
 	_, entry := newKey(t, "web")
 	keys := write(t, t.TempDir(), "keys.yaml", entry)
+	const open = "--listen 0.0.0.0:0 --embedded --access open"
 	for _, c := range []struct {
-		args []string
-		want int
+		args string
+		want string // the settings that are warned of
 	}{
-		{nil, 0},
-		{[]string{"--listen", "0.0.0.0:0", "--embedded"}, 1},
-		{[]string{"--listen", "0.0.0.0:0", "--embedded", "--keys-file", keys}, 0},
+		{"", ""},
+		{"--access open", ""},
+		{open, "listen"},
+		{"--listen 0.0.0.0:0 --embedded --keys-file " + keys, ""},
+		{"--cors-origin *", "cors-origin"},
+		{"--cors-origin * --keys-file " + keys, ""},
+		{"--admin-listen 0.0.0.0:0", "admin-listen"},
+		{"--admin-listen 127.0.0.1:0", ""},
+		{"--embedded-bind tcp://0.0.0.0:*", "embedded-bind"},
+		{"--embedded-bind ipc://" + filepath.Join(t.TempDir(), "broker"), ""},
+		{open + " --cors-origin * --admin-listen :0 --embedded-bind tcp://*:*", "listen cors-origin embedded-bind admin-listen"},
 	} {
-		g := start(t, c.args...)
+		g := start(t, strings.Fields(c.args)...)
 		g.end()
-		n := 0
+		var logged, listed []string
 		for _, line := range g.lines() {
-			if line["msg"] == warning && line["level"] == "warn" {
-				n++
+			if setting, ok := line["setting"].(string); ok && line["level"] == "warn" {
+				logged = append(logged, setting)
 			}
 		}
-		if n != c.want {
-			t.Errorf("%v: %d warnings, want %d", c.args, n, c.want)
+		code, stdout, stderr := runGateway(t, "serve --check "+c.args, nil, "")
+		for line := range strings.Lines(stdout) {
+			if rest, ok := strings.CutPrefix(line, "# warning: "); ok {
+				setting, _, _ := strings.Cut(rest, " ")
+				listed = append(listed, setting)
+			}
+		}
+		if got := strings.Join(logged, " "); got != c.want {
+			t.Errorf("%s: the log warns of %q, want %q", c.args, got, c.want)
+		}
+		if got := strings.Join(listed, " "); code != exitOK || stderr != "" || got != c.want {
+			t.Errorf("%s: the check ends with %d %s and warns of %q, want %q", c.args, code, stderr, got, c.want)
+		}
+	}
+}
+
+func TestAStandAloneBrokerThatStrangersReachIsWorthAWarning(t *testing.T) {
+	for bind, want := range map[string]bool{"tcp://0.0.0.0:*": true, "tcp://127.0.0.1:*": false} {
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		var stderr bytes.Buffer
+		if code := run(ctx, []string{"broker", "--bind", bind}, nil, io.Discard, &stderr); code != exitOK {
+			t.Errorf("%s: exit code %d", bind, code)
+		}
+		if got := strings.Contains(stderr.String(), openBroker); got != want {
+			t.Errorf("%s: warned %v, want %v: %s", bind, got, want, &stderr)
+		}
+	}
+}
+
+func TestAKeyIsMadeForSomeServicesForSomeTime(t *testing.T) {
+	code, stdout, stderr := runGateway(t, "key new web --services echo,lora_* --expires 2027-02-01 --rate 50/m", nil, "")
+	if want := "services: ['echo', 'lora_*'], expires: 2027-02-01T00:00:00Z, rate: 50/m}\n"; code != exitOK || stderr != "" || !strings.HasSuffix(stdout, want) {
+		t.Errorf("got %d %q %s, want an entry with %s", code, stdout, stderr, want)
+	}
+	for args, want := range map[string]string{
+		"--services a/é": `--services is "a/é", want a service's name, in which * is any text`,
+		"--expires soon": `--expires is "soon", want a date such as 2027-02-01 or 2027-02-01T12:00:00Z`,
+		"--rate 50":      `--rate is "50", want 1 to 1000000 calls per s, m or h, such as 50/s`,
+	} {
+		if code, _, stderr := runGateway(t, "key new web "+args, nil, ""); code != exitUsage || stderr != "gateway: "+want+"\n" {
+			t.Errorf("%s: got %d %s, want %s", args, code, stderr, want)
 		}
 	}
 }

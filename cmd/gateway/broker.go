@@ -10,20 +10,20 @@ import (
 
 // logFlags say how the small commands log.
 type logFlags struct {
-	LogLevel  string `default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
-	LogFormat string `default:"json" one:"json|console" placeholder:"FORMAT" help:"json or console (${default})."`
+	LogLevel  string `default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
+	LogFormat string `default:"json" one:"json|console" placeholder:"FORMAT" help:"Format of the log: json or console (${default})."`
 }
 
 // brokerCmd is gateway broker: the embedded broker without the gateway.
 type brokerCmd struct {
 	Config string `placeholder:"FILE" help:"YAML file with settings."`
 
-	Bind            []string      `type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Where clients and workers reach it; port * is any; repeatable (${default})."`
-	Heartbeat       time.Duration `default:"2.5s" placeholder:"DURATION" help:"How often workers are sent and must send a heartbeat (${default})."`
-	QueueMax        int           `default:"10000" min:"1" placeholder:"N" help:"Requests that may wait for a worker, in all (${default})."`
-	ServiceQueueMax int           `default:"1000" min:"1" placeholder:"N" help:"And for one service (${default})."`
-	Expiry          time.Duration `default:"5m" placeholder:"DURATION" help:"How long a request may wait for a worker (${default})."`
-	Redispatch      int           `default:"0" min:"0" placeholder:"N" help:"How often a request whose worker was lost is given to another (${default})."`
+	Bind            []string      `type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address for clients and workers; port * is any free one; repeatable (${default})."`
+	Heartbeat       time.Duration `default:"2.5s" placeholder:"DURATION" help:"Interval of heartbeats from and to workers (${default})."`
+	QueueMax        int           `default:"10000" min:"1" placeholder:"N" help:"Requests that may wait for a worker, of all services (${default})."`
+	ServiceQueueMax int           `hidden:"" default:"1000" min:"1" placeholder:"N" help:"Requests that may wait for a worker of one service (${default})."`
+	Expiry          time.Duration `default:"5m" placeholder:"DURATION" help:"Time that a request may wait for a worker (${default})."`
+	Redispatch      int           `default:"0" min:"0" placeholder:"N" help:"Times that a request whose worker was lost is sent to another (${default})."`
 	logFlags
 }
 
@@ -44,6 +44,9 @@ func (c *brokerCmd) Run(p *process) error {
 	}
 	for _, endpoint := range b.Endpoints() {
 		log.Info("broker listens", zap.String("endpoint", endpoint))
+		if !isLocalEndpoint(endpoint) {
+			warn(log, exposure{openBroker, "bind", endpoint})
+		}
 	}
 	select {
 	case <-p.ctx.Done():

@@ -12,22 +12,23 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 )
 
 // callCmd is gateway call: one call straight to a broker.
 type callCmd struct {
-	Config string `placeholder:"FILE" help:"YAML file with settings; those of serve are passed over." beside:"serve"`
+	Config string `placeholder:"FILE" help:"YAML file with settings; those of serve alone are ignored." beside:"serve"`
 
-	Service string `arg:"" help:"The service to call."`
-	File    string `arg:"" optional:"" help:"The body: a file, - for standard input; without it, empty."`
+	Service string `arg:"" help:"Service to call."`
+	File    string `arg:"" optional:"" help:"File with the body, - for standard input; without it, the body is empty."`
 
-	Broker  string        `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"The broker: tcp://host:5555 or ipc://path (${default})."`
-	Dialect mdp.Dialect   `default:"mdp/0.1" placeholder:"DIALECT" help:"What it speaks: mdp/0.1, mdp/0.2, loudify or majortomo (${default})."`
-	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object, sent as Python writes it." given:""`
-	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"How long to wait for the reply (${default})."`
-	Hex     bool          `help:"Print every frame, sent and received, with its time, in place of the reply."`
+	Broker  string        `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555 or ipc://path (${default})."`
+	Dialect mdp.Dialect   `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker: mdp/0.1, mdp/0.2, loudify or majortomo (${default})."`
+	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object; sent as a Python literal." given:""`
+	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"Timeout of the call (${default})."`
+	Hex     bool          `help:"Print every frame, sent and received, with its time, instead of the reply."`
 }
 
 // Run makes the call. The reply's frames are printed as they are, those of several
@@ -85,7 +86,11 @@ func (c *callCmd) request(p *process) (gateway.Request, error) {
 	if vars == "" {
 		return req, nil
 	}
-	frame, err := flowgraph.Python.Append(nil, []byte(vars))
+	var frame []byte
+	object, err := ijson.ParseObject([]byte(vars))
+	if err == nil {
+		frame, err = flowgraph.Python.Append(nil, object)
+	}
 	if err != nil {
 		return req, &valueError{p.resolver.origin("vars"), vars, "a JSON object: " + err.Error()}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // writeEffective writes the settings in force as a configuration file: what it
-// prints, given back with --config, means the same.
+// prints, given back with --config, means the same. Its comments say what strangers can reach.
 func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	add := func(key string, value *yaml.Node) {
@@ -39,6 +39,11 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	}
 	if s.Services != nil {
 		add(servicesKey, s.Services)
+	}
+	for _, e := range s.exposures() {
+		if _, err := fmt.Fprintf(w, "# warning: %s is %s: %s\n", e.setting, e.value, e.message); err != nil {
+			return err
+		}
 	}
 	enc := yaml.NewEncoder(w)
 	enc.SetIndent(2)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -24,8 +25,8 @@ type cli struct {
 	Broker      brokerCmd      `cmd:"" help:"Run a stand-alone MDP broker."`
 	Worker      workerCmd      `cmd:"" help:"Run the demo worker: services echo, sleep, fail, stream and vars."`
 	Call        callCmd        `cmd:"" help:"Make one call straight to a broker, without HTTP."`
-	Key         keyCmd         `cmd:"" help:"Make keys for callers."`
-	Healthcheck healthcheckCmd `cmd:"" help:"Ask the gateway that the same flags and variables describe whether it lives."`
+	Key         keyCmd         `cmd:"" help:"Make a key for a caller."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Check /livez of the gateway that the same settings describe."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
@@ -42,7 +43,7 @@ type process struct {
 // run runs the command that args name and returns the exit code. Errors are one
 // line on stderr.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	p := &process{ctx: ctx, args: args, env: env, stdout: stdout, stderr: stderr, resolver: newResolver(env)}
+	p := &process{ctx: ctx, args: canonical(args), env: env, stdout: stdout, stderr: stderr, resolver: newResolver(env)}
 	helped := false
 	err := p.parse(new(cli), func(int) { helped = true })
 	switch {
@@ -61,6 +62,31 @@ func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int 
 	return exitOK
 }
 
+// canonical returns the arguments with a command in place of the words that others have for it.
+func canonical(args []string) []string {
+	switch {
+	case len(args) == 0:
+	case args[0] == "--version" || args[0] == "-v":
+		return append([]string{"version"}, args[1:]...)
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
+}
+
+// helpAll is the flag that shows hidden flags, too.
+const helpAll = "--help-all"
+
+// showAll makes all flags of a command and those below it visible.
+func showAll(n *kong.Node) {
+	for _, f := range n.Flags {
+		f.Hidden = false
+	}
+	for _, child := range n.Children {
+		showAll(child)
+	}
+}
+
 // parse reads the command line into c. Exit is called once the help is printed,
 // with an error or none returned then.
 func (p *process) parse(c *cli, exit func(int)) error {
@@ -77,7 +103,12 @@ func (p *process) parse(c *cli, exit func(int)) error {
 	if err != nil {
 		return err
 	}
-	if p.command, err = parser.Parse(p.args); err != nil {
+	args := slices.Clone(p.args)
+	if i := slices.Index(args, helpAll); i >= 0 {
+		args[i] = "--help"
+		showAll(parser.Model.Node)
+	}
+	if p.command, err = parser.Parse(args); err != nil {
 		return short(err)
 	}
 	if selected := p.command.Selected(); selected != nil {
@@ -123,7 +154,12 @@ func withVariable(v *kong.Value) string {
 // serveCmd is gateway serve.
 type serveCmd struct {
 	settings
-	Check bool `help:"Print the settings in force as YAML, and exit."`
+	Check bool `help:"Print the settings in force as YAML, with warnings, and exit."`
+}
+
+// Help is kong.HelpProvider.
+func (*serveCmd) Help() string {
+	return helpAll + " also lists the settings that few need. A flag wins over its environment variable ($GATEWAY_…), which wins over the file."
 }
 
 // Run runs the gateway until the process shall stop.

@@ -54,6 +54,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		size     = "want a number of bytes of at least 1, such as 65536 or 64MiB"
 		listen   = "want host:port or :port, such as 127.0.0.1:8080"
 		address  = "want tcp://host:port or ipc://path"
+		access   = "want --keys-file, or --access open to let anyone who reaches the port call, or a loopback address"
 	)
 	for _, c := range []struct {
 		args, env, config string
@@ -94,6 +95,10 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "version --listen :1", want: `unknown flag --listen`},
 
 		// Settings that contradict each other are named by where they are from.
+		{args: "--listen :8080 --broker tcp://a:1", want: `--listen is ":8080", ` + access},
+		{env: "GATEWAY_KEYS_FILE= GATEWAY_LISTEN=0.0.0.0:80", args: "--embedded", want: `GATEWAY_LISTEN is "0.0.0.0:80", ` + access},
+		{config: "access: open\nkeys-file: keys.yaml", want: `gateway.yaml:1: access is "open" beside gateway.yaml:2: keys-file, want one of them`},
+		{config: "access: closed", want: `gateway.yaml:1: access is "closed", want open`},
 		{args: "--listen :8080", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
 		{args: "--no-embedded", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
 		{args: "--timeout 10m", want: `--max-timeout is "5m", want at least 10m, the value of --timeout`},
@@ -113,8 +118,8 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{env: "GATEWAY_TIMEOUT=soon", want: `GATEWAY_TIMEOUT is "soon", ` + duration},
 		{env: "GATEWAY_BROKER=tcp://a:1;tcp://b:2", want: `GATEWAY_BROKER is "tcp://a:1;tcp://b:2", ` + address},
 		{env: "GATEWAY_EMBEDDED=1", want: `GATEWAY_EMBEDDED is "1", want true or false`},
-		{env: "GATEWAY_TOKEN=hunter2 GATEWAY_TIMOUT=1s", want: `the environment has GATEWAY_TIMOUT, GATEWAY_TOKEN, want only the variables that --help lists`},
-		{env: "GATEWAY_LISTEN_PORT=8080", want: `the environment has GATEWAY_LISTEN_PORT, want only the variables that --help lists`},
+		{env: "GATEWAY_TOKEN=hunter2 GATEWAY_TIMOUT=1s", want: `the environment has GATEWAY_TIMOUT, GATEWAY_TOKEN, want only the variables that --help-all lists`},
+		{env: "GATEWAY_LISTEN_PORT=8080", want: `the environment has GATEWAY_LISTEN_PORT, want only the variables that --help-all lists`},
 
 		// The file.
 		{args: "--config /nowhere/g.yaml", want: `--config is "/nowhere/g.yaml", want a file that can be read: no such file or directory`},
@@ -144,7 +149,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "worker --concurrency 0", want: `--concurrency is "0", want a whole number of at least 1`},
 		{args: "broker --bind 5555", want: `--bind is "5555", want tcp://address:port, tcp://address:* or ipc://path`},
 		{args: "broker --redispatch -1", want: `--redispatch is "-1", want a whole number of at least 0`},
-		{args: "broker", env: "GATEWAY_LISTEN=:80", want: `the environment has GATEWAY_LISTEN, want only the variables that --help lists`},
+		{args: "broker", env: "GATEWAY_LISTEN=:80", want: `the environment has GATEWAY_LISTEN, want only the variables that --help-all lists`},
 	} {
 		if c.config != "" {
 			c.args = "--config FILE " + c.args
@@ -197,9 +202,9 @@ func TestTheEmbeddedBrokerRunsOnlyWhereNobodyElseCanReachIt(t *testing.T) {
 		{"--listen [::ffff:127.0.0.1]:80", true},
 		{"--broker tcp://a:1", false},
 		{"--broker tcp://a:1 --embedded", true},
-		{"--listen :80 --broker tcp://a:1", false},
-		{"--listen :80 --embedded", true},
-		{"--listen 127.0.0.1.nip.io:80 --embedded=false --broker tcp://a:1", false},
+		{"--listen :80 --access open --broker tcp://a:1", false},
+		{"--listen :80 --access open --embedded", true},
+		{"--listen 127.0.0.1.nip.io:80 --access open --embedded=false --broker tcp://a:1", false},
 	} {
 		if got := effective(t, c.args, nil, "")["embedded"]; got != c.want {
 			t.Errorf("gateway %s: embedded is %v, want %v", c.args, got, c.want)
@@ -210,7 +215,7 @@ func TestTheEmbeddedBrokerRunsOnlyWhereNobodyElseCanReachIt(t *testing.T) {
 func TestHostsAreThoseOfLoopbackOnlyOnLoopback(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"", "[localhost 127.0.0.1 ::1]"},
-		{"--listen :80 --embedded", "[*]"},
+		{"--listen :80 --access open --embedded", "[*]"},
 		{"--allowed-hosts LAB.example,localhost", "[lab.example localhost]"},
 		{"--allowed-hosts *", "[*]"},
 	} {
@@ -263,7 +268,7 @@ embedded: on # YAML's other words for true are not ours
 }
 
 func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
-	code, help, stderr := runGateway(t, "serve --help", nil, "")
+	code, help, stderr := runGateway(t, "serve --help-all", nil, "")
 	if code != exitOK || stderr != "" {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
@@ -281,8 +286,27 @@ func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
 	}
 }
 
+// The first screen has what people set; the rest works, and is in --help-all.
+func TestTheHelpHidesWhatFewNeed(t *testing.T) {
+	_, help, _ := runGateway(t, "serve --help", nil, "")
+	_, all, _ := runGateway(t, "serve --help-all", nil, "")
+	for _, name := range strings.Fields("pool-idle connect-timeout queue-max pool-reserve max-vars header-timeout max-header idle-timeout metrics-max-services slow-log no-workers-wait") {
+		if flag := " --" + name + "="; strings.Contains(help, flag) || !strings.Contains(all, flag) {
+			t.Errorf("%s: in --help %v, in --help-all %v, want it in the second alone", flag, strings.Contains(help, flag), strings.Contains(all, flag))
+		}
+	}
+	for _, group := range strings.Split("Listen,Brokers,Limits,Discovery,Access,Shutdown and readiness,Logs and telemetry", ",") {
+		if !strings.Contains(help, "\n\n"+group+"\n  --") {
+			t.Errorf("the help has no group %s", group)
+		}
+	}
+	if !strings.Contains(help, "--help-all also lists") {
+		t.Error("the help does not say how to see all")
+	}
+}
+
 func TestHelpNeedsNoValidSettings(t *testing.T) {
-	for _, args := range []string{"--help", "serve --help", "healthcheck --help", "-h"} {
+	for _, args := range []string{"--help", "serve --help", "healthcheck --help", "-h", "help", "help serve", "--help-all", "call --help-all"} {
 		if code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x"}, ""); code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "Usage: gateway") {
 			t.Errorf("gateway %s: got %d %q %q", args, code, stdout, stderr)
 		}
@@ -290,8 +314,10 @@ func TestHelpNeedsNoValidSettings(t *testing.T) {
 }
 
 func TestVersionReadsNoSettings(t *testing.T) {
-	code, stdout, stderr := runGateway(t, "version", []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
-	if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "gateway ") || !strings.Contains(stdout, "go1.") {
-		t.Errorf("got %d %q %q", code, stdout, stderr)
+	for _, args := range []string{"version", "--version", "-v"} {
+		code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
+		if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "gateway ") || !strings.Contains(stdout, "go1.") {
+			t.Errorf("%s: got %d %q %q", args, code, stdout, stderr)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -27,51 +26,51 @@ import (
 type settings struct {
 	Config string `placeholder:"FILE" help:"YAML file with settings, brokers and services."`
 
-	Listen      string `type:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Where the API is (${default})."`
-	AdminListen string `type:"listen" off:"" placeholder:"HOST:PORT" help:"If set, /metrics and /debug/pprof are there and only there."`
+	Listen           string        `group:"Listen" type:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
+	AdminListen      string        `group:"Listen" type:"listen" off:"" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; without it, /metrics is at --listen."`
+	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, * for any; default: loopback's if --listen is loopback, else any."`
+	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"10s" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
+	BodyIdleTimeout  time.Duration `group:"Listen" default:"30s" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
+	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"650s" placeholder:"DURATION" help:"Idle timeout of a connection between two requests (${default})."`
+	MaxConnectionAge time.Duration `group:"Listen" default:"0s" min:"0" placeholder:"DURATION" help:"Age, with a jitter of a tenth, from which a connection is closed after a response, so that new replicas get their share; 0 for never (${default})."`
 
-	Broker       []string    `type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
-	Dialect      mdp.Dialect `default:"mdp/0.1" placeholder:"DIALECT" help:"What the brokers speak: mdp/0.1, mdp/0.2, loudify or majortomo (${default})."`
-	Embedded     *bool       `negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
-	EmbeddedBind string      `type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Where workers and clients reach the embedded broker (${default})."`
+	Broker       []string    `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
+	Dialect      mdp.Dialect `group:"Brokers" default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the brokers: mdp/0.1, mdp/0.2, loudify or majortomo (${default})."`
+	Embedded     *bool       `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
+	EmbeddedBind string      `group:"Brokers" type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address of the embedded broker for workers and clients (${default})."`
 
-	Timeout        time.Duration `default:"25s" placeholder:"DURATION" help:"How long a call may take (${default})."`
-	MaxTimeout     time.Duration `default:"5m" placeholder:"DURATION" help:"The most that a caller may ask for (${default})."`
-	PoolMax        int           `default:"256" min:"1" placeholder:"N" help:"Connections to brokers, so calls in flight (${default})."`
-	PoolIdle       time.Duration `default:"60s" placeholder:"DURATION" help:"How long a connection is kept that is not needed (${default})."`
-	PoolReserve    float64       `default:"0.1" placeholder:"SHARE" help:"Share of the pool kept for services that hold less than it (${default})."`
-	QueueMax       int           `default:"1024" min:"1" placeholder:"N" help:"Calls that may wait for a connection (${default})."`
-	QueueTimeout   time.Duration `default:"1s" placeholder:"DURATION" help:"How long they may wait (${default})."`
-	ConnectTimeout time.Duration `default:"1s" placeholder:"DURATION" help:"A fresh connection's handshake (${default})."`
+	Timeout        time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
+	MaxTimeout     time.Duration `group:"Limits" default:"5m" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
+	PoolMax        int           `group:"Limits" default:"256" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
+	PoolIdle       time.Duration `group:"Limits" hidden:"" default:"60s" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
+	PoolReserve    float64       `group:"Limits" hidden:"" default:"0.1" placeholder:"SHARE" help:"Share of --pool-max kept for services that hold less than it (${default})."`
+	QueueMax       int           `group:"Limits" hidden:"" default:"1024" min:"1" placeholder:"N" help:"Calls that may wait for a connection to a broker (${default})."`
+	QueueTimeout   time.Duration `group:"Limits" default:"1s" placeholder:"DURATION" help:"Time that a call may wait for a connection to a broker (${default})."`
+	ConnectTimeout time.Duration `group:"Limits" hidden:"" default:"1s" placeholder:"DURATION" help:"Timeout of the handshake with a broker (${default})."`
+	MaxHeader      int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
+	MaxBody        int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one request's body (${default})."`
+	MaxReply       int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
+	MaxVars        int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
+	MaxBuffered    int64         `group:"Limits" type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
 
-	MaxBody     int64 `type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one request's body (${default})."`
-	MaxReply    int64 `type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
-	MaxVars     int   `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
-	MaxBuffered int64 `type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
+	MMI           dispatch.MMI       `group:"Discovery" name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
+	NoWorkersWait time.Duration      `group:"Discovery" hidden:"" default:"2s" min:"0" placeholder:"DURATION" help:"Time that a call waits for the workers of a service that had some (${default})."`
+	Catalogue     dispatch.Exclusive `group:"Discovery" default:"auto" placeholder:"MODE" help:"Services that may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
+	Vars          flowgraph.Encoding `group:"Discovery" default:"python" placeholder:"ENCODING" help:"Encoding of the vars frame for services that are not in the file: python, json or none (${default})."`
 
-	MMI           dispatch.MMI       `name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
-	NoWorkersWait time.Duration      `default:"2s" min:"0" placeholder:"DURATION" help:"How long a known service may be without workers (${default})."`
-	Catalogue     dispatch.Exclusive `default:"auto" placeholder:"MODE" help:"Which services may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
-	Vars          flowgraph.Encoding `default:"python" placeholder:"ENCODING" help:"Vars frame of services not in the file: python, json or none (${default})."`
+	Access     string   `group:"Access" one:"open" placeholder:"MODE" help:"open: anyone who reaches --listen may call without a key; required if --listen is not loopback and there is no keys file."`
+	KeysFile   string   `group:"Access" placeholder:"FILE" help:"YAML file with the keys of callers."`
+	CORSOrigin []string `group:"Access" name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
 
-	KeysFile         string        `placeholder:"FILE" help:"YAML file with the keys of callers; without it, who reaches the port may call."`
-	CORSOrigin       []string      `name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
-	AllowedHosts     []string      `type:"host" placeholder:"NAME" help:"Host names that are answered, * for any; default: loopback's if --listen is loopback, else any."`
-	HeaderTimeout    time.Duration `default:"10s" placeholder:"DURATION" help:"For a request's headers to arrive (${default})."`
-	BodyIdleTimeout  time.Duration `default:"30s" placeholder:"DURATION" help:"For the next bytes of a body to come, or of an answer to be taken (${default})."`
-	IdleTimeout      time.Duration `default:"650s" placeholder:"DURATION" help:"For the next request on a connection (${default})."`
-	MaxConnectionAge time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"Older connections are closed after an answer, so that new replicas get their share; give or take a tenth, 0 for never (${default})."`
-	MaxHeader        int           `type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
+	ReadyBroker string        `group:"Shutdown and readiness" default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`
+	DrainDelay  time.Duration `group:"Shutdown and readiness" default:"0s" min:"0" placeholder:"DURATION" help:"Time after SIGTERM in which calls are still accepted (${default})."`
+	Drain       time.Duration `group:"Shutdown and readiness" default:"30s" min:"0" placeholder:"DURATION" help:"Time that open calls get to finish after --drain-delay (${default})."`
 
-	ReadyBroker string        `default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`
-	DrainDelay  time.Duration `default:"0s" min:"0" placeholder:"DURATION" help:"After SIGTERM: how long calls are still taken (${default})."`
-	Drain       time.Duration `default:"30s" min:"0" placeholder:"DURATION" help:"And then, how long open ones may take (${default})."`
-
-	LogLevel           string        `default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"debug, info, warn or error (${default})."`
-	LogFormat          string        `default:"json" one:"json|console" placeholder:"FORMAT" help:"json or console (${default})."`
-	SlowLog            time.Duration `default:"5s" placeholder:"DURATION" help:"Slower requests are logged as warnings (${default})."`
-	MetricsMaxServices int           `default:"200" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
-	OTLPEndpoint       string        `name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
+	LogLevel           string        `group:"Logs and telemetry" default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
+	LogFormat          string        `group:"Logs and telemetry" default:"json" one:"json|console" placeholder:"FORMAT" help:"Format of the log: json or console (${default})."`
+	SlowLog            time.Duration `group:"Logs and telemetry" hidden:"" default:"5s" placeholder:"DURATION" help:"Time from which a request is logged as a warning (${default})."`
+	MetricsMaxServices int           `group:"Logs and telemetry" hidden:"" default:"200" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
+	OTLPEndpoint       string        `group:"Logs and telemetry" name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
 
 	OTLPHeaders http.Header `kong:"-"` // of OTEL_EXPORTER_OTLP_HEADERS
 
@@ -102,6 +101,9 @@ func (s *settings) finish(r *resolver) (err error) {
 		}
 	}
 	if err := s.check(r); err != nil {
+		return err
+	}
+	if err := s.checkAccess(r); err != nil {
 		return err
 	}
 	if err := s.finishCollector(r); err != nil {
@@ -222,19 +224,4 @@ func (s *settings) hosts() []string {
 		return nil
 	}
 	return s.AllowedHosts
-}
-
-// loopbackHosts are the names that a listener on loopback is reached by. Nobody may
-// write to it.
-var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
-
-// isLoopback reports whether an address to listen on can be reached from this
-// machine alone.
-func isLoopback(address string) bool {
-	host, _, _ := net.SplitHostPort(address)
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -31,7 +31,7 @@ func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		row := fmt.Sprintf("\n| `--%s` | `%s` | ", name, value)
 		switch name {
-		case "otlp-endpoint", "admin-listen", "embedded", "allowed-hosts", "keys-file", "cors-origin":
+		case "otlp-endpoint", "admin-listen", "embedded", "allowed-hosts", "access", "keys-file", "cors-origin":
 			row = fmt.Sprintf("\n| `--%s` | | ", name)
 		}
 		if !strings.Contains(page, row) {

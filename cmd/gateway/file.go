@@ -12,6 +12,7 @@ import (
 
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/nearest"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -57,7 +58,7 @@ func (f *file) parse(data []byte, keys []string) error {
 func (f *file) add(name string, key, value *yaml.Node, keys []string) error {
 	switch known := append(slices.Clone(keys), servicesKey, brokersKey); {
 	case !slices.Contains(known, name):
-		if near := yamlnode.Nearest(name, known); near != "" {
+		if near := nearest.Of(name, known); near != "" {
 			return yamlnode.Wrong(key, name, "is no setting, did you mean %s?", near)
 		}
 		return yamlnode.Wrong(key, name, "is no setting, want one that --help-all lists, services or brokers")

@@ -18,7 +18,7 @@ const healthWait = 3 * time.Second
 // all settings of serve, so that whoever starts both can give both the same.
 type healthcheckCmd struct {
 	settings
-	Ready bool `help:"Ask whether it can take calls (/readyz), not just whether it lives (/livez)."`
+	Ready bool `help:"Check /readyz, whether it is ready for calls, instead of /livez."`
 }
 
 // Run asks the gateway and fails if it does not say yes.

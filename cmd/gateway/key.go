@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"mdpgateway/internal/access"
 )
@@ -14,16 +15,19 @@ type keyCmd struct {
 // newKeyCmd is gateway key new. It writes no file: the key belongs to whoever
 // will call, its entry to whoever runs the gateway.
 type newKeyCmd struct {
-	ID string `arg:"" help:"What the key is called in logs and metrics, such as web-2026-11."`
+	ID       string      `arg:"" help:"What the key is called in logs and metrics, such as web-2026-11."`
+	Services []string    `type:"glob" default:"*" given:"" placeholder:"NAME" help:"Services that the key may call; * in a name is any text; repeatable (${default})."`
+	Expires  time.Time   `given:"" placeholder:"DATE" help:"When the key stops to be valid, such as 2027-02-01; without it, never."`
+	Rate     access.Rate `given:"" placeholder:"RATE" help:"How often the key may call, such as 50/s, 10/m or 100/h; without it, as often as it likes."`
 }
 
-// Run prints the key and its entry, which is for all services until it is edited.
+// Run prints the key and its entry.
 func (c *newKeyCmd) Run(p *process) error {
 	if err := access.CheckID(c.ID); err != nil {
 		return usageError{err}
 	}
 	secret, hash := access.New()
-	entry := access.Key{ID: c.ID, SHA256: hash, Services: []string{"*"}}
+	entry := access.Key{ID: c.ID, SHA256: hash, Services: c.Services, Expires: c.Expires, Rate: c.Rate}
 	_, err := fmt.Fprintf(p.stdout, "%s\n%s\n", secret, entry.Line())
 	return err
 }

@@ -21,6 +21,9 @@ func readKeys(path, key string) (*access.Keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q, want a file that can be read: %w", key, path, errors.Unwrap(err))
 	}
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		return nil, fmt.Errorf("%s is %q, want a file that ends in a line break: this one may be half written", key, path)
+	}
 	keys, err := access.Parse(data)
 	return keys, yamlnode.In(filepath.Base(path), err)
 }

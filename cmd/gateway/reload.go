@@ -54,7 +54,6 @@ func (d *daemon) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 // reload puts the configuration as it is now in force. One that is not valid
 // changes nothing.
 func (d *daemon) reload() {
-	guarded := d.keys.Enabled()
 	next, err := d.config.reread()
 	var ignored []string
 	if err == nil {
@@ -74,10 +73,7 @@ func (d *daemon) reload() {
 	if len(ignored) > 0 {
 		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", ignored))
 	}
-	if guarded && !d.keys.Enabled() {
-		d.log.Warn("keys-file is no longer set: anyone who reaches this port may now call", zap.String("listen", d.settings.Listen))
-	}
-	d.warnOfOpenPort()
+	warn(d.log, d.settings.exposures()...)
 	d.warnOfShortDrain()
 }
 
@@ -86,6 +82,9 @@ func (d *daemon) reload() {
 func (d *daemon) apply(next *settings) error {
 	services, err := d.settings.parseServices(next, d.brokerNames)
 	if err != nil {
+		return err
+	}
+	if err := d.checkReload(next); err != nil {
 		return err
 	}
 	level, err := zapcore.ParseLevel(next.LogLevel)
@@ -99,6 +98,7 @@ func (d *daemon) apply(next *settings) error {
 	d.catalogue.Swap(services)
 	d.keys.Swap(next.Keys)
 	d.level.SetLevel(level)
+	d.settings.Keys, d.settings.CORSOrigin = next.Keys, next.CORSOrigin
 	return nil
 }
 
@@ -132,13 +132,6 @@ func effectiveValues(flags []*kong.Flag) map[string]string {
 		}
 	}
 	return values
-}
-
-// warnOfOpenPort says once what it means that anybody can call.
-func (d *daemon) warnOfOpenPort() {
-	if !isLoopback(d.settings.Listen) && !d.keys.Enabled() {
-		d.log.Warn("no keys file: anyone who reaches this port may run code on workers that unpickle", zap.String("listen", d.settings.Listen))
-	}
 }
 
 // warnOfShortDrain says that calls may be cut off which are in time.

@@ -107,7 +107,7 @@ func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 		"timeout: soon\n":  `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
 		"log-levl: info\n": "gateway.yaml:1: log-levl is no setting",
 		"keys-file: [":     "gateway.yaml:1: yaml:",
-		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers[0] is "hall9", want one out of: embedded`,
+		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers[0] is "hall9", want one of embedded`,
 	} {
 		g.write(t, config)
 		line := g.hangUp(t)
@@ -147,15 +147,42 @@ func TestAKeyIsRotatedByReloads(t *testing.T) {
 			t.Errorf("with %s: got %d and %d, want %d and %d", step.file, o, n, step.old, step.new)
 		}
 	}
-	g.write(t, "")
-	for range 3 { // the second changes nothing, and the third shows that it is done
-		g.hangUp(t)
+}
+
+// A reload may meet a file that is half written.
+func TestAReloadNeverOpensWhatWasClosedNorLocksEveryoneOut(t *testing.T) {
+	secret, entry := newKey(t, "web")
+	_, other := newKey(t, "other")
+	const closed = "keys-file: DIR/keys.yaml\n"
+	g := startWith(t, closed, map[string]string{"keys.yaml": entry + other})
+	try := func(secret string) int { return g.post("echo", `{}`, "Authorization", "Bearer "+secret).status }
+	eventually(t, "the demo worker is there", func() bool { return try(secret) == http.StatusOK })
+	const opened = "keys-file is no longer set, want it: only a restart lets anyone call without a key"
+	_, third := newKey(t, "third")
+	for _, c := range []struct{ config, keys, want string }{
+		{"", entry, opened},
+		{"keys-file:\n", entry, opened},
+		{"keys-file: ''\n", entry, opened},
+		{"access: open\n", entry, opened},
+		{closed, third, "has none of the keys in force, want at least one of them: only a restart replaces all"},
+		{closed, "", "keys.yaml:1: the file has no keys, want at least one"},
+		{closed, entry[:len(entry)/2], "want a file that ends in a line break: this one may be half written"},
+		{closed, strings.TrimSuffix(entry, "\n"), "want a file that ends in a line break: this one may be half written"},
+	} {
+		write(t, g.dir, "keys.yaml", c.keys)
+		g.write(t, c.config)
+		line := g.hangUp(t)
+		if text, _ := line["error"].(string); line["level"] != "error" || !strings.Contains(text, c.want) {
+			t.Errorf("%q and keys %q: logged as %v, want an error with %s", c.config, c.keys, line, c.want)
+		}
+		if with, without := try(secret), g.post("echo", `{}`).status; with != 200 || without != 401 {
+			t.Errorf("%q and keys %q: got %d with the key and %d without, want 200 and 401", c.config, c.keys, with, without)
+		}
 	}
-	if status := g.post("echo", `{}`).status; status != 200 {
-		t.Errorf("without a keys file: got %d, want 200", status)
-	}
-	if n := g.warned("keys-file is no longer set: anyone who reaches this port may now call"); n != 1 {
-		t.Errorf("the log warns %d times that the gateway is open, want once", n)
+	g.write(t, closed)
+	write(t, g.dir, "keys.yaml", entry)
+	if line := g.hangUp(t); line["level"] != "info" {
+		t.Errorf("a file with fewer keys is logged as %v, want it in force", line)
 	}
 }
 

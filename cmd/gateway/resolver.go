@@ -143,7 +143,7 @@ func (r *resolver) checkEnv(flags []string) error {
 		return nil
 	}
 	slices.Sort(unknown)
-	return fmt.Errorf("the environment has %s, want only the variables that --help lists", strings.Join(unknown, ", "))
+	return fmt.Errorf("the environment has %s, want only the variables that --help-all lists", strings.Join(unknown, ", "))
 }
 
 // injected reports whether Kubernetes made a variable for a Service: one named

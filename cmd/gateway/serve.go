@@ -107,7 +107,7 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 		d.reloadOn(failed, hangups)
 		return nil
 	})
-	d.warnOfOpenPort()
+	warn(d.log, d.settings.exposures()...)
 	d.warnOfShortDrain()
 	if d.broker != nil {
 		serving.Go(func() error { return d.watchBroker(failed) })

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"mdpgateway/internal/access"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/httpapi"
@@ -45,6 +46,9 @@ func mappers() []kong.Option {
 		kong.KindMapper(reflect.Float64, scalar(parseShare)),
 		kong.KindMapper(reflect.Bool, boolMapper{scalar(parseBool)}),
 		kong.KindMapper(reflect.String, scalar(parseString)),
+		kong.TypeMapper(reflect.TypeFor[time.Time](), scalar(text(access.ParseExpiry))),
+		kong.TypeMapper(reflect.TypeFor[access.Rate](), scalar(text(access.ParseRate))),
+		kong.NamedMapper("glob", list(text(access.ParseGlob))),
 		kong.NamedMapper("bytes", scalar(parseBytes)),
 		kong.NamedMapper("listen", scalar(parseListen)),
 		kong.NamedMapper("bind", list(parseBind)),
@@ -154,6 +158,9 @@ func parseString(text string, tag *kong.Tag) (string, error) {
 		if text == word {
 			return text, nil
 		}
+	}
+	if !strings.Contains(words, "|") {
+		return "", errors.New(words)
 	}
 	return "", fmt.Errorf("one of %s", strings.ReplaceAll(words, "|", ", "))
 }

@@ -1,5 +1,5 @@
-// A Problem is a refusal or failure as the gateway tells it (RFC 9457). Its
-// fields can be read because the gateway trusts this page's origin.
+// A Problem is an error of the gateway (RFC 9457). Its fields can be read because
+// the gateway trusts this page's origin.
 export class Problem extends Error {
   constructor(fields, retryAfter) {
     super(`${fields.status} ${fields.code}: ${fields.detail}`);
@@ -14,12 +14,12 @@ export class Problem extends Error {
   }
 }
 
-// post calls a service of the gateway {url, key}, and returns the response if it is
-// a reply; else it throws its Problem. The key is for a gateway that has keys.
+// post calls a service of the gateway {url, key}. It returns the response if it is
+// a reply, and otherwise throws its Problem. The key is for a gateway that has keys.
 //
 // fetch itself rejects with a TypeError when there is no answer that this page may
-// read: no connection, or a gateway that does not trust its origin. The browser
-// tells nobody which, but its console.
+// read: no connection, or a gateway that does not trust its origin. Only the
+// browser's console says which.
 export async function post({ url, key }, service, { query, headers, ...rest }) {
   const target = new URL(`/services/${encodeURIComponent(service)}`, url);
   target.search = new URLSearchParams(query);
@@ -27,7 +27,7 @@ export async function post({ url, key }, service, { query, headers, ...rest }) {
   const response = await fetch(target, { method: "POST", headers: { ...headers, ...authorization }, ...rest });
   if (response.ok) return response;
   if (!response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
-    throw new Error(`${response.status} that is not the gateway's: a proxy on the way?`);
+    throw new Error(`${response.status} that is not the gateway's: is there a proxy on the way?`);
   }
   const seconds = response.headers.get("Retry-After");
   throw new Problem(await response.json(), seconds === null ? null : Number(seconds));

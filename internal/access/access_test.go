@@ -81,7 +81,7 @@ func TestAFaultyFileIsToldInOneLine(t *testing.T) {
 		{"- {id: a}", 1, "keys[0] has no sha256, want the hash of the key"},
 		{"- {id: a, sha256: }", 1, "keys[0] has no sha256, want the hash of the key"},
 		{fmt.Sprintf("- {id: a, sha256: %064x}", 1), 1, `keys[0] has no services, want a list of names, or ["*"]`},
-		{"- {id: a, secret: x}", 1, `keys[0].secret is no key here, want one of ` + members},
+		{"- {id: a, secret: x}", 1, `keys[0].secret is no key here, want one of ` + members + ", metrics"},
 		{"- {" + secret("x") + ": a}", 1, "keys[0] has a key that is no plain text"},
 		{"- {[id]: a}", 1, "keys[0] has a key that is no plain text"},
 		{"- {id: a, id: b}", 1, "keys[0].id is there twice"},
@@ -95,7 +95,7 @@ func TestAFaultyFileIsToldInOneLine(t *testing.T) {
 		{"- {id: a, sha256: " + secret("x") + "}", 1, "keys[0].sha256 is not what it should be, " + digits},
 		{"- {id: a, sha256: [a]}", 1, "keys[0].sha256 is not what it should be, " + digits},
 		{line("a", "echo", ""), 1, `keys[0].services is "echo", want a list of names, in which * is any text`},
-		{line("a", "[]", ""), 1, "keys[0].services is an empty list, want at least one name"},
+		{line("a", "[]", ""), 1, `keys[0] has no services, want a list of names, or ["*"]`},
 		{line("a", "[echo, a b]", ""), 1, `keys[0].services[1] is "a b", ` + names},
 		{line("a", "[{}]", ""), 1, "keys[0].services[0] is a mapping, " + names},
 		{line("a", "[ä]", ""), 1, `keys[0].services[0] is "ä", ` + names},
@@ -130,10 +130,10 @@ func TestAFileHasAllThatItSays(t *testing.T) {
 		line("2", `["*"]`, "expires: 2027-02-01T12:00:00+01:00, rate: , max_in_flight: ~"),
 		line("3", "&all ['*']", ""), line("4", "*all", "")).All()
 	want := []Key{
-		{"web-2026.11", sha256.Sum256([]byte(secret("web-2026.11"))), []string{"echo", "lora_*"}, time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), Rate{50, time.Minute}, 20},
-		{"2", sha256.Sum256([]byte(secret("2"))), []string{"*"}, time.Date(2027, 2, 1, 11, 0, 0, 0, time.UTC), Rate{}, 0},
-		{"3", sha256.Sum256([]byte(secret("3"))), []string{"*"}, time.Time{}, Rate{}, 0},
-		{"4", sha256.Sum256([]byte(secret("4"))), []string{"*"}, time.Time{}, Rate{}, 0},
+		{"web-2026.11", sha256.Sum256([]byte(secret("web-2026.11"))), []string{"echo", "lora_*"}, time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), Rate{50, time.Minute}, 20, false},
+		{"2", sha256.Sum256([]byte(secret("2"))), []string{"*"}, time.Date(2027, 2, 1, 11, 0, 0, 0, time.UTC), Rate{}, 0, false},
+		{"3", sha256.Sum256([]byte(secret("3"))), []string{"*"}, time.Time{}, Rate{}, 0, false},
+		{"4", sha256.Sum256([]byte(secret("4"))), []string{"*"}, time.Time{}, Rate{}, 0, false},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d keys, want %d", len(got), len(want))
@@ -152,14 +152,34 @@ func TestANewKeyIsRandomAndItsLineLetsItIn(t *testing.T) {
 	if len(second) != len(prefix)+43 || !strings.HasPrefix(second, prefix) || first == second {
 		t.Fatalf("got %q and %q, want two keys of 256 bits that begin with %s", first, second, prefix)
 	}
-	k := Key{ID: "new", SHA256: hash, Services: []string{"it's", "lora_*", "[x]", "a:b", "*"}}
+	k := Key{
+		ID: "new", SHA256: hash, Services: []string{"it's", "lora_*", "[x]", "a:b", "*"},
+		Expires: time.Date(2027, 2, 1, 12, 0, 0, 0, time.UTC), Rate: Rate{50, time.Hour},
+	}
 	keys := parse(t, k.Line()+"\n")
-	if got := keys.All()[0]; got.ID != k.ID || got.SHA256 != k.SHA256 || !slices.Equal(got.Services, k.Services) {
+	if got := keys.All()[0]; got.ID != k.ID || got.SHA256 != k.SHA256 || !slices.Equal(got.Services, k.Services) || got.Expires != k.Expires || got.Rate != k.Rate {
 		t.Errorf("%s is read as %+v, want %+v", k.Line(), *got, k)
 	}
 	pass, err := NewStore(keys).Authenticate([]string{"Bearer " + second}, now)
 	if err != nil || pass.ID != "new" {
 		t.Errorf("the new key: got %+v, %v", pass, err)
+	}
+}
+
+func TestMetricsAreForTheKeysThatSaySo(t *testing.T) {
+	file := line("a", "[echo]", "") + line("b", "[echo]", "metrics: true") + fmt.Sprintf("- {id: c, sha256: %x, metrics: true}\n", sha256.Sum256([]byte(secret("c"))))
+	s := NewStore(parse(t, file))
+	for id, want := range map[string][2]bool{"a": {false, true}, "b": {true, true}, "c": {true, false}} { // metrics, echo
+		pass, err := authenticate(s, id, now)
+		if got := [2]bool{pass.MayReadMetrics(), pass.May("echo")}; err != nil || got != want {
+			t.Errorf("%s: may read metrics and call echo: got %v, %v, want %v", id, got, err, want)
+		}
+	}
+	if pass, _ := authenticate(s, "x", now); pass.MayReadMetrics() {
+		t.Error("a key that is not known may read metrics")
+	}
+	if pass, _ := new(Store).Authenticate(nil, now); !pass.MayReadMetrics() {
+		t.Error("without keys nobody may read metrics")
 	}
 }
 

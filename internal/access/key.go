@@ -24,6 +24,7 @@ type Key struct {
 	Expires     time.Time         // from when on it is not valid; zero means never
 	Rate        Rate              // calls per time; zero means any
 	MaxInFlight int               // calls at once; 0 means any
+	Metrics     bool              // whether /metrics may be read, which shows all keys' ids and all services
 }
 
 // A Rate is how often something may happen: up to Calls at once, and as many anew
@@ -31,6 +32,16 @@ type Key struct {
 type Rate struct {
 	Calls int
 	Per   time.Duration
+}
+
+// String returns what ParseRate reads.
+func (r Rate) String() string {
+	for unit, per := range units {
+		if per == r.Per {
+			return fmt.Sprintf("%d/%s", r.Calls, unit)
+		}
+	}
+	return "any"
 }
 
 // New returns a new key, which only its owner should ever see, and its hash.
@@ -41,15 +52,21 @@ func New() (secret string, hash [sha256.Size]byte) {
 	return secret, sha256.Sum256([]byte(secret))
 }
 
-// Line returns id, hash and services as a line of the keys file, which Parse
-// reads.
+// Line returns the key as a line of the keys file, which Parse reads.
 func (k *Key) Line() string {
 	quoted := make([]string, len(k.Services))
 	for i, glob := range k.Services {
 		// A name is printable ASCII: a single quote is all that has to be doubled.
 		quoted[i] = "'" + strings.ReplaceAll(glob, "'", "''") + "'"
 	}
-	return fmt.Sprintf("- {id: '%s', sha256: '%x', services: [%s]}", k.ID, k.SHA256, strings.Join(quoted, ", "))
+	line := fmt.Sprintf("- {id: '%s', sha256: '%x', services: [%s]", k.ID, k.SHA256, strings.Join(quoted, ", "))
+	if !k.Expires.IsZero() {
+		line += ", expires: " + k.Expires.UTC().Format(time.RFC3339)
+	}
+	if k.Rate != (Rate{}) {
+		line += ", rate: " + k.Rate.String()
+	}
+	return line + "}"
 }
 
 // may reports whether the key is for a service of that name.

@@ -27,7 +27,7 @@ const (
 type Error = yamlnode.Error
 
 // Parse reads a keys file: a YAML list of {id, sha256, services, expires, rate,
-// max_in_flight}, of which the first three are required. The error is an *Error,
+// max_in_flight, metrics}, of which the first three are required; with metrics, services is not. The error is an *Error,
 // the first of the file's.
 func Parse(file []byte) (*Keys, error) {
 	root, err := yamlnode.Document(file)
@@ -59,15 +59,16 @@ func key(dst **Key) yamlnode.Reader {
 	fields := []yamlnode.Field{
 		{Key: "id", Read: yamlnode.Scalar(&k.ID, parseID), Need: "a name for logs and metrics"},
 		{Key: "sha256", Read: hash(k.SHA256[:]), Need: "the hash of the key"},
-		{Key: "services", Read: yamlnode.List(&k.Services, mostGlobs, "names, in which * is any text", glob), Need: `a list of names, or ["*"]`},
+		{Key: "services", Read: yamlnode.List(&k.Services, mostGlobs, "names, in which * is any text", glob)},
 		{Key: "expires", Read: yamlnode.Scalar(&k.Expires, ParseExpiry)},
 		{Key: "rate", Read: yamlnode.Scalar(&k.Rate, ParseRate)},
 		{Key: "max_in_flight", Read: yamlnode.Integer(&k.MaxInFlight, 1, mostInFlight)},
+		{Key: "metrics", Read: yamlnode.Boolean(&k.Metrics)},
 	}
 	return func(path string, n *yaml.Node) error {
 		err := yamlnode.Object(path, n, fields)
-		if err == nil && len(k.Services) == 0 {
-			err = yamlnode.Wrong(n, path+".services", "is an empty list, want at least one name")
+		if err == nil && len(k.Services) == 0 && !k.Metrics {
+			err = yamlnode.Wrong(n, path, `has no services, want a list of names, or ["*"]`)
 		}
 		return err
 	}

@@ -98,6 +98,10 @@ func (p Pass) May(service string) bool {
 	return p.ID == "" || p.key != nil && p.key.may(service)
 }
 
+// MayReadMetrics reports whether the pass is for /metrics, which shows the ids of all keys and
+// the names of all services.
+func (p Pass) MayReadMetrics() bool { return p.ID == "" || p.key != nil && p.key.Metrics }
+
 // Check returns an *gateway.Error if the pass is not for a service of that name. It
 // is the same whether or not there is such a service.
 func (p Pass) Check(service string) error {

@@ -87,6 +87,14 @@ func (r Rate) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(float64(r.Calls)/r.Per.Seconds()), r.Calls)
 }
 
+// Lost reports whether keys has none of the keys in force, by id: whoever has one is locked out.
+func (s *Store) Lost(keys *Keys) bool {
+	before := s.snapshot().keys
+	return len(before) > 0 && !slices.ContainsFunc(before, func(old *Key) bool {
+		return slices.ContainsFunc(keys.keys, func(k *Key) bool { return k.ID == old.ID })
+	})
+}
+
 // Enabled reports whether a key is needed.
 func (s *Store) Enabled() bool { return len(s.snapshot().keys) > 0 }
 

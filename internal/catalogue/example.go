@@ -7,6 +7,7 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -42,7 +43,7 @@ func (s *Service) setExample(path string, n *yaml.Node, defaults *Defaults) (err
 
 // checkNoVars holds that an example may do without vars.
 func (s *Service) checkNoVars(path string, n *yaml.Node) error {
-	if faults := s.CheckVars([]byte("{}")); len(faults) > 0 {
+	if faults := s.CheckVars(ijson.Empty); len(faults) > 0 {
 		return yamlnode.Wrong(n, path, "has no vars, and without does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)
 	}
 	return nil
@@ -56,14 +57,18 @@ func (s *Service) checkExampleVars(path string, vars *yaml.Node, most int) error
 	if err != nil {
 		return err
 	}
-	frame, err := s.Vars.Append(nil, text)
+	object, err := ijson.ParseObject(text)
+	if err != nil {
+		return yamlnode.Wrong(vars, path, "can't be sent: %v", err)
+	}
+	frame, err := s.Vars.Append(nil, object)
 	if err != nil {
 		return yamlnode.Wrong(vars, path, "can't be sent: %v", err)
 	}
 	if len(frame) > most && most != 0 {
 		return yamlnode.Wrong(vars, path, "has %d bytes as a frame, want at most --max-vars, which is %d", len(frame), most)
 	}
-	if faults := s.CheckVars(text); len(faults) > 0 {
+	if faults := s.CheckVars(object); len(faults) > 0 {
 		return yamlnode.Wrong(vars, path, "does not match vars_schema: %s: %s", faults[0].Pointer, faults[0].Detail)
 	}
 	return nil

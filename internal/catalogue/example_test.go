@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/ijson"
 )
 
 func ExampleParse() {
@@ -29,7 +30,7 @@ services:
 	}
 	lora, _ := services.Get("lora_decode")
 	fmt.Println(lora.Timeout, lora.Vars, lora.Reuse)
-	fmt.Println(lora.CheckVars([]byte(`{"sf": 6}`)))
+	fmt.Println(lora.CheckVars(ijson.MustObject(`{"sf": 6}`)))
 	fmt.Println(lora.Match([][]byte{[]byte("decode_error")}).Status)
 	// Output:
 	// 30s python true

@@ -6,13 +6,12 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
 
+	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/yamlnode"
 )
 
-const (
-	maxDepth  = 64     // of a schema or an example
-	maxValues = 20_000 // in it; aliases make few lines many values
-)
+// maxValues bounds a schema or an example: aliases make few lines many values.
+const maxValues = 20_000
 
 // toJSON writes a YAML value as compact JSON, with its members in their order.
 func toJSON(path string, n *yaml.Node) ([]byte, error) {
@@ -28,8 +27,8 @@ type jsonWriter struct {
 
 func (w *jsonWriter) value(path string, n *yaml.Node, depth int) error {
 	n = yamlnode.Resolve(n)
-	if w.left--; w.left < 0 || depth > maxDepth {
-		return yamlnode.Wrong(n, path, "is too large, want at most %d values in %d levels", maxValues, maxDepth)
+	if w.left--; w.left < 0 || depth > ijson.MaxDepth {
+		return yamlnode.Wrong(n, path, "is too large, want at most %d values in %d levels", maxValues, ijson.MaxDepth)
 	}
 	switch n.Kind {
 	case yaml.MappingNode:

@@ -13,6 +13,7 @@ import (
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi/codec"
+	"mdpgateway/internal/ijson"
 )
 
 // parse reads a file's services, as if its brokers were hall1 and hall2, and
@@ -230,7 +231,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {example: {body: "A", encoding: base64}}}`, `services.echo.example is refused as a request: #/body: it is no base64 from byte 0 on: want the standard alphabet, with padding`},
 		{`{echo: {example: {encoding: base64}}}`, `services.echo.example is refused as a request: #/encoding: encoding is there without body`},
 		{`{echo: {example: {frames: [{encoding: text}]}}}`, `services.echo.example is refused as a request: #/frames/0: data is missing`},
-		{`{echo: {example: {vars: }}}`, `services.echo.example is refused as a request: #/vars: vars is null, want an object`},
+		{`{echo: {example: {vars: }}}`, `services.echo.example is refused as a request: #/vars: it is null, want an object`},
 		{`{echo: {example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
 		{`{echo: {vars: json, max_frames: 2, example: {frames: [a, b, c]}}}`, `services.echo.example has 3 frames, and the service takes at most 2`},
 		{`{echo: {vars: json, example: {frames: [a, b]}}}`, `services.echo.example has 2 frames, and the service takes at most 1`},
@@ -238,7 +239,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {example: {vars: {a: ` + strings.Repeat("x", 100) + `}}}}`, `services.echo.example.vars has 109 bytes as a frame, want at most --max-vars, which is 100`},
 		{`{echo: {vars: none, example: {vars: {}}}}`, `services.echo.example.vars is given, but vars is none`},
 		{`{echo: {vars_schema: {required: [sf]}, example: {body: a}}}`, `services.echo.example has no vars, and without does not match vars_schema: #/vars: missing property 'sf'`},
-		{`{echo: {example: {vars: [7]}}}`, `services.echo.example is refused as a request: #/vars: vars is an array, want an object`},
+		{`{echo: {example: {vars: [7]}}}`, `services.echo.example is refused as a request: #/vars: it is an array, want an object`},
 		{`{echo: {example: {vars: {x: !!float 1.0e+999}}}}`, `services.echo.example.vars can't be sent: #/x: 1.0e+999 is out of a float's range`},
 		{`{echo: {vars_schema: {required: [sf]}, example: {vars: {}}}}`, `services.echo.example.vars does not match vars_schema: #/vars: missing property 'sf'`},
 	} {
@@ -317,7 +318,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil {
 			for _, name := range c.Names() {
 				s, _ := c.Get(name)
-				s.CheckVars([]byte(`{"sf":[1,2.5,{"a":null}]}`))
+				s.CheckVars(ijson.MustObject(`{"sf":[1,2.5,{"a":null}]}`))
 			}
 			return
 		}

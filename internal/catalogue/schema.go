@@ -9,11 +9,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -74,11 +76,11 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%q is outside this schema, and nothing is loaded from elsewhere", url)
 }
 
-// check says where vars, a JSON object, do not match.
-func (s *Schema) check(vars []byte) []gateway.Fault {
+// check says where vars do not match.
+func (s *Schema) check(vars ijson.Object) []gateway.Fault {
 	value, err := decode(vars)
-	if e, ok := errors.AsType[*flowgraph.Error](err); ok {
-		return []gateway.Fault{{Pointer: "#/vars" + strings.TrimPrefix(e.Pointer, "#"), Detail: e.Detail}}
+	if err != nil {
+		return []gateway.Fault{{Pointer: "#/vars", Detail: err.Error()}}
 	}
 	violation, ok := errors.AsType[*jsonschema.ValidationError](s.compiled.Validate(value))
 	if !ok {
@@ -92,38 +94,42 @@ func (s *Schema) check(vars []byte) []gateway.Fault {
 }
 
 // decode returns the value of vars as the validator wants it: floats as such,
-// which is what workers make of them and bounds the work of a caller's exponent,
-// and ints exactly.
-func decode(vars []byte) (any, error) {
-	if _, err := flowgraph.None.Append(nil, vars); err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(vars))
+// which is what workers make of them, and ints exactly.
+func decode(vars ijson.Object) (value any, err error) {
+	d := json.NewDecoder(bytes.NewReader(vars.Text()))
 	d.UseNumber()
-	var value any
 	if err := d.Decode(&value); err != nil {
 		return nil, err
 	}
-	return floats(value), nil
+	return convert(value)
 }
 
-func floats(value any) any {
+// convert makes floats of the numbers that are. It refuses those that workers can't
+// hold, which also bounds the work on them.
+func convert(value any) (any, error) {
+	var err error
 	switch v := value.(type) {
 	case map[string]any:
 		for name := range v {
-			v[name] = floats(v[name])
+			if v[name], err = convert(v[name]); err != nil {
+				return nil, err
+			}
 		}
 	case []any:
 		for i := range v {
-			v[i] = floats(v[i])
+			if v[i], err = convert(v[i]); err != nil {
+				return nil, err
+			}
 		}
 	case json.Number:
+		if fault := flowgraph.CheckNumber(string(v)); fault != "" {
+			return nil, errors.New(fault)
+		}
 		if strings.ContainsAny(string(v), ".eE") {
-			f, _ := v.Float64() // its range was checked
-			return f
+			return v.Float64()
 		}
 	}
-	return value
+	return value, nil
 }
 
 // faults appends the places of a violation, as pointers that begin with base.
@@ -146,8 +152,11 @@ func faults(dst []gateway.Fault, v *jsonschema.ValidationError, base ...string) 
 	if detail == "" {
 		detail = message(v)
 	}
-	pointer := flowgraph.Pointer(append(slices.Clip(base), v.InstanceLocation...)...)
-	return append(dst, gateway.Fault{Pointer: pointer, Detail: shorten(detail)})
+	var at jsontext.Pointer
+	for _, token := range append(slices.Clip(base), v.InstanceLocation...) {
+		at = at.AppendToken(token)
+	}
+	return append(dst, gateway.Fault{Pointer: ijson.Fragment(at), Detail: shorten(detail)})
 }
 
 func alternatives(v *jsonschema.ValidationError) string {

@@ -7,6 +7,7 @@ import (
 
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 )
 
 // A Service is one service as configured. It is shared by all calls: do not
@@ -37,7 +38,7 @@ func (s *Service) MayAsk(broker string) bool {
 
 // CheckVars says where vars, a JSON object, do not match the service's schema.
 // The pointers are those of a request body: #/vars/sf. Any input is safe.
-func (s *Service) CheckVars(vars []byte) []gateway.Fault {
+func (s *Service) CheckVars(vars ijson.Object) []gateway.Fault {
 	if s.VarsSchema == nil {
 		return nil
 	}

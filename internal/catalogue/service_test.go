@@ -9,6 +9,7 @@ import (
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 )
 
 func TestMatchFindsTheFirstRuleThatHolds(t *testing.T) {
@@ -92,12 +93,9 @@ services:
 			{Pointer: "#/vars/words", Detail: "maxItems: got 3, want 2"},
 			{Pointer: "#/vars/words/0", Detail: "minimum: got -1, want 0"},
 		}},
-		{`[]`, fault("#/vars", "not a JSON object")},
-		{`{"sf":7,"sf":8}`, fault("#/vars/sf", "duplicate member name")},
-		{`{"sf":`, fault("#/vars/sf", "the text ends too early")},
-		{`{"sf":1e400}`, fault("#/vars/sf", "1e400 is out of a float's range")},
+		{`{"sf":1e400}`, fault("#/vars", "1e400 is out of a float's range")},
 	} {
-		if got := s.CheckVars([]byte(tt.vars)); !reflect.DeepEqual(got, tt.want) {
+		if got := s.CheckVars(ijson.MustObject(tt.vars)); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%.80s:\ngot  %+v\nwant %+v", tt.vars, got, tt.want)
 		}
 	}
@@ -108,11 +106,11 @@ services:
 func TestCheckVarsIsNotSlowedByExponents(t *testing.T) {
 	s, _ := mustParse(t, `services: {a: {vars_schema: {properties: {n: {type: integer, multipleOf: 7}}}}}`).Get("a")
 	want := []gateway.Fault{{Pointer: "#/vars/n", Detail: "got number, want integer"}}
-	if got := s.CheckVars([]byte(`{"n":1e-300}`)); !reflect.DeepEqual(got, want) {
+	if got := s.CheckVars(ijson.MustObject(`{"n":1e-300}`)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, zero := range []string{"1e-99999999", "1e-99999999999"} {
-		if got := s.CheckVars([]byte(`{"n":` + zero + `}`)); got != nil { // to Python it is 0.0, and so a whole number
+		if got := s.CheckVars(ijson.MustObject(`{"n":` + zero + `}`)); got != nil { // to Python it is 0.0, and so a whole number
 			t.Errorf("%s: got %+v, want none", zero, got)
 		}
 	}
@@ -120,11 +118,11 @@ func TestCheckVarsIsNotSlowedByExponents(t *testing.T) {
 
 func TestCheckVarsBoundsItsAnswer(t *testing.T) {
 	s, _ := mustParse(t, `services: {a: {vars_schema: {properties: {n: {items: {type: "null"}}, s: {maxLength: 1}}, additionalProperties: false}}}`).Get("a")
-	got := s.CheckVars([]byte(`{"n":[1` + strings.Repeat(",1", 1000) + `]}`))
+	got := s.CheckVars(ijson.MustObject(`{"n":[1` + strings.Repeat(",1", 1000) + `]}`))
 	if len(got) != 20 {
 		t.Errorf("%d faults, want 20", len(got))
 	}
-	got = s.CheckVars([]byte(`{"` + strings.Repeat("é", 1000) + `":1}`))
+	got = s.CheckVars(ijson.MustObject(`{"` + strings.Repeat("é", 1000) + `":1}`))
 	if len(got) != 1 || len(got[0].Detail) > 305 || !strings.HasSuffix(got[0].Detail, "é…") {
 		t.Errorf("got %+v", got)
 	}
@@ -132,7 +130,7 @@ func TestCheckVarsBoundsItsAnswer(t *testing.T) {
 
 func TestCheckVarsWithoutSchemaTakesAnything(t *testing.T) {
 	s, _ := mustParse(t, "services: {a: }").Get("a")
-	if got := s.CheckVars([]byte(`{"x":1}`)); got != nil {
+	if got := s.CheckVars(ijson.MustObject(`{"x":1}`)); got != nil {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/mdp"
 )
 
@@ -32,11 +32,11 @@ func (d *Dispatcher) complete(call *gateway.Call, spec *catalogue.Service) error
 		return invalidVars(fmt.Sprintf("the body has %d frames, this service takes at most %d", len(call.Frames), most))
 	}
 	vars := call.Vars
-	if vars == nil && encoding != flowgraph.None && (spec != nil || loudify) {
+	if vars.IsZero() && encoding != flowgraph.None && (spec != nil || loudify) {
 		// Such a worker takes the last frame for its vars, whatever it is.
-		vars = []byte("{}")
+		vars = ijson.Empty
 	}
-	if vars == nil {
+	if vars.IsZero() {
 		return nil
 	}
 	frame, err := d.encodeVars(vars, encoding, spec)
@@ -51,12 +51,12 @@ func (d *Dispatcher) complete(call *gateway.Call, spec *catalogue.Service) error
 }
 
 // encodeVars writes the vars frame of a service and checks vars against its schema.
-func (d *Dispatcher) encodeVars(vars []byte, encoding flowgraph.Encoding, spec *catalogue.Service) ([]byte, error) {
+func (d *Dispatcher) encodeVars(vars ijson.Object, encoding flowgraph.Encoding, spec *catalogue.Service) ([]byte, error) {
 	if encoding == flowgraph.None {
 		return nil, invalidVars("this service takes no vars")
 	}
-	if most := varsSlack * d.cfg.MaxVars; len(vars) > most {
-		return nil, invalidVars(fmt.Sprintf("the vars have %d bytes, want at most %d", len(vars), most))
+	if most := varsSlack * d.cfg.MaxVars; len(vars.Text()) > most {
+		return nil, invalidVars(fmt.Sprintf("the vars have %d bytes, want at most %d", len(vars.Text()), most))
 	}
 	frame, err := encoding.Append(nil, vars)
 	if err != nil {
@@ -87,17 +87,9 @@ func invalidVars(detail string) error {
 
 // varsError points into the caller's document, where the vars are a member.
 func varsError(err error) error {
-	var e *flowgraph.Error
-	if !errors.As(err, &e) {
-		return &gateway.Error{Kind: gateway.InvalidVars, Detail: "the vars can't be written for the service", Err: err}
+	e := &gateway.Error{Kind: gateway.InvalidVars, Detail: "the vars can't be written for the service", Err: err}
+	if at, ok := errors.AsType[*ijson.Error](err); ok {
+		e.Faults = []gateway.Fault{{Pointer: ijson.Fragment("/vars" + at.Pointer), Detail: at.Detail}}
 	}
-	kind := gateway.BadRequest
-	if e.Range {
-		kind = gateway.InvalidVars
-	}
-	pointer := "#/vars" + strings.TrimPrefix(e.Pointer, "#")
-	return &gateway.Error{
-		Kind: kind, Detail: "the vars can't be written for the service",
-		Faults: []gateway.Fault{{Pointer: pointer, Detail: e.Detail}},
-	}
+	return e
 }

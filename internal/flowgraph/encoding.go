@@ -3,6 +3,8 @@ package flowgraph
 import (
 	"fmt"
 	"strings"
+
+	"mdpgateway/internal/ijson"
 )
 
 // An Encoding is the form of the vars frame that a service's workers read.
@@ -44,22 +46,18 @@ func (e *Encoding) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Append appends the vars frame for object, which must be one JSON object, to
-// dst. The members keep their order and the numbers their spelling, so that 7
-// stays an int and 7.0 a float. None appends nothing, but checks object as the
-// others do: what a caller may send does not depend on the worker.
+// Append appends the vars frame for an object to dst. The members keep their order and
+// the numbers their spelling, so that 7 stays an int and 7.0 a float. None appends
+// nothing, but checks the object as the others do: what a caller may send does not
+// depend on the worker.
 //
-// It refuses what a worker would misread or die of: text that is not I-JSON
-// (RFC 7493: UTF-8, no lone surrogates, no duplicate names), more than MaxDepth
-// levels, ints of more than MaxDigits digits, floats out of range; and what is
-// longer than MaxSize. The error is an *Error, and dst is then returned as it was.
-func (e Encoding) Append(dst, object []byte) ([]byte, error) {
-	if err := check(object); err != nil {
-		return dst, err
-	}
-	w := writer{encoding: e, src: object, dst: dst, members: newMembers(object)}
-	if err := w.write(); err != nil {
-		return dst, err
+// It refuses numbers that a worker would misread or die of: ints of more than MaxDigits
+// digits and floats out of range. The error is an *ijson.Error, and dst is then returned
+// as it was.
+func (e Encoding) Append(dst []byte, object ijson.Object) ([]byte, error) {
+	w := writer{encoding: e, src: object.Text(), dst: dst}
+	if at, fault := w.write(); fault != "" {
+		return dst, &ijson.Error{Pointer: object.PointerAt(at), Detail: fault}
 	}
 	return w.dst, nil
 }

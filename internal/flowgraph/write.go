@@ -1,25 +1,14 @@
 package flowgraph
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"mdpgateway/internal/ijson"
 )
 
 const (
-	// MaxSize is the length of the longest JSON text. Finding duplicate names in
-	// it takes at most ten times its memory. Far lower bounds of frames belong to
-	// who sends them.
-	MaxSize = 16 << 20
-
-	// MaxDepth is the deepest nesting of objects and arrays, the object itself
-	// included. CPython's parser ends at 200.
-	MaxDepth = 64
-
 	// MaxDigits is the length of the longest int that CPython reads
 	// (sys.int_info.default_max_str_digits).
 	MaxDigits = 4300
@@ -28,89 +17,59 @@ const (
 	safeDigits = 308
 )
 
-const tooDeep = "more than 64 levels of objects and arrays"
-
-// check says why text is not one JSON object, but for duplicate names, depth and
-// numbers, which the writer meets anyway.
-func check(text []byte) error {
-	if len(text) > MaxSize {
-		detail := fmt.Sprintf("a text of %d bytes, want at most %d", len(text), MaxSize)
-		return &Error{Pointer: "#", Detail: detail, Range: true}
-	}
-	if jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true)) {
-		if jsontext.Value(text).Kind() != jsontext.KindBeginObject {
-			return &Error{Pointer: "#", Detail: "not a JSON object"}
-		}
-		return nil
-	}
-	d := newDecoder(text)
-	_, err := d.ReadValue()
-	if err == io.EOF {
-		return &Error{Pointer: "#", Detail: "not a JSON object: it is empty"}
-	}
-	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
-		return malformed(syntax)
-	}
-	return &Error{Pointer: "#", Detail: "more text follows the object"}
-}
-
-// A writer rewrites one JSON text that check has passed. It works on bytes, not
-// on tokens: on good text that is simpler, and several times as fast.
+// A writer rewrites the text of a checked object. It works on bytes, not on tokens:
+// on good text that is simpler, and several times as fast.
 type writer struct {
 	encoding Encoding
 	src      []byte
 	dst      []byte
-	members  members
-
-	depth  int
-	object [MaxDepth]uint32 // by depth: which object it is, counted from 1; 0 is an array
-	opened uint32           // objects so far
-	name   bool             // the next string is a member's name
 }
 
-func (w *writer) write() error {
+// write returns what is wrong with the number at an offset, if workers can't hold it.
+func (w *writer) write() (at int, fault string) {
 	if w.encoding != None {
 		w.dst = slices.Grow(w.dst, len(w.src)+len(w.src)/4)
 	}
 	for i := 0; i < len(w.src); {
-		var err error
-		switch c := w.src[i]; c {
+		switch w.src[i] {
 		case ' ', '\t', '\n', '\r':
 			i++
-		case '{', '[':
-			i, err = w.open(i)
-		case '}', ']':
-			w.depth--
+		case '{', '[', '}', ']':
 			w.same(w.src[i : i+1])
 			i++
 		case ',':
-			w.name = w.object[w.depth-1] != 0
-			w.put(", ", ",")
-			i++
+			i += w.put(", ", ",")
 		case ':':
-			w.name = false
-			w.put(": ", ":")
-			i++
+			i += w.put(": ", ":")
+		case 't':
+			i += w.put("True", "true")
+		case 'f':
+			i += w.put("False", "false")
+		case 'n':
+			i += w.put("None", "null")
 		case '"':
-			i, err = w.str(i)
+			i = w.str(i)
 		default:
-			i, err = w.scalar(i)
-		}
-		if err != nil {
-			return err
+			end, fault := number(w.src, i)
+			if fault != "" {
+				return i, fault
+			}
+			w.same(w.src[i:end])
+			i = end
 		}
 	}
-	return nil
+	return 0, ""
 }
 
-// put appends what stands for a token in each encoding.
-func (w *writer) put(python, json string) {
+// put appends what stands for a token of JSON in each encoding, and returns the token's length.
+func (w *writer) put(python, json string) (length int) {
 	switch w.encoding {
 	case Python:
 		w.dst = append(w.dst, python...)
 	case JSON:
 		w.dst = append(w.dst, json...)
 	}
+	return len(json)
 }
 
 // same appends what is the same in each encoding.
@@ -120,61 +79,27 @@ func (w *writer) same(text []byte) {
 	}
 }
 
-// open begins the object or array at src[i].
-func (w *writer) open(i int) (next int, err error) {
-	if w.depth == MaxDepth {
-		return i, &Error{Pointer: pointerAt(w.src, i), Detail: tooDeep}
-	}
-	if w.name = w.src[i] == '{'; w.name {
-		w.opened++
-		w.object[w.depth] = w.opened
-	} else {
-		w.object[w.depth] = 0
-	}
-	w.same(w.src[i : i+1])
-	w.depth++
-	return i + 1, nil
-}
-
-// str writes the string at src[i], which is a value or a member's name.
-func (w *writer) str(i int) (next int, err error) {
+// str writes the string at src[i].
+func (w *writer) str(i int) (next int) {
 	end, plain := stringEnd(w.src, i)
 	literal := w.src[i:end]
-	if w.name && !w.members.add(w.object[w.depth-1], i, end, plain) {
-		return i, &Error{Pointer: pointerAt(w.src, i), Detail: "duplicate member name"}
-	}
 	switch {
-	case w.encoding == JSON:
-		w.dst = append(w.dst, literal...)
-	case w.encoding == Python && plain:
+	case w.encoding != Python:
+		w.same(literal)
+	case plain:
 		w.dst = append(w.dst, '\'')
 		w.dst = append(w.dst, literal[1:len(literal)-1]...)
 		w.dst = append(w.dst, '\'')
-	case w.encoding == Python:
-		w.dst = appendPythonString(w.dst, literal)
+	default:
+		w.dst = appendPythonString(w.dst, ijson.Unquote(literal))
 	}
-	return end, nil
+	return end
 }
 
-// scalar writes the number, true, false or null at src[i].
-func (w *writer) scalar(i int) (next int, err error) {
-	switch w.src[i] {
-	case 't':
-		w.put("True", "true")
-		return i + len("true"), nil
-	case 'f':
-		w.put("False", "false")
-		return i + len("false"), nil
-	case 'n':
-		w.put("None", "null")
-		return i + len("null"), nil
-	}
-	end, fault := number(w.src, i)
-	if fault != "" {
-		return i, &Error{Pointer: pointerAt(w.src, i), Detail: fault, Range: true}
-	}
-	w.same(w.src[i:end])
-	return end, nil
+// CheckNumber says what is wrong with a JSON number that workers can't hold.
+func CheckNumber(literal string) (fault string) {
+	_, fault = number([]byte(literal), 0)
+	return fault
 }
 
 // number finds the end of the number at src[i] and says what is wrong with it.

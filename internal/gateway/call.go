@@ -1,6 +1,10 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"mdpgateway/internal/ijson"
+)
 
 // A Request is one request to a service, ready for the wire.
 type Request struct {
@@ -38,7 +42,7 @@ type Room interface {
 // vars frame and sent within a time.
 type Call struct {
 	Request
-	Vars      []byte        // a JSON object, or nil if the caller gave none
+	Vars      ijson.Object  // the zero Object if the caller gave none
 	Timeout   time.Duration // how long to wait for the reply; 0 means the default
 	TimeoutBy string        // what set Timeout, such as "?timeout"
 

@@ -3,13 +3,14 @@ package mdp
 import (
 	"bytes"
 	"fmt"
+	"slices"
 )
 
 // A Command is what a message between a broker and a worker asks for.
 type Command int
 
-// The commands. Partial exists in V02 alone; in the other dialects the one reply
-// is the Final.
+// The commands. Only dialects with partial replies have Partial; in the others the one
+// reply is the Final.
 const (
 	Ready      Command = iota // worker: serves a service
 	Work                      // broker: a client's request (REQUEST in the RFCs)
@@ -37,10 +38,10 @@ type WorkerMessage struct {
 //
 //	READY       [''] header \x01 service
 //	REQUEST     [''] header \x02 client '' body…
-//	PARTIAL     header \x03 client '' body…                (0.2 alone)
-//	FINAL       [''] header \x03 client '' body…           (\x04 in 0.2)
-//	HEARTBEAT   [''] header \x04                           (\x05 in 0.2)
-//	DISCONNECT  [''] header \x05                           (\x06 in 0.2)
+//	PARTIAL     [''] header \x03 client '' body…           (0.2 and majortomo)
+//	FINAL       [''] header \x03 client '' body…           (\x04 in 0.2 and majortomo)
+//	HEARTBEAT   [''] header \x04                           (\x05 in 0.2 and majortomo)
+//	DISCONNECT  [''] header \x05                           (\x06 in 0.2 and majortomo)
 func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
 	l := d.layout()
 	if l.worker == nil || l.workerCommands[m.Command] == 0 {
@@ -62,6 +63,9 @@ func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
 
 // ParseWorker takes apart a message between broker and worker. The result shares
 // memory with frames. The error is a *MessageError.
+//
+// It takes what brokers in the wild take: frames after the service of READY, which some
+// workers send, and replies without the empty frame after the client.
 func (d Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
 	var m WorkerMessage
 	l := d.layout()
@@ -79,15 +83,20 @@ func (d Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
 	m.Command, rest = Command(command), rest[1:]
 	switch m.Command {
 	case Ready:
-		if len(rest) != 1 {
-			return m, malformed("READY with %d frames after the command, want 1", len(rest))
+		if len(rest) == 0 {
+			return m, malformed("READY without a service")
 		}
 		m.Service = rest[0]
 	case Work, Partial, Final:
-		if len(rest) < 2 || len(rest[1]) != 0 {
-			return m, malformed("%s without a client and an empty frame", m.Command)
+		if len(rest) == 0 {
+			return m, malformed("%s without a client", m.Command)
 		}
-		m.Client, m.Body = rest[0], rest[2:]
+		m.Client, m.Body = rest[0], rest[1:]
+		if len(m.Body) > 0 && len(m.Body[0]) == 0 {
+			m.Body = m.Body[1:]
+		} else if m.Command == Work {
+			return m, malformed("%s without the empty frame after its client", m.Command)
+		}
 	}
 	return m, nil
 }
@@ -103,7 +112,7 @@ const (
 )
 
 // Identify tells from its header who sent a message to a broker, and in which
-// dialect. It knows the dialects that have workers.
+// dialect. It knows the dialects that have workers, whose headers differ.
 func Identify(frames [][]byte) (Dialect, Peer) {
 	for d := range layouts {
 		l := &layouts[d]
@@ -119,4 +128,28 @@ func Identify(frames [][]byte) (Dialect, Peer) {
 		}
 	}
 	return 0, Unknown
+}
+
+// Headers returns the headers that Identify knows.
+func Headers() (all []string) {
+	for d := range layouts {
+		for _, header := range [][]byte{layouts[d].client, layouts[d].worker} {
+			if layouts[d].worker != nil && !slices.Contains(all, string(header)) {
+				all = append(all, string(header))
+			}
+		}
+	}
+	return all
+}
+
+// HeaderOf returns the frame of a message where its header should be, cut to what a log
+// line can hold.
+func HeaderOf(frames [][]byte) []byte {
+	if len(frames) > 1 && len(frames[0]) == 0 {
+		frames = frames[1:]
+	}
+	if len(frames) == 0 {
+		return nil
+	}
+	return head(frames[0])
 }

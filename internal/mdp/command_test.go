@@ -30,6 +30,12 @@ func TestWorkerCommandsAreTheFramesOfTheRFCs(t *testing.T) {
 		{mdp.V02, final, "MDPW02 | \x04 | me | '' | hi"},
 		{mdp.V02, heartbeat, "MDPW02 | \x05"},
 		{mdp.V02, disconnect, "MDPW02 | \x06"},
+		{mdp.Majortomo, ready, "'' | MDPW02 | \x01 | echo"},
+		{mdp.Majortomo, work, "'' | MDPW02 | \x02 | me | '' | hi | there"},
+		{mdp.Majortomo, partial, "'' | MDPW02 | \x03 | me | '' | hi"},
+		{mdp.Majortomo, final, "'' | MDPW02 | \x04 | me | '' | hi"},
+		{mdp.Majortomo, heartbeat, "'' | MDPW02 | \x05"},
+		{mdp.Majortomo, disconnect, "'' | MDPW02 | \x06"},
 		{mdp.Loudify, ready, "'' | W01 | \x01 | echo"},
 		{mdp.Loudify, final, "'' | W01 | \x03 | me | '' | hi"},
 	} {
@@ -56,14 +62,33 @@ func TestMalformedWorkerCommandsAreRefused(t *testing.T) {
 		fr("", "MDPW01", "\x06"),
 		fr("", "MDPW01", "\x01\x01", "echo"),
 		fr("", "MDPW01", "\x01"),
-		fr("", "MDPW01", "\x01", "echo", "more"),
-		fr("", "MDPW01", "\x03", "me"),
-		fr("", "MDPW01", "\x03", "me", "no delimiter", "hi"),
+		fr("", "MDPW01", "\x03"),
+		fr("", "MDPW01", "\x02", "me"),
+		fr("", "MDPW01", "\x02", "me", "no delimiter", "hi"),
 		fr("", "W01", "\x01", "echo"),
 		fr("MDPW01", "\x01", "echo"),
 	} {
 		if m, err := mdp.V01.ParseWorker(frames); err == nil {
 			t.Errorf("%s: read as %+v, want an error", show(frames), m)
+		}
+	}
+}
+
+// zguide's PHP worker leaves out the empty frame, jheise's READY has a frame too many.
+func TestCommandsOfLaxWorkersAreRead(t *testing.T) {
+	for _, c := range []struct {
+		frames        [][]byte
+		service, body string
+	}{
+		{fr("", "MDPW01", "\x01", "echo", "0"), "echo", ""},
+		{fr("", "MDPW01", "\x03", "me"), "", ""},
+		{fr("", "MDPW01", "\x03", "me", "a"), "", "a"},
+		{fr("", "MDPW01", "\x03", "me", "a", ""), "", "a | ''"},
+		{fr("", "MDPW01", "\x03", "me", "", "", "a"), "", "'' | a"},
+	} {
+		m, err := mdp.V01.ParseWorker(c.frames)
+		if err != nil || string(m.Service) != c.service || show(m.Body) != c.body {
+			t.Errorf("%s: got service %q, body %s, %v, want %q, %s", show(c.frames), m.Service, show(m.Body), err, c.service, c.body)
 		}
 	}
 }
@@ -97,7 +122,9 @@ func TestWhoSentAMessageIsToldByItsHeader(t *testing.T) {
 		{fr("MDPC02", "\x01", "echo", "hi"), mdp.V02, mdp.Client},
 		{fr("", "C01", "echo", "hi"), mdp.Loudify, mdp.Client},
 		{fr("MDPW02", "\x05"), mdp.V02, mdp.Worker},
-		{fr("", "MDPC02", "\x02", "echo"), 0, mdp.Unknown},
+		{fr("", "MDPC02", "\x02", "echo", "hi"), mdp.Majortomo, mdp.Client},
+		{fr("", "MDPW02", "\x05"), mdp.Majortomo, mdp.Worker},
+		{fr("", "MDPC03", "echo"), 0, mdp.Unknown},
 		{fr("hello"), 0, mdp.Unknown},
 		{fr(""), 0, mdp.Unknown},
 		{nil, 0, mdp.Unknown},

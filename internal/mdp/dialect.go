@@ -58,8 +58,9 @@ var layouts = [...]layout{
 		workerCommands: []byte{Ready: 1, Work: 2, Partial: 0, Final: 3, Heartbeat: 4, Disconnect: 5},
 	},
 	Majortomo: {
-		name: "majortomo", client: []byte("MDPC02"),
+		name: "majortomo", client: []byte("MDPC02"), worker: []byte("MDPW02"),
 		delimiter: true, request: []byte{2}, partial: []byte{3}, final: []byte{4},
+		workerCommands: []byte{Ready: 1, Work: 2, Partial: 3, Final: 4, Heartbeat: 5, Disconnect: 6},
 	},
 }
 

@@ -108,6 +108,11 @@ func split(data []byte) (frames [][]byte) {
 	return append(frames, data[start:])
 }
 
+// lax reports whether a worker's message is one that is read and never written.
+func lax(d mdp.Dialect, m mdp.WorkerMessage, frames [][]byte) bool {
+	return len(d.AppendWorker(nil, m)) != len(frames)
+}
+
 func FuzzNoMessageBreaksTheParsers(f *testing.F) {
 	for _, d := range dialects {
 		var seed []byte
@@ -134,10 +139,7 @@ func FuzzNoMessageBreaksTheParsers(f *testing.F) {
 					t.Errorf("%v: request %s is read as %s, %v", d, show(frames), show(again), err)
 				}
 			}
-			if d == mdp.Majortomo {
-				continue
-			}
-			if m, err := d.ParseWorker(frames); err == nil && m.Command <= mdp.Final {
+			if m, err := d.ParseWorker(frames); err == nil && m.Command <= mdp.Final && !lax(d, m, frames) {
 				if again := d.AppendWorker(nil, m); show(again) != show(frames) {
 					t.Errorf("%v: command %s is read as %s", d, show(frames), show(again))
 				}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/nearest"
 )
 
 // A Reader reads the value at path. It is given what an alias stands for.
@@ -50,7 +52,7 @@ func unknown(at string, key *yaml.Node, fields []Field) error {
 	for i, f := range fields {
 		keys[i] = f.Key
 	}
-	if near := Nearest(key.Value, keys); near != "" {
+	if near := nearest.Of(key.Value, keys); near != "" {
 		return Wrong(key, at, "is no key here, did you mean %s? want one of %s", near, strings.Join(keys, ", "))
 	}
 	return Wrong(key, at, "is no key here, want one of %s", strings.Join(keys, ", "))
@@ -179,39 +181,4 @@ func Boolean(dst *bool) Reader {
 		}
 		return nil
 	}
-}
-
-// Nearest returns the one of words that somebody who wrote word most likely meant, or "" if
-// none is near. Dashes and underscores are taken for each other.
-func Nearest(word string, words []string) string {
-	best, least := "", 1+len(word)/4
-	for _, w := range words {
-		if d := distance(dashes.Replace(word), dashes.Replace(w)); d <= least && w != word {
-			best, least = w, d-1
-		}
-	}
-	return best
-}
-
-var dashes = strings.NewReplacer("_", "-")
-
-// distance returns how many bytes must be inserted, deleted or replaced to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0]++
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(row[j+1]+1, row[j]+1, replace)
-		}
-	}
-	return row[len(b)]
 }

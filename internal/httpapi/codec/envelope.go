@@ -1,12 +1,12 @@
 package codec
 
 import (
-	"io"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 )
 
 // maxFrames bounds the frames of one request. Services have bounds of their own;
@@ -24,11 +24,11 @@ const bare = -1
 //	{"body": "AAEC", "encoding": "base64"}
 //	{"frames": ["first", {"data": {"x": 1}, "encoding": "json"}]}
 type envelope struct {
-	*tokenizer
+	d *ijson.Decoder
 
 	body, encoding jsontext.Value // as written; nil until met
 	hasFrames      bool
-	varsBy         string // what gave vars beside the body
+	varsBy         string // what gave vars
 	call           *gateway.Call
 }
 
@@ -40,26 +40,21 @@ func CheckEnvelope(body []byte) (frames int, err error) {
 	return len(call.Frames), err
 }
 
-// decodeEnvelope reads a JSON body into call.
+// decodeEnvelope reads a JSON body into call. What the body's values are is decided
+// when all members are known: they may come in any order.
 func decodeEnvelope(src []byte, varsBy string, call *gateway.Call) error {
-	if frame, ok := plainBody(src); ok {
-		call.Frames = append(call.Frames, frame)
-		return nil
-	}
-	return readEnvelope(src, varsBy, call)
+	d := ijson.NewDecoder(src)
+	defer d.Free()
+	v := envelope{d: d, call: call, varsBy: varsBy}
+	return badJSON("", v.read())
 }
 
-// readEnvelope reads any JSON body into call. What the body's values are is
-// decided when all members are known: they may come in any order.
-func readEnvelope(src []byte, varsBy string, call *gateway.Call) error {
-	v := envelope{tokenizer: tokenizers.Get().(*tokenizer), call: call, varsBy: varsBy}
-	v.read(src)
-	defer v.release(len(src))
+func (v *envelope) read() error {
 	if err := v.open(); err != nil {
 		return err
 	}
 	for {
-		name, err := v.member()
+		name, err := v.d.Member()
 		if err != nil {
 			return err
 		}
@@ -70,94 +65,71 @@ func readEnvelope(src []byte, varsBy string, call *gateway.Call) error {
 			return err
 		}
 	}
-	if _, err := v.d.ReadToken(); err != io.EOF {
-		return badAt("", "more text follows the object")
-	}
-	if len(src) > maxKept {
-		if at, found := duplicate(src); found {
-			return badAt(at, twice)
-		}
+	if err := v.d.End(); err != nil {
+		return err
 	}
 	return v.finish()
 }
 
 // open reads the brace that an envelope begins with.
 func (v *envelope) open() error {
-	kind := v.d.PeekKind()
+	kind := v.d.Kind()
 	if kind == jsontext.KindBeginObject {
-		_, err := v.d.ReadToken()
-		return err
+		return v.d.Token()
 	}
-	if _, err := v.d.ReadValue(); err == io.EOF {
+	if _, err := v.d.Value(); err == ijson.ErrEmpty {
 		return badAt("", "the body is empty, want a JSON object: send {} for an empty frame")
 	} else if err != nil {
-		return syntax("", err)
+		return err
 	}
-	return badAt("", "the body is %s, want an object: %s", describe(kind), hint)
+	return badAt("", "the body is %s, want an object: %s", ijson.Describe(kind), hint)
 }
 
 const hint = `put the payload in "body", or post with ?raw=true`
 
-// member reads the name of the next member of an object, or nil at its end.
-func (v *envelope) member() ([]byte, error) {
-	if v.d.PeekKind() == jsontext.KindEndObject {
-		_, err := v.d.ReadToken()
-		return nil, err
-	}
-	name, err := v.d.ReadValue()
-	if err != nil {
-		return nil, syntax("", err)
-	}
-	return unquoted(name), nil
-}
-
-// value reads the value of a member or an element.
-func (v *envelope) value() (jsontext.Value, error) {
-	value, err := v.d.ReadValue()
-	if err != nil {
-		return nil, syntax("", err)
-	}
-	return value, nil
-}
-
+// set reads the value of a member.
 func (v *envelope) set(name []byte) (err error) {
 	switch string(name) {
 	case "body":
-		v.body, err = v.value()
+		return v.once(&v.body)
 	case "encoding":
-		v.encoding, err = v.value()
+		return v.once(&v.encoding)
 	case "frames":
-		v.hasFrames = true
-		err = v.frames()
+		return v.frames()
 	case "vars":
-		var vars jsontext.Value
-		if vars, err = v.value(); err == nil {
-			err = v.vars(vars)
+		if v.varsBy != "" {
+			return badTwice(v.varsBy, "the body")
 		}
-	default:
-		err = badAt(v.d.StackPointer(), "unknown member: %s", hint)
+		v.varsBy = "the body"
+		v.call.Vars, err = v.d.Object()
+		return err
 	}
-	return err
+	return badAt(v.d.Pointer(), "unknown member: %s", hint)
 }
 
-func (v *envelope) vars(value jsontext.Value) error {
-	if v.varsBy != "" {
-		return badTwice(v.varsBy, "the body")
+// once reads a value that may be there only once.
+func (v *envelope) once(dst *jsontext.Value) (err error) {
+	if *dst != nil {
+		return badAt(v.d.Pointer(), ijson.Twice)
 	}
-	v.call.Vars = value
-	return checkObject(value)
+	*dst, err = v.d.Value()
+	return err
 }
 
 // frames reads the array of frames.
 func (v *envelope) frames() error {
-	if kind := v.d.PeekKind(); kind != jsontext.KindBeginArray {
-		if _, err := v.value(); err != nil {
+	if v.hasFrames {
+		return badAt("/frames", ijson.Twice)
+	}
+	v.hasFrames = true
+	if kind := v.d.Kind(); kind != jsontext.KindBeginArray {
+		if _, err := v.d.Value(); err != nil {
 			return err
 		}
-		return badAt("/frames", "frames is %s, want an array", describe(kind))
+		return badAt("/frames", "frames is %s, want an array", ijson.Describe(kind))
 	}
-	_, err := v.d.ReadToken()
-	for i := 0; err == nil && v.d.PeekKind() != jsontext.KindEndArray; i++ {
+	err := v.d.Token()
+	for i := 0; err == nil && v.d.Kind() != jsontext.KindEndArray; i++ {
 		if i == maxFrames {
 			return tooManyFrames("#/frames")
 		}
@@ -166,54 +138,49 @@ func (v *envelope) frames() error {
 	if err != nil {
 		return err
 	}
-	if _, err = v.d.ReadToken(); err != nil {
-		return syntax("", err)
-	}
 	if len(v.call.Frames) == 0 {
 		return badAt("/frames", "frames is empty, want at least one: leave it out for an empty frame")
 	}
-	return nil
+	return v.d.Token()
 }
 
 // frame reads one element of frames: a string, or an object of data and encoding.
 func (v *envelope) frame(i int) error {
-	kind := v.d.PeekKind()
+	kind := v.d.Kind()
 	if kind == jsontext.KindBeginObject {
 		return v.frameObject(i)
 	}
-	value, err := v.value()
+	value, err := v.d.Value()
 	if err != nil {
 		return err
 	}
 	if kind != jsontext.KindString {
-		return badAt(element(i), `the frame is %s, want a string or {"data": …, "encoding": …}`, describe(kind))
+		return badAt(element(i), `the frame is %s, want a string or {"data": …, "encoding": …}`, ijson.Describe(kind))
 	}
-	v.call.Frames = append(v.call.Frames, unquoted(value))
+	v.call.Frames = append(v.call.Frames, ijson.Unquote(value))
 	return nil
 }
 
 func (v *envelope) frameObject(i int) error {
-	if _, err := v.d.ReadToken(); err != nil {
+	if err := v.d.Token(); err != nil {
 		return err
 	}
 	var data, encoding jsontext.Value
 	for {
-		name, err := v.member()
-		if err != nil {
-			return err
-		}
+		name, err := v.d.Member()
 		switch {
+		case err != nil:
+			return err
+		case name == nil && data == nil:
+			return badAt(element(i), "data is missing")
 		case name == nil:
-			if data == nil {
-				return badAt(element(i), "data is missing")
-			}
 			return v.add(i, data, encoding)
 		case string(name) == "data":
-			data, err = v.value()
+			err = v.once(&data)
 		case string(name) == "encoding":
-			encoding, err = v.value()
+			err = v.once(&encoding)
 		default:
-			err = badAt(v.d.StackPointer(), "unknown member: a frame has data and encoding")
+			err = badAt(v.d.Pointer(), "unknown member: a frame has data and encoding")
 		}
 		if err != nil {
 			return err

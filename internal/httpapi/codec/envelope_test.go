@@ -43,7 +43,7 @@ func TestEnvelopeBecomesFramesAndVars(t *testing.T) {
 		if got := text(call.Frames); got != tt.frames {
 			t.Errorf("%s: frames %q, want %q", tt.body, got, tt.frames)
 		}
-		if got := string(call.Vars); got != tt.vars || call.Vars == nil != (tt.vars == "") {
+		if got := string(call.Vars.Text()); got != tt.vars || call.Vars.IsZero() != (tt.vars == "") {
 			t.Errorf("%s: vars %q, want %q", tt.body, got, tt.vars)
 		}
 	}
@@ -72,13 +72,13 @@ func TestEnvelopeThatIsMalformedSaysWhere(t *testing.T) {
 		{`{"body":"\ud800"}`, "#/body", "surrogate"},
 		{`{"vars":{"a":["\udc00x"]}}`, "#/vars/a/0", "surrogate"},
 		{`{"body":01}`, "#", "invalid character"},
-		{`{"body":` + deep(64) + `}`, "#/body" + strings.Repeat("/0", 63), tooDeep},
-		{`{"body":` + deep(9999) + `}`, "#/body" + strings.Repeat("/0", 63), tooDeep},
-		{`{"body":` + deep(20000) + `}`, "#/body" + strings.Repeat("/0", 63), tooDeep},
-		{`{"body":` + strings.Repeat("[", 100), "#/body" + strings.Repeat("/0", 63), tooDeep},
-		{`{"frames":[{"data":` + deep(62) + `}]}`, "#/frames/0/data" + strings.Repeat("/0", 61), tooDeep},
-		{`{"vars":{"a":` + deep(63) + `}}`, "#/vars/a" + strings.Repeat("/0", 62), tooDeep},
-		{`{"body":[` + deep(63) + `,[]]}`, "#/body" + strings.Repeat("/0", 63), tooDeep},
+		{`{"body":` + deep(64) + `}`, "#/body" + strings.Repeat("/0", 63), "more than 64 levels"},
+		{`{"body":` + deep(9999) + `}`, "#/body" + strings.Repeat("/0", 63), "more than 64 levels"},
+		{`{"body":` + deep(20000) + `}`, "#/body" + strings.Repeat("/0", 63), "more than 64 levels"},
+		{`{"body":` + strings.Repeat("[", 100), "#/body" + strings.Repeat("/0", 63), "more than 64 levels"},
+		{`{"frames":[{"data":` + deep(62) + `}]}`, "#/frames/0/data" + strings.Repeat("/0", 61), "more than 64 levels"},
+		{`{"vars":{"a":` + deep(63) + `}}`, "#/vars/a" + strings.Repeat("/0", 62), "more than 64 levels"},
+		{`{"body":[` + deep(63) + `,[]]}`, "#/body" + strings.Repeat("/0", 63), "more than 64 levels"},
 		{`{"` + strings.Repeat("n", 300) + `":1}`, "#", "unknown member"},
 		{`{"vars":{"` + strings.Repeat("n", 300) + `":{"a":1,"a":2}}}`, "#/vars", "twice"},
 		{`{"body":"x","frames":["y"]}`, "#/frames", "one of them"},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 )
 
 // AcceptPost is what a problem of kind gateway.UnsupportedMedia should name in the
@@ -33,10 +34,10 @@ type Exchange struct {
 
 	// The request.
 	body     bodyKind
-	boundary string    // of a form
-	few      [4][]byte // where the frames of a usual call are
-	vars     []byte    // from the query or a header, checked; nil if there are none
-	varsBy   string    // where they are from, for people
+	boundary string       // of a form
+	few      [4][]byte    // where the frames of a usual call are
+	vars     ijson.Object // from the query or a header
+	varsBy   string       // where they are from, for people
 
 	// The reply.
 	reply    replyKind

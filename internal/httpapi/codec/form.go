@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/ijson"
 )
 
 // maxPartHead bounds the headers of one part of a form.
@@ -45,12 +46,12 @@ func decodeForm(body []byte, boundary, varsBy string, call *gateway.Call) error 
 			}
 			call.Frames = append(call.Frames, content)
 		case "vars":
-			if call.Vars != nil {
+			if varsBy != "" {
 				return badTwice(varsBy, "the part vars")
 			}
-			call.Vars, varsBy = content, "the part vars"
-			if err := checkVars(content); err != nil {
-				return err
+			varsBy = "the part vars"
+			if call.Vars, err = ijson.ParseObject(content); err != nil {
+				return badJSON(atVars, err)
 			}
 		default:
 			return bad("the form has a part %.64q, want parts named frame, and one named vars", name)

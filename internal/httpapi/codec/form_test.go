@@ -44,7 +44,7 @@ func TestFormBecomesFramesAndVars(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if got := text(call.Frames); got != tt.frames || string(call.Vars) != tt.vars {
+		if got := text(call.Frames); got != tt.frames || string(call.Vars.Text()) != tt.vars {
 			t.Errorf("%s: frames %q, vars %q, want %q, %q", name, got, call.Vars, tt.frames, tt.vars)
 		}
 	}
@@ -122,8 +122,8 @@ func TestFormsOfRealClientsAreRead(t *testing.T) {
 		if err := mustParse(t, Options{}, "", "Content-Type: multipart/form-data; boundary="+boundary).Decode([]byte(body), &call); err != nil {
 			t.Errorf("%s: %v", boundary, err)
 		}
-		if text(call.Frames) != "|\x00\xff\x80A" || string(call.Vars) != `{"sf":7}` {
-			t.Errorf("%s: frames %q, vars %s", boundary, text(call.Frames), call.Vars)
+		if text(call.Frames) != "|\x00\xff\x80A" || string(call.Vars.Text()) != `{"sf":7}` {
+			t.Errorf("%s: frames %q, vars %s", boundary, text(call.Frames), call.Vars.Text())
 		}
 	}
 }
@@ -159,7 +159,7 @@ func FuzzForm(f *testing.F) {
 			case "frame":
 				want = append(want, content)
 			case "vars":
-				if !bytes.Equal(content, call.Vars) {
+				if !bytes.Equal(content, call.Vars.Text()) {
 					t.Errorf("vars %q, want %q", call.Vars, content)
 				}
 			default:

@@ -2,10 +2,10 @@ package codec
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"io"
 	"slices"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -92,115 +92,46 @@ func (o *output) frame(frame []byte, as gateway.Encoding) {
 	o.b = append(o.b, `{"data":`...)
 	switch as {
 	case gateway.JSON:
-		o.dense(frame)
+		o.json(frame)
 	case gateway.Text:
-		o.b = append(o.b, '"')
 		o.text(frame)
-		o.b = append(o.b, '"')
 	default:
-		o.b = append(o.b, '"')
 		o.base64(frame)
-		o.b = append(o.b, '"')
 	}
 	o.b = append(append(append(o.b, `,"encoding":"`...), as...), `"}`...)
 }
 
-// text adds what is between the quotes of a string. A piece may end within a
-// character: escapes stand for single bytes.
+// text adds a string of UTF-8.
 func (o *output) text(s []byte) {
-	for len(s) > piece {
-		o.b = appendEscaped(o.b, s[:piece])
-		s = s[piece:]
+	o.b = append(o.b, '"')
+	for len(s) > 0 {
+		n := min(piece, len(s))
+		for n < len(s) && !utf8.RuneStart(s[n]) {
+			n--
+		}
+		at := len(o.b)
+		o.b, _ = jsontext.AppendQuote(o.b, s[:n])
+		o.b = append(o.b[:at], o.b[at+1:len(o.b)-1]...) // without its quotes
 		o.spill()
+		s = s[n:]
 	}
-	o.b = appendEscaped(o.b, s)
+	o.b = append(o.b, '"')
 }
 
 func (o *output) base64(s []byte) {
-	for len(s) > piece {
-		o.b = base64.StdEncoding.AppendEncode(o.b, s[:piece])
-		s = s[piece:]
+	o.b = append(o.b, '"')
+	for part := range slices.Chunk(s, piece) {
+		o.b = base64.StdEncoding.AppendEncode(o.b, part)
 		o.spill()
 	}
-	o.b = base64.StdEncoding.AppendEncode(o.b, s)
+	o.b = append(o.b, '"')
 }
 
-// dense adds a valid JSON value without the white space between its tokens, and
-// otherwise as it is written: order, numbers and escapes are the sender's.
-func (o *output) dense(value []byte) {
-	for len(value) > 0 {
-		at := nextSpace(value)
-		kept := value[:at]
-		for len(kept) > piece && o.w != nil {
-			o.b = append(o.b, kept[:piece]...)
-			kept = kept[piece:]
-			o.spill()
-		}
-		o.b = append(o.b, kept...)
-		value = value[min(at+1, len(value)):]
+// json adds a valid JSON value without the white space between its tokens.
+func (o *output) json(value []byte) {
+	var dense compactor
+	for part := range slices.Chunk(value, piece) {
+		o.b = dense.append(o.b, part)
+		o.spill()
 	}
-}
-
-// nextSpace returns where the first white space between the tokens of a JSON text
-// is, or its length.
-func nextSpace(text []byte) int {
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = stringEnd(text, i)
-		case ' ', '\t', '\n', '\r':
-			return i
-		}
-	}
-	return len(text)
-}
-
-// appendEscaped appends UTF-8, or a part of it, as it is written in a JSON string.
-func appendEscaped(dst, s []byte) []byte {
-	for {
-		plain := plainRun(s)
-		dst = append(dst, s[:plain]...)
-		if plain == len(s) {
-			return dst
-		}
-		dst = appendEscape(dst, s[plain])
-		s = s[plain+1:]
-	}
-}
-
-// plainRun returns how many bytes of s come before the first that a JSON string has
-// only as an escape.
-func plainRun(s []byte) int {
-	i := 0
-	for len(s)-i >= 8 && verbatim(binary.LittleEndian.Uint64(s[i:])) {
-		i += 8
-	}
-	for i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
-		i++
-	}
-	return i
-}
-
-// verbatim reports whether none of eight bytes needs an escape. A borrow goes only from
-// a byte that does.
-func verbatim(word uint64) bool {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	quotes, slashes := word^'"'*ones, word^'\\'*ones
-	return ((word-' '*ones)&^word|(quotes-ones)&^quotes|(slashes-ones)&^slashes)&tops == 0
-}
-
-// appendEscape appends the escape of a byte that needs one.
-func appendEscape(dst []byte, c byte) []byte {
-	const hex = "0123456789abcdef"
-	switch c {
-	case '"', '\\':
-		return append(dst, '\\', c)
-	case '\n':
-		return append(dst, `\n`...)
-	case '\r':
-		return append(dst, `\r`...)
-	case '\t':
-		return append(dst, `\t`...)
-	}
-	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }

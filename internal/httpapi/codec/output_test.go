@@ -19,9 +19,11 @@ func TestEveryByteIsEscapedWhereverItStands(t *testing.T) {
 		for _, beside := range []string{"~", "!", "\x7f", "é"} {
 			for at := range 18 {
 				s := strings.Repeat(beside, at) + string(rune(c)) + strings.Repeat(beside, 17-at)
-				escaped := appendEscaped([]byte{'"'}, []byte(s))
+				var out output
+				out.text([]byte(s))
+				escaped := out.b
 				var got string
-				if err := json.Unmarshal(append(escaped, '"'), &got); err != nil || got != s {
+				if err := json.Unmarshal(escaped, &got); err != nil || got != s {
 					t.Fatalf("%q: got %q, which is %q, %v", s, escaped, got, err)
 				}
 			}

@@ -49,9 +49,7 @@ func (o *output) planned(frame []byte) {
 	}
 	o.b = append(o.b, `","text":`...)
 	if utf8.Valid(frame) {
-		o.b = append(o.b, '"')
 		o.text(frame)
-		o.b = append(o.b, '"')
 	} else {
 		o.b = append(o.b, "null"...)
 	}

@@ -38,7 +38,8 @@ func WriteProblem(w http.ResponseWriter, status int, object []byte, frames [][]b
 // problem adds a JSON object with at least one member and, unless that is nil,
 // frames as its last.
 func (o *output) problem(object []byte, frames [][]byte) {
-	o.dense(object)
+	var dense compactor
+	o.b = dense.append(o.b, object)
 	if frames == nil {
 		return
 	}

@@ -44,7 +44,7 @@ func (s *script) send(frames [][]byte) error {
 	if err := s.broken[frames[0][0]%8]; err != nil {
 		return err
 	}
-	for d := mdp.V01; d <= mdp.Loudify; d++ {
+	for d := mdp.V01; d <= mdp.Majortomo; d++ {
 		if m, err := d.ParseWorker(frames[1:]); err == nil && m.Command == mdp.Work {
 			s.token = append(s.token[:0], m.Client...)
 		}
@@ -56,7 +56,7 @@ func (s *script) send(frames [][]byte) error {
 func (s *script) step() {
 	op := s.next()
 	id := []byte{'0' + op>>5}
-	d := mdp.Dialect(s.next() % 3)
+	d := mdp.Dialect(s.next() % 4)
 	service := []byte{'a' + s.next()%4}
 	message := func(frames [][]byte) { s.state.receive(s.now, append([][]byte{id}, frames...)) }
 	switch op % 16 {
@@ -80,7 +80,7 @@ func (s *script) step() {
 		lookup, _ := d.AppendLookup(nil, service)
 		message(lookup)
 	case 12:
-		s.broken[id[0]%8] = [...]error{nil, errGone, errSlow}[d]
+		s.broken[id[0]%8] = [...]error{nil, errGone, errSlow, nil}[d]
 	case 13:
 		s.now = s.now.Add(time.Duration(s.next()) * 100 * time.Millisecond)
 		s.state.tick(s.now)

@@ -110,7 +110,9 @@ func TestCloseSendsDisconnectToTheWorkers(t *testing.T) {
 			}
 		}()
 	}
-	eventually(t, b, "3 workers", func(st broker.Stats) bool { return len(st.Services) == 1 && st.Services[0].Workers == 3 })
+	eventually(t, b, "all workers", func(st broker.Stats) bool {
+		return len(st.Services) == 1 && st.Services[0].Workers == len(dialects)
+	})
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}

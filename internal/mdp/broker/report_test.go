@@ -23,10 +23,11 @@ func TestTheLogSaysOnceAMinuteWhatWasDropped(t *testing.T) {
 	want := func(when string, want ...string) {
 		t.Helper()
 		var got []string
-		for _, e := range logs.TakeAll() {
+		for _, e := range logs.FilterLevelExact(zap.InfoLevel).All() {
 			fields := e.ContextMap()
 			got = append(got, fmt.Sprint(e.Message, " ", fields["reason"], " ", fields["messages"]))
 		}
+		logs.TakeAll()
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: got %q, want %q", when, got, want)
 		}
@@ -45,4 +46,43 @@ func TestTheLogSaysOnceAMinuteWhatWasDropped(t *testing.T) {
 	s.receive(now, rubbish)
 	s.close()
 	want("at the end", "messages were dropped wrong_header 1")
+}
+
+func TestTheLogNamesAPeerOfAnUnknownDialectOnceAMinute(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	now := time.Unix(0, 0)
+	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, nil, func([][]byte) error { return nil })
+	send := func(peer string, frames ...string) {
+		message := [][]byte{[]byte(peer)}
+		for _, f := range frames {
+			message = append(message, []byte(f))
+		}
+		s.receive(now, message)
+	}
+	want := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, e := range logs.TakeAll() {
+			fields := e.ContextMap()
+			got = append(got, fmt.Sprintf("%s %s %s", fields["peer"], fields["header"], fields["known"]))
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	const known = " [MDPC01 MDPW01 MDPC02 MDPW02 C01 W01]"
+	for range 3 {
+		send("x1", "", "MDPC03", "echo")
+		send("x2", "GET / HTTP/1.1, and much more than fits into a line")
+	}
+	want("x1 MDPC03"+known, "x2 GET / HTTP/1.1, and much more th"+known)
+	s.tick(now.Add(reportEvery))
+	send("x1", "", "MDPC03", "echo")
+	want("x1 MDPC03" + known)
+	for i := range 1000 {
+		send(fmt.Sprint("y", i), "rubbish")
+	}
+	if n := logs.Len(); n != maxStrange-1 {
+		t.Errorf("1,000 peers made %d lines, want %d", n, maxStrange-1)
+	}
 }

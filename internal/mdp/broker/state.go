@@ -53,6 +53,7 @@ type state struct {
 	count   counters
 
 	reported map[dropReason]uint64 // what the log says was dropped
+	strange  map[string]bool       // peers that the log named since the last report
 	due      time.Time             // of the next report
 }
 
@@ -68,6 +69,7 @@ func newState(cfg Config, now time.Time, newToken func() []byte, send func(frame
 		newToken: newToken,
 		count:    newCounters(),
 		reported: make(map[dropReason]uint64),
+		strange:  make(map[string]bool),
 		due:      now.Add(reportEvery),
 	}
 }
@@ -87,6 +89,7 @@ func (s *state) receive(now time.Time, frames [][]byte) {
 		s.fromWorker(now, d, id, frames)
 	default:
 		s.drop(dropHeader)
+		s.complain(id, frames)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp"
 )
 
 // A dropReason says why a message was dropped. It is a metric label.
@@ -54,8 +55,23 @@ func (s *state) drop(r dropReason) { s.count.dropped[string(r)]++ }
 // reportEvery is how often the log says what was dropped.
 const reportEvery = time.Minute
 
+// maxStrange is how many peers of unknown dialects the log names between two reports.
+const maxStrange = 20
+
+// complain logs a message whose header the broker does not know, one of each peer until
+// the next report.
+func (s *state) complain(id []byte, frames [][]byte) {
+	if s.strange[string(id)] || len(s.strange) >= maxStrange {
+		return
+	}
+	s.strange[string(id)] = true
+	s.cfg.Log.Warn("a peer speaks a dialect that this broker does not know",
+		zap.Binary("peer", id), zap.ByteString("header", mdp.HeaderOf(frames)), zap.Strings("known", mdp.Headers()))
+}
+
 // report logs what was dropped since the last report, if anything was.
 func (s *state) report() {
+	clear(s.strange)
 	for _, r := range dropReasons {
 		if n := s.count.dropped[string(r)] - s.reported[r]; n > 0 {
 			s.reported[r] += n

@@ -440,7 +440,6 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 	}{
 		{worker.Config{Services: services}, "worker: the endpoint is empty"},
 		{worker.Config{Endpoint: "tcp://127.0.0.1:1"}, "worker: there are no services"},
-		{worker.Config{Endpoint: "tcp://127.0.0.1:1", Services: services, Dialect: mdp.Majortomo}, "worker: dialect is majortomo, which has no workers"},
 		{worker.Config{Endpoint: "tcp://127.0.0.1:1", Services: services, Concurrency: -1}, "worker: concurrency is -1, want at least 1"},
 		{worker.Config{Endpoint: "tcp://127.0.0.1:1", Services: services, Heartbeat: 1}, "worker: heartbeat is 1ns, want at least 1ms"},
 		{worker.Config{Endpoint: "tcp://127.0.0.1:1", Services: services, Liveness: -1}, "worker: liveness is -1, want at least 1"},

@@ -30,13 +30,3 @@ func TestIsTextKnowsUTF8(t *testing.T) {
 		}
 	}
 }
-
-func TestLevelsAreThoseOfTheDeepestValue(t *testing.T) {
-	for value, want := range map[string]int{
-		`1`: 0, `"[[["`: 0, `[]`: 1, `{"a":{"b":[1]},"c":{}}`: 3, `[[],"\"[[[",[]]`: 2, `[[[]],[]]`: 3,
-	} {
-		if got := levels([]byte(value)); got != want {
-			t.Errorf("%s: %d levels, want %d", value, got, want)
-		}
-	}
-}

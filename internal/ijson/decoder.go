@@ -1,0 +1,192 @@
+package ijson
+
+import (
+	"bytes"
+	"hash/maphash"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxKept bounds what a Decoder holds when it is used again.
+const maxKept = 64 << 10
+
+// A Decoder reads one JSON text. The values that it returns are parts of the text,
+// which it does not write to.
+//
+// It looks for duplicate names itself: jsontext would allocate for each name, 14 times
+// the text in the worst case. Here a name costs eight bytes until its object ends.
+type Decoder struct {
+	d    jsontext.Decoder
+	in   bytes.Buffer
+	text []byte
+
+	outer  int               // levels around the text
+	hashes []uint64          // of the names of the objects that are open, the outermost first
+	open   [MaxDepth + 1]int // by depth: where in hashes the names of the object begin
+	begins [MaxDepth + 1]int // by depth: where in text the object or array begins
+}
+
+var decoders = sync.Pool{New: func() any { return new(Decoder) }}
+
+// seed makes hashes unpredictable: no caller can choose names that collide.
+var seed = maphash.MakeSeed()
+
+// NewDecoder returns a Decoder of text. Free should be called after its last use.
+func NewDecoder(text []byte) *Decoder {
+	d := decoders.Get().(*Decoder)
+	d.reset(text)
+	return d
+}
+
+func (d *Decoder) reset(text []byte) {
+	d.text, d.hashes, d.outer = text, d.hashes[:0], 0
+	d.in = *bytes.NewBuffer(text) // which jsontext reads without copying it
+	d.d.Reset(&d.in, jsontext.AllowDuplicateNames(true))
+}
+
+// Valid reports whether text is one value.
+func Valid(text []byte) bool {
+	d := NewDecoder(text)
+	defer d.Free()
+	_, err := d.Value()
+	return err == nil && d.End() == nil
+}
+
+// Free lets go of the text.
+func (d *Decoder) Free() {
+	if large := len(d.text) > maxKept; large {
+		return // jsontext may hold a copy of a long name
+	}
+	d.reset(nil)
+	decoders.Put(d)
+}
+
+// Kind returns the kind of the next token; it is KindInvalid where the text is wrong.
+func (d *Decoder) Kind() jsontext.Kind { return d.d.PeekKind() }
+
+// Pointer returns where the token is that was read last.
+func (d *Decoder) Pointer() jsontext.Pointer { return d.d.StackPointer() }
+
+// Token reads one token. Duplicate names and levels are the caller's to check.
+func (d *Decoder) Token() error {
+	if _, err := d.d.ReadToken(); err != nil {
+		return wrong(err)
+	}
+	return nil
+}
+
+// Member reads the name of the next member of an object, or its end; then name is
+// nil. Duplicate names are the caller's to check.
+func (d *Decoder) Member() (name []byte, err error) {
+	if d.Kind() == jsontext.KindEndObject {
+		return nil, d.Token()
+	}
+	literal, err := d.d.ReadValue()
+	if err != nil {
+		return nil, wrong(err)
+	}
+	return Unquote(literal), nil
+}
+
+// End says what follows the value that was read last.
+func (d *Decoder) End() error {
+	if _, err := d.d.ReadToken(); err != io.EOF {
+		return &Error{"", "more text follows the value"}
+	}
+	return nil
+}
+
+// Value reads the next value, with all that is in it. The levels around it count.
+func (d *Decoder) Value() (jsontext.Value, error) {
+	if kind := d.Kind(); kind != jsontext.KindBeginObject && kind != jsontext.KindBeginArray {
+		value, err := d.d.ReadValue()
+		if err != nil {
+			return nil, wrong(err)
+		}
+		return value, nil
+	}
+	outer := d.d.StackDepth()
+	for {
+		if err := d.step(); err != nil {
+			return nil, err
+		}
+		if d.d.StackDepth() == outer {
+			return d.text[d.begins[outer+1]:d.d.InputOffset()], nil
+		}
+	}
+}
+
+// step reads one token of a value, and checks levels and names.
+func (d *Decoder) step() error {
+	depth := d.d.StackDepth()
+	kind := d.Kind()
+	if parent, length := d.d.StackIndex(depth); kind == '"' && parent == '{' && length%2 == 0 {
+		name, err := d.d.ReadValue()
+		if err != nil {
+			return wrong(err)
+		}
+		d.hashes = append(d.hashes, hash(name))
+		return nil
+	}
+	if err := d.Token(); err != nil {
+		return err
+	}
+	switch kind {
+	case '{', '[':
+		if depth+d.outer == MaxDepth {
+			return &Error{d.Pointer(), "more than 64 levels of objects and arrays"}
+		}
+		d.open[depth+1], d.begins[depth+1] = len(d.hashes), int(d.d.InputOffset())-1
+	case '}':
+		return d.unique(depth)
+	}
+	return nil
+}
+
+// unique looks for a duplicate among the names of the object that has just ended.
+func (d *Decoder) unique(depth int) error {
+	hashes := d.hashes[d.open[depth]:]
+	d.hashes = d.hashes[:d.open[depth]]
+	slices.Sort(hashes)
+	for i := 1; i < len(hashes); i++ {
+		if hashes[i] != hashes[i-1] {
+			continue
+		}
+		object := d.text[d.begins[depth]:d.d.InputOffset()]
+		if name, ok := second(object, hashes[i]); ok {
+			return &Error{d.Pointer().AppendToken(name), Twice}
+		}
+	}
+	return nil
+}
+
+// Twice is the detail of an Error at a duplicate name.
+const Twice = "the member is there twice"
+
+// second returns the name of that hash, if a valid object has it twice.
+func second(object []byte, h uint64) (name string, found bool) {
+	d := NewDecoder(object)
+	defer d.Free()
+	_ = d.Token()
+	var first []byte
+	for {
+		literal, err := d.d.ReadValue()
+		if err != nil { // the object's end
+			return "", false
+		}
+		if hash(literal) == h {
+			switch name := Unquote(literal); {
+			case first == nil:
+				first = name
+			case bytes.Equal(first, name):
+				return string(name), true
+			}
+		}
+		_ = d.d.SkipValue()
+	}
+}
+
+func hash(literal []byte) uint64 { return maphash.Bytes(seed, Unquote(literal)) }
