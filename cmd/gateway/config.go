@@ -39,19 +39,21 @@ type settings struct {
 	Embedded     *bool       `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
 	EmbeddedBind string      `group:"Brokers" type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address of the embedded broker for workers and clients (${default})."`
 
-	Timeout        time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
-	MaxTimeout     time.Duration `group:"Limits" default:"5m" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
-	PoolMax        int           `group:"Limits" default:"256" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
-	PoolIdle       time.Duration `group:"Limits" hidden:"" default:"60s" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
-	PoolReserve    float64       `group:"Limits" hidden:"" default:"0.1" placeholder:"SHARE" help:"Share of --pool-max kept for services that hold less than it (${default})."`
-	QueueMax       int           `group:"Limits" hidden:"" default:"1024" min:"1" placeholder:"N" help:"Calls that may wait for a connection to a broker (${default})."`
-	QueueTimeout   time.Duration `group:"Limits" default:"1s" placeholder:"DURATION" help:"Time that a call may wait for a connection to a broker (${default})."`
-	ConnectTimeout time.Duration `group:"Limits" hidden:"" default:"1s" placeholder:"DURATION" help:"Timeout of the handshake with a broker (${default})."`
-	MaxHeader      int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
-	MaxBody        int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one request's body (${default})."`
-	MaxReply       int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
-	MaxVars        int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
-	MaxBuffered    int64         `group:"Limits" type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
+	Timeout               time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
+	MaxTimeout            time.Duration `group:"Limits" default:"5m" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
+	MaxConnections        int           `group:"Limits" min:"1" placeholder:"N" help:"Connections of callers; default: what RLIMIT_NOFILE leaves, at most 8192."`
+	MaxConnectionsPerPeer int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Connections from one IPv4 address or IPv6 /64; default: a quarter of --max-connections."`
+	PoolMax               int           `group:"Limits" default:"256" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
+	PoolIdle              time.Duration `group:"Limits" hidden:"" default:"60s" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
+	PoolReserve           float64       `group:"Limits" hidden:"" default:"0.1" placeholder:"SHARE" help:"Share of --pool-max kept for services that hold less than it (${default})."`
+	QueueMax              int           `group:"Limits" hidden:"" default:"1024" min:"1" placeholder:"N" help:"Calls that may wait for a connection to a broker (${default})."`
+	QueueTimeout          time.Duration `group:"Limits" default:"1s" placeholder:"DURATION" help:"Time that a call may wait for a connection to a broker (${default})."`
+	ConnectTimeout        time.Duration `group:"Limits" hidden:"" default:"1s" placeholder:"DURATION" help:"Timeout of the handshake with a broker (${default})."`
+	MaxHeader             int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
+	MaxBody               int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one request's body (${default})."`
+	MaxReply              int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
+	MaxVars               int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
+	MaxBuffered           int64         `group:"Limits" type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
 
 	MMI           dispatch.MMI       `group:"Discovery" name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
 	NoWorkersWait time.Duration      `group:"Discovery" hidden:"" default:"2s" min:"0" placeholder:"DURATION" help:"Time that a call waits for the workers of a service that had some (${default})."`
@@ -100,6 +102,7 @@ func (s *settings) finish(r *resolver) (err error) {
 			s.AllowedHosts = loopbackHosts
 		}
 	}
+	s.finishConnections()
 	if err := s.check(r); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/demo"
 	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/mdp"
@@ -55,7 +55,7 @@ type daemon struct {
 // A server is one listener and what serves it.
 type server struct {
 	http     *http.Server
-	listener net.Listener
+	listener *edge.Listener
 }
 
 // newDaemon makes every part and opens the listeners, so that whatever can fail

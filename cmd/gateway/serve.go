@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"mdpgateway/internal/edge"
 	"mdpgateway/internal/httpapi"
 )
 
@@ -45,20 +46,23 @@ func serve(p *process, s *settings) error {
 
 // listen opens every listener.
 func (d *daemon) listen() error {
-	if err := d.open("api", d.settings.Listen, d.api.Server()); err != nil {
+	if err := d.open("api", d.settings.Listen, d.api.Server(), d.settings.bounds()); err != nil {
 		return err
 	}
 	if d.settings.AdminListen == "" {
 		return nil
 	}
-	return d.open("admin", d.settings.AdminListen, d.adminServer())
+	return d.open("admin", d.settings.AdminListen, d.adminServer(), edge.Config{Max: adminConnections})
 }
 
-func (d *daemon) open(name, address string, s *http.Server) error {
-	listener, err := net.Listen("tcp", address)
+func (d *daemon) open(name, address string, s *http.Server, bounds edge.Config) error {
+	raw, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
+	listener := edge.Listen(raw, bounds)
+	listener.Guard(s)
+	d.metrics.WatchConnections(name, listener.Stats)
 	d.servers = append(d.servers, server{s, listener})
 	d.log.Info("listening", zap.String("server", name), zap.Stringer("address", listener.Addr()))
 	return nil

@@ -59,6 +59,7 @@ const (
 	ReasonDescriptors = "descriptors" // the process may open no more files
 	ReasonDeadline    = "deadline"    // the call's deadline passed before it was sent
 	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
+	ReasonConnections = "connections" // there are too many connections of callers
 )
 
 // NoMemory is the detail where --max-buffered has no room for a request or for a reply

@@ -54,3 +54,9 @@ const (
 	Up
 	Down
 )
+
+// ConnectionStats is a snapshot of the connections of callers at one listener.
+type ConnectionStats struct {
+	Open, Max int
+	Refused   map[string]uint64 // refused or closed early, by reason; all reasons are there
+}

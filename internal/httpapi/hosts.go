@@ -15,8 +15,7 @@ import (
 // that only its name gives it away. Probes name the address of a pod, and tell a
 // page nothing.
 func (a *API) hostAllowed(r *http.Request) error {
-	probe := r.URL.Path == "/livez" || r.URL.Path == "/readyz"
-	if probe || len(a.cfg.AllowedHosts) == 0 || AnswersTo(r.Host, a.cfg.AllowedHosts) {
+	if isProbe(r) || len(a.cfg.AllowedHosts) == 0 || AnswersTo(r.Host, a.cfg.AllowedHosts) {
 		return nil
 	}
 	return &gateway.Error{Kind: gateway.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", hostname(r.Host))}

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
@@ -149,6 +150,9 @@ func serveOn(t *testing.T, ln net.Listener, dial func(context.Context, string, s
 		t.Fatal(err)
 	}
 	g.srv = g.Server()
+	if l, ok := ln.(*edge.Listener); ok {
+		l.Guard(g.srv)
+	}
 	g.http, g.h2c = client(false, dial), client(true, dial)
 	served := make(chan error, 1)
 	go func() { served <- g.srv.Serve(ln) }()

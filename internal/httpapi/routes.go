@@ -17,14 +17,16 @@ import (
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
 	open := mux.With(
-		a.record,       // the request's log line and metrics, whatever becomes of it
-		identify,       // its id
-		a.trace,        // and that of the trace it is in
-		a.allowOrigins, // CORS: what foreign pages may send and read
-		secure,         // the headers that every answer has
-		a.allowTiming,  // who may read its Server-Timing
-		a.recoverPanic, // a panic is an error like any other
+		a.record,        // the request's log line and metrics, whatever becomes of it
+		identify,        // its id
+		a.trace,         // and that of the trace it is in
+		a.allowOrigins,  // CORS: what foreign pages may send and read
+		secure,          // the headers that every answer has
+		a.allowTiming,   // who may read its Server-Timing
+		a.recoverPanic,  // a panic is an error like any other
+		judgeConnection, // what becomes of the connection
 		a.guard(
+			admitted,        // 503: beyond --max-connections
 			a.headersFit,    // 431
 			a.hostAllowed,   // 403: DNS rebinding
 			a.originAllowed, // 403: a foreign page's POST
@@ -37,7 +39,7 @@ func (a *API) routes() chi.Router {
 
 	mux.Group(func(r chi.Router) {
 		r.Use(open.Middlewares()...)
-		r.Use(a.authenticate) // 401
+		r.Use(a.authenticate, vouch) // 401
 		r.NotFound(a.handle(notFound))
 		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
 

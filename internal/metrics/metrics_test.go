@@ -125,6 +125,10 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	})
 	m.WatchBudget(budget{70_300, 512 << 20})
 	m.WatchBroker(func() map[string]uint64 { return map[string]uint64{"expired": 0, "wrong_header": 3} })
+	m.WatchConnections("api", func() gateway.ConnectionStats {
+		return gateway.ConnectionStats{Open: 3, Max: 8192, Refused: map[string]uint64{"full": 0, "made_room": 2}}
+	})
+	m.WatchConnections("admin", func() gateway.ConnectionStats { return gateway.ConnectionStats{Open: 1, Max: 32} })
 	m.WatchOrphans(func() map[string]int { return map[string]int{"echo": 1, "never-seen": 2, "nor-this": 1} })
 
 	got := scrape(t, m)

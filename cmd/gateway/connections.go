@@ -1,0 +1,36 @@
+package main
+
+import (
+	"mdpgateway/internal/edge"
+	"mdpgateway/internal/mdp/client"
+)
+
+const (
+	// adminConnections is how many connections the admin listener takes; their descriptors are among those that
+	// client.DescriptorsLeft keeps back, as are those for probes.
+	adminConnections = 32
+
+	// By default there are from leastConnections to mostConnections: so many, at 20 KiB each, take 160 MiB.
+	leastConnections = 64
+	mostConnections  = 8192
+)
+
+// finishConnections sets how many connections callers may have, unless it is given. A pool's connections have their
+// other ends in this process if the broker is embedded.
+func (s *settings) finishConnections() {
+	if s.MaxConnections == 0 {
+		left := client.DescriptorsLeft(s.PoolMax)
+		if *s.Embedded {
+			left -= s.PoolMax
+		}
+		s.MaxConnections = min(max(left, leastConnections), mostConnections)
+	}
+	if s.MaxConnectionsPerPeer == 0 {
+		s.MaxConnectionsPerPeer = (s.MaxConnections + 3) / 4
+	}
+}
+
+// bounds are those of the API's listener.
+func (s *settings) bounds() edge.Config {
+	return edge.Config{Max: s.MaxConnections, PerPeer: s.MaxConnectionsPerPeer, HeaderTimeout: s.HeaderTimeout}
+}

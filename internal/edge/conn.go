@@ -1,0 +1,149 @@
+package edge
+
+import (
+	"container/list"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Conn is a caller's connection. Its methods may be called on nil, for requests that came by no Listener.
+type Conn struct {
+	net.Conn
+
+	// Set once, by Accept.
+	listener *Listener
+	from     netip.Addr
+	peer     *peer
+	spare    bool
+	born     time.Time
+
+	// Guarded by listener.mu.
+	gone                     bool
+	inIdle, inPeer, inSpares *list.Element
+
+	refused atomic.Bool // a request of it was refused
+	known   atomic.Bool // it is no stranger
+	touched atomic.Bool // some bytes came
+
+	mu        sync.Mutex // below
+	frames    frames
+	busy      bool      // a request has come whose answer has not ended
+	requested bool      // a request has come
+	idleSince time.Time // of the last request's end
+	deadline  time.Time // of reading; over HTTP/2
+}
+
+// unavailable is the answer to a connection that has to leave before it sent anything.
+const unavailable = "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"
+
+// Spare reports whether the connection is one beyond the bounds, of which only probes are answered.
+func (c *Conn) Spare() bool { return c != nil && c.spare }
+
+// Refused tells that a request was answered with 401, 403 or 404: while these are the only answers, the connection is
+// soon closed when it is idle.
+func (c *Conn) Refused() {
+	if c != nil {
+		c.refused.Store(true)
+	}
+}
+
+// Known tells that a request was answered that not anybody may make: the connection is that of no stranger.
+func (c *Conn) Known() {
+	if c != nil {
+		c.known.Store(true)
+	}
+}
+
+// key is what connections of one peer have in common: one host often has a whole /64 of IPv6.
+func (c *Conn) key() netip.Addr {
+	if c.from.Is6() {
+		if prefix, err := c.from.Prefix(64); err == nil {
+			return prefix.Addr()
+		}
+	}
+	return c.from
+}
+
+// turnAway closes a connection that was given up for another.
+func (c *Conn) turnAway() {
+	if !c.touched.Load() {
+		_, _ = c.Conn.Write([]byte(unavailable)) // it fits the socket's empty buffer
+	}
+	_ = c.Conn.Close()
+}
+
+// Close closes the connection and gives its place back.
+func (c *Conn) Close() error {
+	c.listener.mu.Lock()
+	c.listener.remove(c)
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// CloseWrite lets net/http end an answer while the caller still sends.
+func (c *Conn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+// begin is told when a request has come.
+func (c *Conn) begin() {
+	if !c.known.Load() {
+		c.listener.mu.Lock()
+		c.listener.keep(c)
+		c.listener.mu.Unlock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy = true
+	c.rearm()
+}
+
+// rest is told when no request is open any more, and once when HTTP/2 begins.
+func (c *Conn) rest() {
+	if !c.known.Load() {
+		c.listener.mu.Lock()
+		c.listener.await(c)
+		c.listener.mu.Unlock()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.busy, c.idleSince = false, time.Now()
+	c.rearm()
+}
+
+// Read reads, and over HTTP/2 follows the frames.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.touched.Store(true)
+		c.follow(p[:n])
+	}
+	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		c.expired()
+	}
+	return n, err
+}
+
+// SetReadDeadline sets net/http's own deadline. Over HTTP/2 it sets none that matters: rearm does.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frames.http2() {
+		return nil
+	}
+	if soon := c.idleSince.Add(c.listener.cfg.RefusedIdle); c.turnedDown() && !c.busy && t.After(soon) {
+		t = soon
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// turnedDown reports whether all that the connection asked for was refused.
+func (c *Conn) turnedDown() bool { return c.refused.Load() && !c.known.Load() }

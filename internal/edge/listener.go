@@ -1,0 +1,226 @@
+// Package edge bounds what connections of callers take of the process: how many there are, how many of them come
+// from one address, and how long a connection may wait that has not shown anything but requests to be refused.
+//
+// It knows connections, not requests: httpapi tells it what came of those.
+package edge
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"mdpgateway/internal/gateway"
+)
+
+// Why a connection was refused or closed.
+const (
+	Full      = "full"      // beyond Max, and no stranger could make room: only probes are answered
+	PeerFull  = "peer"      // beyond PerPeer, likewise
+	MadeRoom  = "made_room" // an idle stranger, or the oldest spare connection, gave its place to a newer one
+	NoRequest = "headers"   // over HTTP/2 no request, or not the rest of its headers, came within HeaderTimeout
+)
+
+// Config says how much a Listener lets in.
+type Config struct {
+	Max     int // connections at once; required
+	PerPeer int // of these from one IPv4 address or IPv6 /64; default Max
+	Spare   int // connections beyond Max, of which httpapi answers probes only; default 32
+
+	HeaderTimeout time.Duration // for a request's headers to arrive over HTTP/2; default 10 s
+	RefusedIdle   time.Duration // how long a connection may be idle on which requests were only refused; default 5 s
+
+	// Shared reports addresses that stand for many callers, as a proxy's: PerPeer does not hold for them. Default: none.
+	Shared func(netip.Addr) bool
+}
+
+func (c Config) withDefaults() Config {
+	c.PerPeer = cmp.Or(c.PerPeer, c.Max)
+	c.Spare = cmp.Or(c.Spare, 32)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
+	c.RefusedIdle = cmp.Or(c.RefusedIdle, 5*time.Second)
+	if c.Shared == nil {
+		c.Shared = func(netip.Addr) bool { return false }
+	}
+	return c
+}
+
+// A Listener accepts every connection. One beyond a bound takes the place of the stranger that has been idle for the
+// longest, else it becomes a spare one.
+//
+// A stranger is a connection on which nothing was answered yet but what anybody is answered: refusals, probes, /docs.
+type Listener struct {
+	net.Listener
+	cfg Config // set once
+
+	mu      sync.Mutex
+	open    int                  // guarded by mu, as all below; without spares
+	peers   map[netip.Addr]*peer // those with connections
+	idle    list.List            // strangers without a request, idle for the longest first
+	spares  list.List            // oldest first
+	refused map[string]uint64    // by reason
+}
+
+// A peer is the callers of one address.
+type peer struct {
+	open int
+	idle list.List // as that of the Listener
+}
+
+// Listen bounds the connections that a listener accepts, for the server that Guard is given.
+func Listen(l net.Listener, cfg Config) *Listener {
+	return &Listener{
+		Listener: l, cfg: cfg.withDefaults(), peers: make(map[netip.Addr]*peer),
+		refused: map[string]uint64{Full: 0, PeerFull: 0, MadeRoom: 0, NoRequest: 0},
+	}
+}
+
+// connKey is that of a Conn in the context of its requests.
+type connKey struct{}
+
+// Guard makes a server tell of its connections. It must be called before the server serves.
+func (l *Listener) Guard(s *http.Server) {
+	before := s.ConnContext
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if before != nil {
+			ctx = before(ctx, c)
+		}
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	s.ConnState = func(c net.Conn, state http.ConnState) {
+		switch conn := c.(*Conn); state {
+		case http.StateActive:
+			conn.begin()
+		case http.StateIdle:
+			conn.rest()
+		}
+	}
+}
+
+// Of returns the connection of a request, nil if it came by no Listener.
+func Of(ctx context.Context) *Conn {
+	c, _ := ctx.Value(connKey{}).(*Conn)
+	return c
+}
+
+// Accept waits for the next connection.
+func (l *Listener) Accept() (net.Conn, error) {
+	raw, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{Conn: raw, listener: l, from: addressOf(raw.RemoteAddr()), born: time.Now()}
+	if leaver := l.admit(c); leaver != nil {
+		leaver.turnAway()
+	}
+	return c, nil
+}
+
+// admit finds a place for a connection, and returns the one that has to leave for it, if any.
+func (l *Listener) admit(c *Conn) (leaver *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.peers[c.key()]
+	if p == nil {
+		p = new(peer)
+	}
+	c.peer = p
+	switch {
+	case p.open >= l.cfg.PerPeer && !l.cfg.Shared(c.from):
+		leaver = oldest(&p.idle)
+		c.spare = leaver == nil
+		l.count(c.spare, PeerFull)
+	case l.open >= l.cfg.Max:
+		leaver = oldest(&l.idle)
+		c.spare = leaver == nil
+		l.count(c.spare, Full)
+	}
+	if c.spare && l.spares.Len() >= l.cfg.Spare {
+		leaver = oldest(&l.spares)
+		l.refused[MadeRoom]++
+	}
+	if leaver != nil {
+		l.remove(leaver)
+	}
+	if c.spare {
+		c.inSpares = l.spares.PushBack(c)
+		return leaver
+	}
+	l.peers[c.key()] = p
+	p.open++
+	l.open++
+	l.await(c)
+	return leaver
+}
+
+// count counts a connection beyond a bound, by whether it is refused or another makes room.
+func (l *Listener) count(refused bool, reason string) {
+	if !refused {
+		reason = MadeRoom
+	}
+	l.refused[reason]++
+}
+
+func oldest(conns *list.List) *Conn {
+	if first := conns.Front(); first != nil {
+		return first.Value.(*Conn)
+	}
+	return nil
+}
+
+// await makes a connection one that may have to make room. l.mu is held.
+func (l *Listener) await(c *Conn) {
+	if c.inIdle == nil && !c.gone && !c.spare {
+		c.inIdle, c.inPeer = l.idle.PushBack(c), c.peer.idle.PushBack(c)
+	}
+}
+
+// keep ends await. l.mu is held.
+func (l *Listener) keep(c *Conn) {
+	if c.inIdle != nil {
+		l.idle.Remove(c.inIdle)
+		c.peer.idle.Remove(c.inPeer)
+		c.inIdle, c.inPeer = nil, nil
+	}
+}
+
+// remove takes a connection out of all that is counted, once. l.mu is held.
+func (l *Listener) remove(c *Conn) {
+	if c.gone {
+		return
+	}
+	l.keep(c)
+	c.gone = true
+	if c.spare {
+		l.spares.Remove(c.inSpares)
+	} else {
+		l.open--
+		c.peer.open--
+	}
+	if c.peer.open == 0 && l.peers[c.key()] == c.peer {
+		delete(l.peers, c.key())
+	}
+}
+
+// Stats says how many connections there are.
+func (l *Listener) Stats() gateway.ConnectionStats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := gateway.ConnectionStats{Open: l.open + l.spares.Len(), Max: l.cfg.Max, Refused: make(map[string]uint64, len(l.refused))}
+	for reason, n := range l.refused {
+		s.Refused[reason] = n
+	}
+	return s
+}
+
+// addressOf returns the address of a peer; none if it has none, as on a UNIX socket.
+func addressOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"mdpgateway/internal/edge"
+	"mdpgateway/internal/gateway"
+)
+
+// judgeConnection tells a request's connection what was refused, and ends one beyond the bounds after its answer.
+func judgeConnection(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w, c := rw.(*response), edge.Of(r.Context())
+		if c.Spare() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+		if refused(w.status) {
+			c.Refused()
+		}
+	})
+}
+
+// vouch tells the connection that its caller is no stranger. It comes after authenticate.
+func vouch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(rw, r)
+		if w := rw.(*response); w.status != 0 && !refused(w.status) {
+			edge.Of(r.Context()).Known()
+		}
+	})
+}
+
+// refused reports whether an answer is one that shows no right to be here.
+func refused(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound
+}
+
+// admitted refuses all but probes on a connection beyond --max-connections.
+func admitted(r *http.Request) error {
+	if !edge.Of(r.Context()).Spare() || isProbe(r) {
+		return nil
+	}
+	return gateway.Refused(gateway.ReasonConnections, "there are as many connections as there may be")
+}
+
+// isProbe reports whether a request asks for the gateway's own state.
+func isProbe(r *http.Request) bool { return r.URL.Path == "/livez" || r.URL.Path == "/readyz" }
