@@ -8,6 +8,11 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
+// open is a connection that never ends.
+type open struct{}
+
+func (open) Ended() bool { return false }
+
 // BenchmarkState is a request's way through the state and its reply's way back,
 // without a socket: with a worker at rest, and with clients that queue.
 func BenchmarkState(b *testing.B) {
@@ -16,13 +21,17 @@ func BenchmarkState(b *testing.B) {
 			var to, token [16]byte
 			pending := 0
 			now := time.Unix(0, 0)
-			s := newState(Config{}.withDefaults(), now, func() []byte { return []byte("0123456789abcdef") }, func(frames [][]byte) error {
-				if string(frames[3]) == "\x02" { // a request for a worker: id '' header command client …
-					copy(to[:], frames[0])
-					copy(token[:], frames[4])
-					pending++
-				}
-				return nil
+			s := newState(Config{}.withDefaults(), now, shell{
+				newToken:   func() []byte { return []byte("0123456789abcdef") },
+				connection: func() connection { return open{} },
+				send: func(frames [][]byte) error {
+					if string(frames[3]) == "\x02" { // a request for a worker: id '' header command client …
+						copy(to[:], frames[0])
+						copy(token[:], frames[4])
+						pending++
+					}
+					return nil
+				},
 			})
 			for i := range 8 {
 				ready := mdp.V01.AppendWorker([][]byte{fmt.Appendf(nil, "worker-%d", i)}, mdp.WorkerMessage{Command: mdp.Ready, Service: []byte("echo")})

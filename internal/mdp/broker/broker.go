@@ -53,7 +53,11 @@ func New(cfg Config) (*Broker, error) {
 	if err := b.bind(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("broker: %w", err), context.Close())
 	}
-	b.state = newState(cfg, time.Now(), zsock.RandomRoutingID, b.send)
+	b.state = newState(cfg, time.Now(), shell{
+		send:       b.send,
+		newToken:   zsock.RandomRoutingID,
+		connection: func() connection { return b.router.Connection() },
+	})
 	go b.run()
 	return b, nil
 }

@@ -29,6 +29,9 @@ type request struct {
 	given int  // how many workers got it
 	torn  bool // a message of the reply was lost, so the rest is held back
 
+	// connection is that which it came over. Nil if it was given to a worker at once.
+	connection connection
+
 	line *line         // of its client, while it is queued
 	turn node[request] // in line.requests
 	age  node[request] // in state.aging
@@ -60,9 +63,13 @@ func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]b
 		return
 	}
 	if s.full(r) {
+		s.sweep(now)
+	}
+	if s.full(r) {
 		s.drop(dropQueueFull)
 		return
 	}
+	r.connection = s.connection()
 	s.queue(r, false)
 }
 

@@ -15,6 +15,7 @@ type script struct {
 	state  *state
 	now    time.Time
 	broken [8]error
+	breaks int // how often peers broke off
 	tokens int
 	token  []byte // of the last request
 }
@@ -38,6 +39,12 @@ func (s *script) frame() []byte {
 func (s *script) newToken() []byte {
 	s.tokens++
 	return fmt.Append(nil, s.tokens)
+}
+
+// connection returns one that has ended once the peers broke off often enough.
+func (s *script) connection() connection {
+	before := s.breaks
+	return until(func() bool { return s.breaks > before+1 })
 }
 
 func (s *script) send(frames [][]byte) error {
@@ -80,6 +87,7 @@ func (s *script) step() {
 		lookup, _ := d.AppendLookup(nil, service)
 		message(lookup)
 	case 12:
+		s.breaks++
 		s.broken[id[0]%8] = [...]error{nil, errGone, errSlow, nil}[d]
 	case 13:
 		s.now = s.now.Add(time.Duration(s.next()) * 100 * time.Millisecond)
@@ -106,7 +114,7 @@ func FuzzState(f *testing.F) {
 		for redispatch := range 2 {
 			s := &script{bytes: story, now: time.Unix(0, 0)}
 			cfg := Config{QueueMax: 6, ServiceQueueMax: 4, QueueBytes: 1000, OutboxBytes: 3000, Expiry: 20 * time.Second, Redispatch: redispatch}
-			s.state = newState(cfg.withDefaults(), s.now, s.newToken, s.send)
+			s.state = newState(cfg.withDefaults(), s.now, shell{send: s.send, newToken: s.newToken, connection: s.connection})
 			for len(s.bytes) > 0 {
 				s.step()
 				checkState(t, s.state)

@@ -12,7 +12,7 @@ import (
 func TestTheLogSaysOnceAMinuteWhatWasDropped(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
 	now := time.Unix(0, 0)
-	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, nil, func([][]byte) error { return nil })
+	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, shell{})
 	pass := func(d time.Duration) {
 		until := now.Add(d)
 		for now = s.next(); !now.After(until); now = s.next() {
@@ -51,7 +51,7 @@ func TestTheLogSaysOnceAMinuteWhatWasDropped(t *testing.T) {
 func TestTheLogNamesAPeerOfAnUnknownDialectOnceAMinute(t *testing.T) {
 	core, logs := observer.New(zap.WarnLevel)
 	now := time.Unix(0, 0)
-	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, nil, func([][]byte) error { return nil })
+	s := newState(Config{Log: zap.New(core)}.withDefaults(), now, shell{})
 	send := func(peer string, frames ...string) {
 		message := [][]byte{[]byte(peer)}
 		for _, f := range frames {

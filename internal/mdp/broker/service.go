@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A service is a name with workers or queued requests.
 type service struct {
@@ -44,13 +47,41 @@ func (s *state) place(now time.Time, r *request) bool {
 	return false
 }
 
-// serve gives queued requests to idle workers while there are both.
+// serve gives queued requests to idle workers while there are both. It drops those
+// whose client has gone.
 func (s *state) serve(now time.Time, svc *service) {
 	for svc.idle.len > 0 && svc.lines.len > 0 {
 		r := svc.lines.front().requests.front()
 		s.unqueue(r)
-		if !s.place(now, r) {
+		switch {
+		case r.abandoned():
+			s.drop(dropClientLeft)
+		case !s.place(now, r):
 			s.queue(r, true)
+		}
+	}
+}
+
+// abandoned reports whether nobody waits for a queued request any more. One that a
+// worker had is never: it may have run in part.
+func (r *request) abandoned() bool {
+	return r.given == 0 && r.connection != nil && r.connection.Ended()
+}
+
+// sweepEvery is how often a full queue is searched for requests whose client has gone.
+const sweepEvery = 100 * time.Millisecond
+
+// sweep drops all queued requests whose client has gone.
+func (s *state) sweep(now time.Time) {
+	if now.Sub(s.swept) < sweepEvery {
+		return
+	}
+	s.swept = now
+	for _, r := range slices.Collect(s.aging.all) {
+		if r.abandoned() {
+			s.unqueue(r)
+			s.forget(r.service)
+			s.drop(dropClientLeft)
 		}
 	}
 }

@@ -19,13 +19,7 @@ var (
 type state struct {
 	// Set once.
 	cfg Config
-
-	// send sends one message without waiting; the first frame is the receiver's
-	// routing id. The error says that the message was not sent: errGone, errSlow, or
-	// another one, after which the broker ends. It must not keep the frames' slice.
-	send func(frames [][]byte) error
-
-	newToken func() []byte // for a request: one that no other request has or had
+	shell
 
 	// workers by routing id, services by name. A service is here while it has a
 	// worker or a queued request, so asking for a name leaves nothing behind.
@@ -37,6 +31,7 @@ type state struct {
 	alive, patient list[worker]
 
 	aging    list[request] // the queued requests, in the order of their arrival
+	swept    time.Time     // when all of them were last asked for their connections
 	queued   load          // of all services
 	unserved load          // of the services without workers
 
@@ -57,16 +52,33 @@ type state struct {
 	due      time.Time             // of the next report
 }
 
+// A connection tells whether it has ended. It may be late, and must not say so of one
+// that is open.
+type connection interface{ Ended() bool }
+
+// A shell is what a state asks of the one that runs it.
+type shell struct {
+	// send sends one message without waiting; the first frame is the receiver's
+	// routing id. The error says that the message was not sent: errGone, errSlow, or
+	// another one, after which the broker ends. It must not keep the frames' slice.
+	send func(frames [][]byte) error
+
+	// newToken returns a request's token, which no other request has or had.
+	newToken func() []byte
+
+	// connection returns the connection of the message that is being received.
+	connection func() connection
+}
+
 // newState returns the state of a broker without workers.
-func newState(cfg Config, now time.Time, newToken func() []byte, send func(frames [][]byte) error) *state {
+func newState(cfg Config, now time.Time, sh shell) *state {
 	return &state{
 		cfg:      cfg,
-		send:     send,
+		shell:    sh,
 		workers:  make(map[string]*worker),
 		services: make(map[string]*service),
 		outboxes: make(map[string]*outbox),
 		beat:     now.Add(cfg.Heartbeat),
-		newToken: newToken,
 		count:    newCounters(),
 		reported: make(map[dropReason]uint64),
 		strange:  make(map[string]bool),

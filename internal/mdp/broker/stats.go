@@ -16,24 +16,25 @@ import (
 type dropReason string
 
 const (
-	dropHeader       dropReason = "wrong_header" // of no known dialect, or not the worker's own
-	dropMalformed    dropReason = "malformed"    // too short, or with an unknown command
-	dropServiceName  dropReason = "service_name" // a name that no service can have
-	dropMMIWorker    dropReason = "mmi_worker"   // a worker that would serve mmi.*
-	dropReadyTwice   dropReason = "ready_twice"  // READY of a registered worker
-	dropUnregistered dropReason = "unregistered" // a message of a worker that is not registered
-	dropLateReply    dropReason = "late_reply"   // to a request that the worker does not have
-	dropQueueFull    dropReason = "queue_full"   // a request over a bound of the queue
-	dropExpired      dropReason = "expired"      // a request that waited too long
-	dropWorkerLost   dropReason = "worker_lost"  // a request whose worker was lost
-	dropClientGone   dropReason = "client_gone"  // a reply to a client that is not connected
-	dropClientSlow   dropReason = "client_slow"  // a reply to a client that does not read
+	dropHeader       dropReason = "wrong_header"       // of no known dialect, or not the worker's own
+	dropMalformed    dropReason = "malformed"          // too short, or with an unknown command
+	dropServiceName  dropReason = "service_name"       // a name that no service can have
+	dropMMIWorker    dropReason = "mmi_worker"         // a worker that would serve mmi.*
+	dropReadyTwice   dropReason = "ready_twice"        // READY of a registered worker
+	dropUnregistered dropReason = "unregistered"       // a message of a worker that is not registered
+	dropLateReply    dropReason = "late_reply"         // to a request that the worker does not have
+	dropQueueFull    dropReason = "queue_full"         // a request over a bound of the queue
+	dropExpired      dropReason = "expired"            // a request that waited too long
+	dropClientLeft   dropReason = "client_gone_queued" // a request whose client went before a worker had it
+	dropWorkerLost   dropReason = "worker_lost"        // a request whose worker was lost
+	dropClientGone   dropReason = "client_gone"        // a reply to a client that is not connected
+	dropClientSlow   dropReason = "client_slow"        // a reply to a client that does not read
 )
 
 // dropReasons are all, so that every one has a count from the start.
 var dropReasons = [...]dropReason{
 	dropHeader, dropMalformed, dropServiceName, dropMMIWorker, dropReadyTwice, dropUnregistered,
-	dropLateReply, dropQueueFull, dropExpired, dropWorkerLost, dropClientGone, dropClientSlow,
+	dropLateReply, dropQueueFull, dropExpired, dropClientLeft, dropWorkerLost, dropClientGone, dropClientSlow,
 }
 
 // counters count since the start.

@@ -28,6 +28,7 @@ import (
 //	< w1 RAW ''|MDPW01|\x04        the same, frame by frame
 //	+ 13s                          time passes
 //	! c1 gone                      sending to a peer fails: gone, slow; back
+//	! c1 left                      the peer's connection has ended; it has a new one
 //	= queued=1 unread=0            what the broker's statistics say
 //	= service=echo workers=1 busy=0 queued=0
 //	= dropped=expired count=1
@@ -40,6 +41,7 @@ type transcript struct {
 	now        time.Time
 	dialects   map[string]mdp.Dialect
 	broken     map[string]error
+	left       map[string]int      // how often a peer's connection has ended
 	sender     string              // of the message that the broker takes now
 	tokens     int                 // how many there were
 	clients    map[string]string   // whose request has this token
@@ -68,7 +70,7 @@ func TestTranscripts(t *testing.T) {
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
 		t: t, now: time.Unix(0, 0), dialects: map[string]mdp.Dialect{}, broken: map[string]error{},
-		clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
+		left: map[string]int{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
 	for i, line := range strings.Split(text, "\n") {
@@ -87,7 +89,7 @@ func runTranscript(t *testing.T, text string) {
 }
 
 func (tr *transcript) start(cfg Config) {
-	tr.state = newState(cfg.withDefaults(), tr.now, tr.newToken, tr.send)
+	tr.state = newState(cfg.withDefaults(), tr.now, shell{send: tr.send, newToken: tr.newToken, connection: tr.connection})
 }
 
 // newToken counts: what is not guessable is not readable either.
@@ -98,6 +100,16 @@ func (tr *transcript) newToken() []byte {
 }
 
 func (tr *transcript) lastToken() []byte { return fmt.Appendf(nil, "token-%010d", tr.tokens) }
+
+// until is a connection of a peer that ended when this returns true.
+type until func() bool
+
+func (u until) Ended() bool { return u() }
+
+func (tr *transcript) connection() connection {
+	peer, left := tr.sender, tr.left[tr.sender]
+	return until(func() bool { return tr.left[peer] > left })
+}
 
 func (tr *transcript) fatalf(format string, args ...any) {
 	tr.t.Helper()
@@ -129,6 +141,10 @@ func (tr *transcript) do(words []string) {
 		}
 		tr.pass(tr.now.Add(d))
 	case "!":
+		if words[2] == "left" {
+			tr.left[words[1]]++
+			return
+		}
 		tr.broken[words[1]] = map[string]error{"gone": errGone, "slow": errSlow}[words[2]]
 	case "=":
 		tr.compare(attributes(words[1:]))

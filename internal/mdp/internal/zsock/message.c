@@ -37,6 +37,8 @@ static void put(zsock_inbox *in, zmq_msg_t *m)
 {
 	size_t size = zmq_msg_size(m);
 	void *data = zmq_msg_data(m);
+	if (in->wants_source && in->frames == 1) /* the first is ROUTER's own */
+		in->source = zmq_msg_get(m, ZMQ_SRCFD);
 	in->size[in->frames] = size;
 	in->more = zmq_msg_more(m);
 	if (size <= ZSOCK_SMALL - in->used) {

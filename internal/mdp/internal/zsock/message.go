@@ -56,7 +56,7 @@ func newMessages(soc *zmq.Socket) (messages, error) {
 		return messages{}, errors.New("this release of pebbe/zmq4 keeps its socket elsewhere than in Socket.soc")
 	}
 	in := (*C.zsock_inbox)(C.malloc(C.sizeof_zsock_inbox)) // Go ends the program if there is no memory
-	in.larges = 0
+	in.larges, in.wants_source, in.source = 0, false, -1
 	return messages{socket: field.UnsafePointer(), in: in}, nil
 }
 

@@ -22,6 +22,8 @@ enum {
  * zsock_drop. */
 typedef struct {
 	int events; /* of the last look */
+	bool wants_source;
+	int source; /* descriptor of the connection of the last message, or -1; if wanted */
 	int frames;
 	bool more; /* the message goes on */
 	size_t size[ZSOCK_FRAMES];

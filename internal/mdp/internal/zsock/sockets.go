@@ -72,9 +72,9 @@ type RouterOptions struct {
 }
 
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
-// peer that is gone, ErrAgain for one that does not read.
+// peer that is gone, ErrAgain for one that does not read. It has a Connection.
 func (c *Context) Router(o RouterOptions) (*Socket, error) {
-	return c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers,
+	s, err := c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers,
 		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
 		func(s *zmq.Socket) error {
 			if o.Queue == 0 {
@@ -85,6 +85,11 @@ func (c *Context) Router(o RouterOptions) (*Socket, error) {
 			}
 			return s.SetRcvhwm(o.Queue)
 		})
+	if err != nil {
+		return nil, err
+	}
+	s.messages.in.wants_source = true
+	return s, nil
 }
 
 // refuseOldPeers makes a ROUTER refuse ZMTP/1.0 and ZMTP/2.0, the peers of ZeroMQ 2 and

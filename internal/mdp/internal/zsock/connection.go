@@ -1,0 +1,28 @@
+package zsock
+
+// A Connection is the connection that a message came over. It can be asked later whether
+// it has ended.
+//
+// libzmq tells a message's descriptor, which the kernel gives to another connection once
+// this one has ended, so it is kept with the inode, which is never another's. The zero
+// Connection is unknown, and has not ended.
+type Connection struct {
+	descriptor int
+	inode      uint64 // 0: it had ended before the message was received
+	known      bool
+}
+
+// Connection returns that of the message that a ROUTER received last.
+func (s *Socket) Connection() Connection {
+	descriptor := int(s.messages.in.source)
+	if descriptor < 0 {
+		return Connection{}
+	}
+	return connectionOf(descriptor)
+}
+
+// Ended reports whether the connection has ended. It may be 3 ms late, and is never
+// wrong about a connection that is open.
+func (c Connection) Ended() bool {
+	return c.known && (c.inode == 0 || connectionOf(c.descriptor) != c)
+}

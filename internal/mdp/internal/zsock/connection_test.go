@@ -1,0 +1,55 @@
+//go:build linux
+
+package zsock_test
+
+import (
+	"testing"
+	"time"
+
+	"mdpgateway/internal/mdp/internal/zsock"
+)
+
+func TestAConnectionThatHasEndedIsToldFromOneThatHasItsDescriptor(t *testing.T) {
+	c, other := newContext(t), newContext(t)
+	r, endpoint := router(t, c)
+	r.SetDeadline(time.Now().Add(20 * time.Second))
+	receive := func(d *zsock.Socket) zsock.Connection {
+		t.Helper()
+		d.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := d.WaitWritable(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Send([][]byte{[]byte("hi")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		return r.Connection()
+	}
+	stays := receive(dealer(t, other, endpoint, zsock.DealerOptions{}))
+	for range 20 {
+		goes := dealer(t, other, endpoint, zsock.DealerOptions{})
+		gone := receive(goes)
+		if gone.Ended() {
+			t.Fatal("a connection that is open has ended")
+		}
+		_ = goes.Close()
+		ticker := time.NewTicker(time.Millisecond)
+		for start := time.Now(); !gone.Ended(); <-ticker.C {
+			if time.Since(start) > 20*time.Second {
+				t.Fatal("a connection that was closed has not ended")
+			}
+		}
+		ticker.Stop()
+		if receive(dealer(t, other, endpoint, zsock.DealerOptions{})).Ended() || !gone.Ended() {
+			t.Fatal("the connection that got its descriptor has ended, or the one before it has not")
+		}
+	}
+	if stays.Ended() {
+		t.Error("the connection that stayed has ended")
+	}
+	if (zsock.Connection{}).Ended() {
+		t.Error("a connection of which nothing is known has ended")
+	}
+}
