@@ -30,7 +30,7 @@ func (r *report) writeCharts() error {
 	return nil
 }
 
-// The size of a chart, and the ground of its axes.
+// The size of a chart and its margins.
 const (
 	chartWidth, chartHeight    = 720, 320
 	left, right, top, baseline = 64, 150, 40, 270
@@ -47,7 +47,7 @@ func beginChart(title string) *strings.Builder {
 	return &b
 }
 
-// drawPeers draws a bar for each peer, with a line from the least to the most.
+// drawPeers draws a bar for each peer, with a line from the minimum to the maximum.
 func (r *report) drawPeers() string {
 	b := beginChart("gateway ÷ other, replies a second (JSON, 64 B, 64 connections)")
 	bars := []struct{ label, a, b string }{
@@ -97,7 +97,7 @@ func (r *report) drawCPU() string {
 	})
 }
 
-// drawCurves draws them over connections that are evenly apart.
+// drawCurves draws curves over numbers of connections with even distances.
 func (r *report) drawCurves(title string, curves []curve) string {
 	b := beginChart(title)
 	connections := []int{1, 16, 64, 256, 1024}

@@ -1,10 +1,9 @@
-// Command bench measures the gateway beside what it could be compared with, on
-// one machine, in one interleaved run, and writes docs/benchmarks.md's figures.
+// Command bench measures the gateway beside its peers on one machine, in one
+// interleaved run, and writes the figures of docs/benchmarks.md.
 //
-// plan.go says what is measured, targets.go what should come out, rounds.go how
-// often and in which order, setup.go what runs meanwhile. Whatever it starts it
-// stops by its process id. It asserts nothing: a target that is missed is a line
-// of the report.
+// plan.go has what is measured, targets.go what is wanted, rounds.go how often and in
+// which order, setup.go the processes that run meanwhile. It stops what it started, by
+// process id. It asserts nothing: a missed target is a line of the report.
 //
-// The binary is also the processes that it measures: see main.go.
+// The program also runs as several of the processes that it measures: see main.go.
 package main

@@ -11,8 +11,8 @@ import (
 	zmq "github.com/pebbe/zmq4"
 )
 
-// callDealers calls as callPool does, with what a Go program would write that has no
-// pool: a DEALER for each goroutine, which blocks in libzmq, and with it a thread.
+// callDealers calls like callPool, but as a Go program without a pool would: each
+// goroutine has a DEALER and blocks in libzmq, which takes a thread.
 func callDealers(ctx context.Context, args []string) error {
 	l, err := parseLoad(args)
 	if err != nil {

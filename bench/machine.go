@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A machine is where it ran, and with what.
+// A machine describes the computer of a run and its software.
 type machine struct {
 	CPU      string   `json:"cpu"`
 	Kernel   string   `json:"kernel"`
@@ -45,8 +45,8 @@ func thisMachine(ctx context.Context, gateway string) machine {
 	return m
 }
 
-// checkCommit says why a gateway is not one that anybody can build again: figures of
-// another are worth nothing later.
+// checkCommit returns an error for a gateway that nobody can build again, since its
+// figures could not be repeated.
 func checkCommit(ctx context.Context, gateway string) error {
 	version := strings.Fields(firstLine(ctx, gateway, "version"))
 	head := firstLine(ctx, "git", "describe", "--tags", "--always", "--dirty")
@@ -59,8 +59,8 @@ func checkCommit(ctx context.Context, gateway string) error {
 	return nil
 }
 
-// firstLine is the first line that a command prints, "" if it is not there. Not
-// all of them end with 0 after telling their version.
+// firstLine returns the first line that a command prints, "" if there is no such
+// command. The exit code does not matter: some print their version and fail.
 func firstLine(ctx context.Context, command ...string) string {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

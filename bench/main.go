@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// commands are the processes that this binary can be. All but run are started by
-// run.
+// commands are the processes that this program can be. run starts the others.
 func commands() map[string]func(ctx context.Context, args []string) error {
 	return map[string]func(context.Context, []string) error{
 		"run":     run,                  // the benchmark

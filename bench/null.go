@@ -13,10 +13,9 @@ import (
 	"mdpgateway/internal/httpapi"
 )
 
-// serveNull serves at the address of its first argument what the gateway's own
-// server costs: /null answers a body with itself and passes none of the gateway's
-// code; everything else passes all of httpapi, with a service that answers at
-// once in place of the broker.
+// serveNull measures what the gateway's own server costs, at the address of its first
+// argument. /null returns the body without any code of the gateway. All other paths pass
+// through httpapi, with a service that answers at once in place of the broker.
 func serveNull(ctx context.Context, args []string) error {
 	api, err := httpapi.New(httpapi.Config{Caller: instants{}, Health: instants{}})
 	if err != nil {
@@ -58,14 +57,14 @@ func serveUntil(ctx context.Context, server *http.Server, address string) error 
 	return nil
 }
 
-// instants has every service. What it does not have itself no window asks for.
+// instants has every service. No window uses the methods that it lacks.
 type instants struct{ httpapi.Caller }
 
 func (instants) Service(string) gateway.Service { return instant{} }
 
 func (instants) Brokers() (reached, connected bool, lost []string) { return true, true, nil }
 
-// instant replies a copy of the request's frames, at once.
+// instant replies with a copy of the request's frames.
 type instant struct{ gateway.Service }
 
 func (instant) Call(_ context.Context, call gateway.Call) (gateway.Reply, error) {

@@ -11,7 +11,7 @@ const (
 	asRaw  = "raw"  // the body as it is, both ways
 )
 
-// A window is one thing that is measured, for a second at a time.
+// A window is one measurement, which takes a second at a time.
 type window struct {
 	Target   string // what is asked: a name of setup.go, or one of the direct calls below
 	Service  string // echo goes to a worker, local is answered inside the C broker
@@ -30,17 +30,17 @@ const (
 	theBroker    = "broker"     // C, at gateway broker
 )
 
-// direct reports whether a target is asked without HTTP.
+// direct reports whether a target is called without HTTP.
 func direct(target string) bool {
 	return target == thePool || target == theDealers || target == theGoDealers || target == theBroker
 }
 
-// aCrowd is more connections than this. The gateway that has them is another than the one
-// for fewer, whose pool would otherwise keep as many, as it does for a minute, and each of
-// its calls find a socket that is long out of the CPU's caches.
+// aCrowd is the number of connections above which a gateway of its own is measured. The
+// pool keeps its connections for a minute: with few connections after many, each call
+// would use a socket that has left the CPU's caches.
 const aCrowd = 64
 
-// process is the name of the process that w asks, in setup.go.
+// process returns the name that setup.go has for the process that w calls.
 func (w window) process() string {
 	if w.Target == theGateway && w.Callers > aCrowd {
 		return theCrowd
@@ -69,7 +69,7 @@ func sizeText(n int) string {
 	return fmt.Sprintf("%dB", n)
 }
 
-// plan is every window of a round.
+// plan returns every window of a round.
 func plan() (all []window) {
 	add := func(target, service, form string, callers, size int) {
 		all = append(all, window{Target: target, Service: service, Form: form, Callers: callers, Size: size})
@@ -110,9 +110,9 @@ func plan() (all []window) {
 	return append(all, others(all)...)
 }
 
-// others is every other combination of form, connections and size at the gateway, with
-// the direct calls beside it. It would take longer than a run may, so it is measured
-// only where BENCH_ONLY names it.
+// others returns every other combination of form, connections and size, with the direct
+// calls beside it. They take longer than a run may, so they are measured only if
+// BENCH_ONLY names them.
 func others(planned []window) (all []window) {
 	known := map[string]bool{}
 	for _, w := range planned {
@@ -133,8 +133,8 @@ func others(planned []window) (all []window) {
 	return all
 }
 
-// windows is the plan as far as its targets run here and only allows it; nil is all
-// but the others.
+// windows returns the windows whose targets run here and that only matches. If only is
+// nil, these are all but the others.
 func (b *bench) windows(only *regexp.Regexp) (all []window) {
 	for _, w := range plan() {
 		if only == nil && w.other || only != nil && !only.MatchString(w.String()) {

@@ -26,8 +26,8 @@ type result struct {
 	P99      float64 `json:"p99"`
 }
 
-// A load is what a load generator of ours has to do: ENDPOINT SERVICE CALLERS SIZE
-// SECONDS.
+// A load is the task of a load generator of this program, from the arguments ENDPOINT
+// SERVICE CALLERS SIZE SECONDS.
 type load struct {
 	endpoint, service string
 	callers           int
@@ -48,7 +48,7 @@ func parseLoad(args []string) (l load, err error) {
 	}, errors.Join(err1, err2, err3)
 }
 
-// callPool calls through the pool that the gateway has, and prints a result.
+// callPool calls through the gateway's pool and prints a result.
 func callPool(ctx context.Context, args []string) error {
 	l, err := parseLoad(args)
 	if err != nil {
@@ -76,9 +76,9 @@ func callPool(ctx context.Context, args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(r)
 }
 
-// callAll runs the callers and adds up what they saw. Each makes a function of its
-// own, which calls once and reports whether the reply was right; after one that was
-// not it stops. A first call of each, which opens what it needs, does not count.
+// callAll runs the callers and adds up their results. Each caller has a function of its
+// own that calls once and reports whether the reply was right; a wrong reply ends it. The
+// first call of each caller opens its connection and does not count.
 func callAll(l load, caller func() func() bool) (sum result) {
 	var mu sync.Mutex
 	var all []time.Duration

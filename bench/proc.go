@@ -11,14 +11,14 @@ import (
 // tick is the unit of the kernel's counts of CPU time, in seconds.
 const tick = 0.01
 
-// A usage is what a process and those that it started hold and have used.
+// A usage is what a process and its descendants hold and have used.
 type usage struct {
 	cpu     float64 // seconds, user and system
 	rss     float64 // MB
 	threads int
 }
 
-// A table is all processes at one moment.
+// A table has all processes at one moment.
 type table struct {
 	of       map[int]usage
 	children map[int][]int
@@ -33,7 +33,7 @@ func readTable() table {
 			continue // it ended
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		// The name, in parentheses, may hold anything.
+		// The name, in parentheses, may have any characters.
 		fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
 		number := func(i int) float64 { n, _ := strconv.ParseFloat(fields[i-3], 64); return n } // proc(5) counts from 1
 		parent := int(number(4))
@@ -47,7 +47,7 @@ func readTable() table {
 	return t
 }
 
-// tree adds up a process and all below it.
+// tree adds up a process and its descendants.
 func (t table) tree(pid int) usage {
 	sum := t.of[pid]
 	for _, child := range t.children[pid] {
@@ -59,7 +59,7 @@ func (t table) tree(pid int) usage {
 	return sum
 }
 
-// usageOf adds up several processes, each with those that it started.
+// usageOf adds up several processes with their descendants.
 func usageOf(ps ...*process) (sum usage) {
 	t := readTable()
 	for _, p := range ps {
@@ -71,14 +71,14 @@ func usageOf(ps ...*process) (sum usage) {
 	return sum
 }
 
-// descriptors counts those of one process.
+// descriptors counts the descriptors of one process.
 func descriptors(p *process) int {
 	entries, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
 	return len(entries)
 }
 
-// machineCPU returns the seconds of CPU that the machine has used and all that it
-// had.
+// machineCPU returns the CPU seconds that the machine has used, and those that it had in
+// all.
 func machineCPU() (used, all float64) {
 	data, _ := os.ReadFile("/proc/stat")
 	line, _, _ := strings.Cut(string(data), "\n")
@@ -92,18 +92,18 @@ func machineCPU() (used, all float64) {
 	return used, all
 }
 
-// A meter tells what others took of the machine.
+// A meter measures the CPU time that other processes take.
 type meter struct{ used, all, ours float64 }
 
-// startMeter starts one. Ours is this process with all below it; children that
-// were waited for count in ended.
+// startMeter starts a meter. This process and its descendants are no others; children
+// that were waited for count in ended.
 func startMeter() meter {
 	used, all := machineCPU()
 	return meter{used, all, readTable().tree(os.Getpid()).cpu}
 }
 
-// others returns their share since then; ended is the CPU time of our processes
-// that have ended meanwhile.
+// others returns the share of the others since then. ended is the CPU time of this
+// process's children that have ended meanwhile.
 func (m meter) others(ended float64) float64 {
 	used, all := machineCPU()
 	if all <= m.all {

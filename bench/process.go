@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A process is one that was started here, with those that it started.
+// A process is one that this program started, with its descendants.
 type process struct {
 	name string
 	cmd  *exec.Cmd
@@ -19,8 +19,8 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// start starts a program in a process group of its own, with what it prints in a
-// file of dir.
+// start starts a program in a process group of its own. Its output goes to a file in
+// dir.
 func start(dir, name string, env []string, program string, args ...string) (*process, error) {
 	log, err := os.Create(filepath.Join(dir, name+".log"))
 	if err != nil {
@@ -40,7 +40,7 @@ func start(dir, name string, env []string, program string, args ...string) (*pro
 	return p, nil
 }
 
-// stop ends the process and what it started, kindly at first.
+// stop ends the process and its descendants: by SIGTERM, then by SIGKILL.
 func (p *process) stop() {
 	group := -p.cmd.Process.Pid
 	_ = syscall.Kill(group, syscall.SIGTERM)
@@ -71,7 +71,7 @@ func (p *process) awaitPort(address string) error {
 	}
 }
 
-// freePort returns an address of this host where nothing listens.
+// freePort returns an address of this host on which nothing listens.
 func freePort() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -69,7 +69,7 @@ func (r *report) writeWindows(out io.Writer) {
 	}
 }
 
-// The page's figures stand between these lines; what is written around them stays.
+// The figures of the page are between these lines. All else on the page stays.
 const (
 	beginMark = "<!-- figures: begin (written by make bench) -->"
 	endMark   = "<!-- figures: end -->"

@@ -36,8 +36,8 @@ type series struct {
 	Samples []sample `json:"samples"`
 }
 
-// measureRounds measures every window in each of rounds rounds after a first one
-// that does not count, in reversed order every other time.
+// measureRounds measures every window in each round, in reversed order every other
+// round, after a first round that does not count.
 func (b *bench) measureRounds(ctx context.Context, windows []window, rounds int, seconds float64) ([]series, int, error) {
 	all := make([]series, len(windows))
 	for i, w := range windows {
@@ -69,8 +69,8 @@ func (b *bench) measureRounds(ctx context.Context, windows []window, rounds int,
 	return all, disturbed, nil
 }
 
-// measure measures one window, again if others took too much of it and the run has
-// the time, and returns the least disturbed of the tries.
+// measure measures one window. If other processes took too much of the CPU, it repeats
+// the window as long as the run has time, and returns the least disturbed one.
 func (b *bench) measure(ctx context.Context, w window, seconds float64, again bool) (best sample, err error) {
 	for try := range tries {
 		s, err := b.once(ctx, w, seconds)
@@ -112,7 +112,7 @@ func (b *bench) once(ctx context.Context, w window, seconds float64) (sample, er
 	}, nil
 }
 
-// load is the command of the load generator.
+// load returns the command of the load generator.
 func (b *bench) load(w window, seconds float64) []string {
 	callers, size := strconv.Itoa(w.Callers), strconv.Itoa(w.Size)
 	if direct(w.Target) {
@@ -141,7 +141,7 @@ func parseResult(out []byte) (r result, err error) {
 	return r, json.Unmarshal(out[at:], &r)
 }
 
-// pause waits, no longer than ctx lives.
+// pause waits until the time is over or ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

@@ -11,17 +11,19 @@ import (
 	"time"
 )
 
-// Where a run leaves its figures, below the directory it is started in.
+// A run writes its figures here, below its working directory.
 const (
 	resultsFile = "docs/benchmarks/results.json"
 	pageFile    = "docs/benchmarks.md"
 	chartsDir   = "docs/benchmarks"
 )
 
-// run is the benchmark. BENCH_ROUNDS (5) and BENCH_SECONDS (1) say how long it
-// measures, BENCH_ONLY is a pattern of the windows and of stuck, wide, timeouts and
-// vars, without which all is measured and the page is written; BENCH_GATEWAY is the binary, BENCH_AGAINST another to
-// measure beside it.
+// run is the benchmark. Its variables:
+//   - BENCH_ROUNDS (5) and BENCH_SECONDS (1): how long it measures;
+//   - BENCH_ONLY: a pattern of the windows and of stuck, wide, timeouts and vars; without
+//     it all is measured and the page is written;
+//   - BENCH_GATEWAY: the binary to measure;
+//   - BENCH_AGAINST: another binary to measure beside it.
 func run(ctx context.Context, _ []string) error {
 	rounds, err := strconv.Atoi(env("BENCH_ROUNDS", "5"))
 	if err != nil || rounds < 1 {
@@ -42,7 +44,7 @@ func run(ctx context.Context, _ []string) error {
 			return err
 		}
 	}
-	// As deploy/ has it, for every Go process of the run.
+	// The same as in deploy/, for every Go process of the run.
 	for name, value := range map[string]string{"GOGC": "400", "GOMEMLIMIT": "960MiB"} {
 		if err := os.Setenv(name, env(name, value)); err != nil {
 			return err
@@ -82,7 +84,7 @@ func (r *report) save() error {
 	return errors.Join(os.WriteFile(resultsFile, append(data, '\n'), 0o644), r.writeCharts(), r.writePage())
 }
 
-// rewritePage makes the charts and the page from the figures that are there.
+// rewritePage makes the charts and the page from figures that were saved.
 func rewritePage(context.Context, []string) error {
 	data, err := os.ReadFile(resultsFile)
 	if err != nil {

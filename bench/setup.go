@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Names of what is measured.
+// The names of the processes that are measured.
 const (
 	theGateway  = "gateway"  // at the C broker
 	theCrowd    = "crowd"    // another like it, for windows of many connections
@@ -28,7 +28,7 @@ const (
 // slowMS is how long the C broker's service slow takes to answer.
 const slowMS = 3000
 
-// A bench is what runs while it is measured.
+// A bench has the processes of a run.
 type bench struct {
 	bin, src string // directories of binaries and of sources
 	dir      string // logs and configurations of this run
@@ -42,7 +42,7 @@ type bench struct {
 	ours   string              // that of gateway broker, with the same workers
 }
 
-// service is the gateway's catalogue: what it may send without asking the broker.
+// service is the gateway's catalogue, so that it does not ask the broker for services.
 const gatewayFile = `services:
   echo: {vars: none}
   local: {vars: none}
@@ -50,7 +50,7 @@ const gatewayFile = `services:
   hole: {vars: none}
 `
 
-// setUp starts everything that is installed.
+// setUp starts all that is installed.
 func setUp(out io.Writer) (b *bench, err error) {
 	b = &bench{bin: env("BENCH_BIN", "bin"), src: env("BENCH_SRC", "bench"), out: out, procs: map[string]*process{}, urls: map[string]string{}}
 	if b.dir, err = os.MkdirTemp("", "gateway-bench-"); err != nil {
@@ -88,7 +88,7 @@ func (b *bench) start(name string, env []string, program string, args ...string)
 	return p, nil
 }
 
-// serve starts what speaks HTTP at an address that is made for it.
+// serve starts an HTTP server at a free address.
 func (b *bench) serve(name, path string, env []string, command func(address string) []string) error {
 	address, err := freePort()
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *bench) serve(name, path string, env []string, command func(address stri
 	return p.awaitPort(address)
 }
 
-// installed reports whether a program is there, and says if it is not.
+// installed reports whether a program is there, and logs that it is missing.
 func (b *bench) installed(name, program string, args ...string) bool {
 	if exec.Command(program, args...).Run() == nil {
 		return true
@@ -145,8 +145,8 @@ func (b *bench) startBrokers() error {
 
 func (b *bench) gateway() string { return env("BENCH_GATEWAY", b.bin+"/gateway") }
 
-// startGateways starts the gateway with all that is on by default: metrics, and
-// the request log, which goes to a file.
+// startGateways starts gateways with their defaults: metrics, and a request log, which
+// goes to a file.
 func (b *bench) startGateways() error {
 	if err := b.startGateway(theGateway, b.gateway(), "1100"); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (b *bench) startFlask() error {
 	})
 }
 
-// startNginx starts nginx before a Go server that answers with the body.
+// startNginx starts nginx in front of a Go server that returns the body.
 func (b *bench) startNginx() error {
 	if !b.installed(theNginx, "/usr/sbin/nginx", "-v") {
 		return nil
@@ -237,7 +237,7 @@ http {
 }
 `
 
-// startPushpin starts Pushpin before a handler in C that speaks ZHTTP.
+// startPushpin starts Pushpin in front of a handler in C that speaks ZHTTP.
 func (b *bench) startPushpin() error {
 	if !b.installed(thePushpin, "pushpin", "--version") {
 		return nil
@@ -265,7 +265,7 @@ func (b *bench) startPushpin() error {
 	return nil
 }
 
-// awaitAnswer waits until a bridge answers: Pushpin's parts find each other only
+// awaitAnswer waits until a bridge answers. Pushpin's processes find each other only
 // after it listens.
 func awaitAnswer(url string) error {
 	client := http.Client{Timeout: time.Second}
@@ -284,7 +284,7 @@ func awaitAnswer(url string) error {
 	}
 }
 
-// pushpinFile moves every socket of Pushpin's into the directory of this run.
+// pushpinFile moves all sockets of Pushpin into the directory of this run.
 const pushpinFile = `[global]
 include={libdir}/internal.conf
 rundir=%[1]s

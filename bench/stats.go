@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A spread is the median of several rounds, with the least and the most.
+// A spread is the median of several rounds with the minimum and the maximum.
 type spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -26,7 +26,7 @@ func (s spread) String() string {
 	return fmt.Sprintf("%s (%s–%s)", short(s.Median), short(s.Min), short(s.Max))
 }
 
-// short prints a number with three digits or so.
+// short prints a number with about three digits.
 func short(v float64) string {
 	switch {
 	case v >= 100:
@@ -54,8 +54,8 @@ func (s series) of(value func(sample) float64) spread {
 	return spreadOf(all)
 }
 
-// combine returns the spread of what two windows give in the same round; ok is
-// false if one of them was not measured.
+// combine returns the spread of a function of two windows in the same round. ok is false
+// if one of them was not measured.
 func (r *report) combine(a, b string, value func(a, b sample) float64) (spread, bool) {
 	x, y := r.find(a), r.find(b)
 	if x == nil || y == nil {

@@ -10,7 +10,7 @@ const (
 	nullServer = "null/null/raw/c=64/64B"
 )
 
-// A verdict is a target with what came of it.
+// A verdict is a target with its result.
 type verdict struct {
 	What   string
 	Want   string
