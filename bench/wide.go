@@ -17,7 +17,7 @@ import (
 	"mdpgateway/internal/ijson"
 )
 
-// A wide is what many calls at once cost.
+// A wide is the cost of many calls at once.
 type wide struct {
 	Parts []string `json:"parts"` // those that were measured: stuck, wide, timeouts, vars
 
@@ -33,7 +33,7 @@ type wide struct {
 	WideThreads  int     `json:"wide_threads"`
 	WideMB       float64 `json:"wide_mb"`
 
-	// 5,000 time-outs, a rest, 5,000 more, a rest.
+	// 5,000 timeouts, a pause, 5,000 more, a pause.
 	TimeoutMB          [2]float64 `json:"timeout_mb"` // after each rest
 	TimeoutDescriptors [3]int     `json:"timeout_descriptors"`
 	TimeoutGoroutines  [3]int     `json:"timeout_goroutines"`
@@ -53,8 +53,8 @@ const (
 	rest         = 5 * time.Second
 )
 
-// measureWide runs those parts that only names, nil means all, each at a gateway of
-// its own. It returns nil if there was none.
+// measureWide runs the parts that only matches, all if it is nil, each at a gateway of
+// its own. It returns nil if there is no such part.
 func (b *bench) measureWide(ctx context.Context, only *regexp.Regexp) (*wide, error) {
 	var w wide
 	b.retries = 12
@@ -258,8 +258,8 @@ func metric(ctx context.Context, url, name string) (int, error) {
 	return int(v), err
 }
 
-// appendVars is the whole way of vars, from the caller's text to the frame. It returns
-// nothing of what is refused.
+// appendVars converts vars from the caller's text to the frame. It appends nothing if
+// they are refused.
 func appendVars(dst, text []byte) []byte {
 	object, err := ijson.ParseObject(text)
 	if err == nil {
