@@ -35,6 +35,7 @@ func serve(p *process, s *settings) error {
 		return err
 	}
 	defer logs.close() // also if it panics
+	limitMemory(s).tell(logs.main)
 	d, err := newDaemon(s, logs)
 	if err != nil {
 		return err

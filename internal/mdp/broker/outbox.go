@@ -97,7 +97,7 @@ func (s *state) refuse(box *outbox) error {
 
 func (s *state) warn(box *outbox) {
 	s.cfg.Log.Warn("a client does not read, replies to it are dropped",
-		zap.Binary("peer", box.client), zap.Int("messages", box.messages.len), zap.Int64("bytes", box.bytes))
+		zap.Binary("routing_id", box.client), zap.Int("messages", box.messages.len), zap.Int64("bytes", box.bytes))
 }
 
 // flush hands over what the clients with outboxes take now.

@@ -64,7 +64,7 @@ func TestTheLogNamesAPeerOfAnUnknownDialectOnceAMinute(t *testing.T) {
 		var got []string
 		for _, e := range logs.TakeAll() {
 			fields := e.ContextMap()
-			got = append(got, fmt.Sprintf("%s %s %s", fields["peer"], fields["header"], fields["known"]))
+			got = append(got, fmt.Sprintf("%s %s %s", fields["routing_id"], fields["header"], fields["known"]))
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("got %q, want %q", got, want)

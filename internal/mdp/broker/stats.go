@@ -67,7 +67,7 @@ func (s *state) complain(id []byte, frames [][]byte) {
 	}
 	s.strange[string(id)] = true
 	s.cfg.Log.Warn("a peer speaks a dialect that this broker does not know",
-		zap.Binary("peer", id), zap.ByteString("header", mdp.HeaderOf(frames)), zap.Strings("known", mdp.Headers()))
+		zap.Binary("routing_id", id), zap.ByteString("header", mdp.HeaderOf(frames)), zap.Strings("known", mdp.Headers()))
 }
 
 // report logs what was dropped since the last report, if anything was.

@@ -108,7 +108,7 @@ func (s *state) register(now time.Time, d mdp.Dialect, id, name []byte) {
 		s.unserved.sub(svc.queued)
 		s.cfg.Log.Info("service up", zap.String("service", svc.name))
 	}
-	s.cfg.Log.Debug("worker registered", zap.String("service", svc.name), zap.Binary("peer", id), zap.Stringer("dialect", d))
+	s.cfg.Log.Debug("worker registered", zap.String("service", svc.name), zap.Binary("routing_id", id), zap.Stringer("dialect", d))
 	svc.idle.pushBack(&w.rest, w)
 	s.serve(now, svc)
 }
@@ -142,7 +142,7 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 		s.unserved.add(svc.queued)
 		s.cfg.Log.Info("service down", zap.String("service", svc.name))
 	}
-	s.cfg.Log.Debug("worker lost", zap.String("service", svc.name), zap.Binary("peer", w.id), zap.String("reason", why))
+	s.cfg.Log.Debug("worker lost", zap.String("service", svc.name), zap.Binary("routing_id", w.id), zap.String("reason", why))
 	switch {
 	case r == nil:
 	case r.body == nil:
