@@ -3,7 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +19,26 @@ const (
 	callPath    = "/services/{name}" // stands in the document for all services
 	callPrefix  = "call_"            // of the ids of single services' operations
 	schemasPath = "#/components/schemas/"
+
+	wholeTemplate = "/services/{part1}" // to OpenAPI the same path as callPath
 )
+
+// encodedInPaths are characters that a path has only percent-encoded.
+var encodedInPaths = regexp.MustCompile(`[^A-Za-z0-9._~$&+=:@-]+`)
+
+// servicePath returns the path that calls a service. For what a path has only
+// percent-encoded there are parameters of one value, which clients encode: the page at
+// /docs shows nothing at all if a path of the document has a percent sign.
+func servicePath(name string) (path string, parts []object) {
+	path = "/services/" + encodedInPaths.ReplaceAllStringFunc(name, func(part string) string {
+		id := "part" + strconv.Itoa(len(parts)+1)
+		parts = append(parts, object{
+			"name": id, "in": "path", "required": true, "schema": object{"type": "string", "enum": []string{part}}, "example": part,
+		})
+		return "{" + id + "}"
+	})
+	return path, parts
+}
 
 // openAPIJSON answers GET /openapi.json: the contract, and a path for each service
 // of the catalogue that the caller's key may call, with what its vars are.
@@ -36,11 +55,18 @@ func (a *API) openAPIJSON(w *response, _ *http.Request) error {
 		if !info.Catalogued || !w.pass.May(info.Name) {
 			continue
 		}
+		path, parts := servicePath(info.Name)
+		if path == wholeTemplate || paths[path] != nil {
+			continue // it is called by the path for all services
+		}
 		op, err := serviceOperation(call, schemas, info, operationID(info.Name, ids))
 		if err != nil {
 			return err
 		}
-		paths["/services/"+url.PathEscape(info.Name)] = object{"post": op}
+		paths[path] = object{"post": op}
+		if len(parts) > 0 {
+			dig(paths, path)["parameters"] = parts
+		}
 	}
 	return sendJSON(w, doc)
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -86,13 +87,13 @@ func TestServicesOfOddNamesAndSchemasAreDescribedToo(t *testing.T) {
 	g := serve(t, Config{Caller: catalogued{echo, described}})
 	doc := g.document()
 	paths := dig(doc, "paths")
-	if one, other := dig(paths, "/services/a%2Fb%20%7Bc%7D", "post")["operationId"], dig(paths, "/services/a.b..c.", "post")["operationId"]; one != "call_a_b__c_" || other != "call_a_b__c__2" {
+	if one, other := dig(paths, "/services/a{part1}b{part2}c{part3}", "post")["operationId"], dig(paths, "/services/a.b..c.", "post")["operationId"]; one != "call_a_b__c_" || other != "call_a_b__c__2" {
 		t.Errorf("the operations are %q and %q", one, other)
 	}
 	schema := func(path string) object {
 		return dig(paths, path, "post", "requestBody", "content", "application/json", "schema", "properties")
 	}
-	if vars := schema("/services/a%2Fb%20%7Bc%7D")["vars"]; vars != nil {
+	if vars := schema("/services/a{part1}b{part2}c{part3}")["vars"]; vars != nil {
 		t.Errorf("a service without vars has %v", vars)
 	}
 	if vars := dig(schema("/services/a.b..c."), "vars")["$ref"]; vars != "#/components/schemas/vars_a_b__c__2" {
@@ -100,6 +101,40 @@ func TestServicesOfOddNamesAndSchemasAreDescribedToo(t *testing.T) {
 	}
 	if dig(doc, "components", "schemas", "Envelope", "properties")["vars"] == nil {
 		t.Error("the schema of all bodies has lost its vars")
+	}
+}
+
+// TestThePageFindsEveryPathOfTheDocument holds that no path has what a JSON pointer in a
+// URI decodes: the page at /docs then shows nothing of any service.
+func TestThePageFindsEveryPathOfTheDocument(t *testing.T) {
+	names := []string{"a/b", "a<b", "a%b", "a?b", "a#b", "{x}", "a|b", "c/d/e", "f%2Fg", "/", "h"}
+	var services []gateway.ServiceInfo
+	for _, name := range names {
+		services = append(services, gateway.ServiceInfo{Name: name, Catalogued: true})
+	}
+	g := serve(t, Config{Caller: catalogued{echo, services}})
+	doc := g.document()
+	called := map[string]bool{}
+	for path, item := range dig(doc, "paths") {
+		if decoded, err := url.PathUnescape(path); err != nil || decoded != path {
+			t.Errorf("%s is decoded to %q, %v", path, decoded, err)
+		}
+		parameters, _ := item.(object)["parameters"].([]any)
+		for _, p := range parameters {
+			if only, ok := dig(p.(object), "schema")["enum"].([]any); ok {
+				path = strings.Replace(path, "{"+p.(object)["name"].(string)+"}", url.PathEscape(only[0].(string)), 1)
+			}
+		}
+		name, err := url.PathUnescape(strings.TrimPrefix(path, "/services/"))
+		if err == nil && strings.HasPrefix(path, "/services/") {
+			called[name] = true
+		}
+	}
+	// Of names that differ in such characters alone the first has a path; of nothing else, none.
+	for name, want := range map[string]bool{"a/b": true, "a?b": false, "{x}": true, "c/d/e": true, "f%2Fg": true, "/": false, "h": true} {
+		if called[name] != want {
+			t.Errorf("%s has a path of its own: %v, want %v", name, called[name], want)
+		}
 	}
 }
 
