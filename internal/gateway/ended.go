@@ -22,10 +22,16 @@ func Ended(ctx context.Context, sent bool) *Error {
 	case told == nil:
 		return &Error{Kind: Canceled, Sent: sent, Err: cause}
 	case told.Kind == Interrupted && !sent:
-		return &Error{Kind: Draining, Detail: "the gateway is shutting down"}
+		return ShuttingDown()
 	}
 	e := *told // a copy: others may wait on the same context
 	return &e
+}
+
+// ShuttingDown is the error of a call that came, or was still waiting, when the gateway
+// was shutting down.
+func ShuttingDown() *Error {
+	return &Error{Kind: Draining, Detail: "the gateway is shutting down"}
 }
 
 // Overdue is the error of a call whose time has passed. What had not been sent has

@@ -292,7 +292,7 @@ func TestBodiesThatDoNotFitInMemoryAreRefusedAtOnceAndOnlyThey(t *testing.T) {
 }
 
 func TestAReplyThatDoesNotFitInMemoryIsNotCalledUnsent(t *testing.T) {
-	g := serve(t, Config{Budget: budget.New(100 + 2*mdp.PartOverhead), Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) {
+	g := serve(t, Config{Budget: budget.New(100 + 2*mdp.FrameOverhead), Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) {
 		return gateway.Reply{Frames: [][]byte{make([]byte, 50)}, Partials: [][][]byte{{make([]byte, 30)}, {make([]byte, 21)}}}, nil
 	})})
 	p := g.post("/services/echo", "x").wantProblem(t, gateway.ReplyTooLarge)
@@ -310,8 +310,8 @@ func TestPartsWithoutFramesAreHeldWhileTheReplyIsWritten(t *testing.T) {
 	onVirtualTime(t, Config{Caller: empty, Budget: b}, func(t *testing.T, g *testServer, raw *rawConn) {
 		raw.send(head + "Accept: application/json\r\nContent-Length: 1\r\n\r\nx")
 		synctest.Wait() // for the writer, whom nobody reads
-		if b.Bytes() != n*mdp.PartOverhead {
-			t.Errorf("%d bytes are held, want %d", b.Bytes(), n*mdp.PartOverhead)
+		if b.Bytes() != n*mdp.FrameOverhead {
+			t.Errorf("%d bytes are held, want %d", b.Bytes(), n*mdp.FrameOverhead)
 		}
 		if a := raw.answer(); a.StatusCode != 200 || strings.Count(string(a.body), "[]") != n+1 {
 			t.Errorf("got %d %.300s, want %d parts", a.StatusCode, a.body, n)

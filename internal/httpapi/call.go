@@ -115,7 +115,7 @@ func replyTooLarge(reason, detail string) error {
 func replySize(reply *gateway.Reply) int64 {
 	n := mdp.Size(reply.Frames)
 	for _, partial := range reply.Partials {
-		n += mdp.Size(partial) + mdp.PartOverhead
+		n += mdp.Size(partial) + mdp.FrameOverhead
 	}
 	return n
 }

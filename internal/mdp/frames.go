@@ -1,8 +1,8 @@
 package mdp
 
-// PartOverhead is what a part of a reply that is kept counts beside its frames, so
-// that parts without any are bounded too.
-const PartOverhead = 64
+// FrameOverhead is what a frame, or a part of a reply, counts beside its bytes wherever
+// bytes are bounded, so that many empty ones are bounded too.
+const FrameOverhead = 64
 
 // Size returns how many bytes frames have in all.
 func Size(frames [][]byte) (n int64) {

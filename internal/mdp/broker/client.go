@@ -37,10 +37,6 @@ type request struct {
 	age  node[request] // in state.aging
 }
 
-// frameCost is what a frame costs beside its bytes, so that a body of many empty
-// frames is bounded too.
-const frameCost = 64
-
 // fromClient takes a request. It is answered (mmi.*), given to an idle worker,
 // queued, or dropped: MDP has no reply that says no.
 func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]byte) {
@@ -76,7 +72,7 @@ func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]b
 func sizeOf(body [][]byte) int64 {
 	size := int64(0)
 	for _, frame := range body {
-		size += int64(len(frame)) + frameCost
+		size += int64(len(frame)) + mdp.FrameOverhead
 	}
 	return size
 }

@@ -50,7 +50,7 @@ func (p *Pool) interrupt(quiet <-chan struct{}) {
 	for {
 		p.mu.Lock()
 		for _, x := range p.waiting {
-			x.settle(nil, draining())
+			x.settle(nil, gateway.ShuttingDown())
 		}
 		p.waiting = nil
 		for _, e := range p.endpoints {

@@ -146,7 +146,7 @@ func (c *conn) accept(x *call, frames [][]byte) (final bool, err error) {
 	x.heard = true
 	size := mdp.Size(body)
 	if !final && x.req.Partial == nil {
-		size += mdp.PartOverhead
+		size += mdp.FrameOverhead
 	}
 	if err := x.fits(size); err != nil {
 		return false, err
@@ -255,8 +255,4 @@ func unavailable(cause error) error {
 
 func noDescriptors(cause error) error {
 	return &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonDescriptors, Detail: "the gateway can open no more connections", Err: cause}
-}
-
-func draining() error {
-	return &gateway.Error{Kind: gateway.Draining, Detail: "the gateway is shutting down"}
 }

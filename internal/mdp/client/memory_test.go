@@ -125,7 +125,7 @@ func TestPartialsThatAreKeptAreCounted(t *testing.T) {
 		}
 		return append(reply, [][]byte{[]byte("MDPC02"), {3}, m[2], []byte("end")})
 	})
-	held := budget.New(100 * (1000 + mdp.PartOverhead))
+	held := budget.New(100 * (1000 + mdp.FrameOverhead))
 	p := newPool(t, client.Config{}, client.Endpoint{Address: broker.Endpoint(), Dialect: mdp.V02})
 	for parts, want := range map[int]gateway.Kind{99: "", 100: gateway.ReplyTooLarge} {
 		proceed <- parts

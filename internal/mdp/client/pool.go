@@ -174,7 +174,7 @@ func (p *Pool) run(x *call) error {
 // one calls.Done. The mutex must be held.
 func (p *Pool) begin() error {
 	if p.closing {
-		return draining()
+		return gateway.ShuttingDown()
 	}
 	p.calls.Add(1)
 	return nil
@@ -217,7 +217,7 @@ func (p *Pool) carry(c *conn, x *call) (err error) {
 func (p *Pool) tooLate(x *call) error {
 	select {
 	case <-p.ended:
-		return draining()
+		return gateway.ShuttingDown()
 	default:
 	}
 	switch {

@@ -1,6 +1,6 @@
 // Package zsock puts ZeroMQ sockets into Go's network poller, so that a
 // goroutine that waits for one holds no thread. It is the only importer of
-// pebbe/zmq4; it knows nothing of Majordomo.
+// pebbe/zmq4. Of Majordomo it knows what a frame counts, and nothing else.
 //
 // A Socket belongs to one goroutine at a time; handing it over needs a
 // happens-before edge. Interrupt and SetDeadline alone may be called by others.

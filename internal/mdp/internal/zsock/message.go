@@ -26,17 +26,13 @@ import (
 	"unsafe"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"mdpgateway/internal/mdp"
 )
 
-const (
-	// frameOverhead is what a received frame costs beside its bytes, so that a
-	// message of many empty frames is bounded too.
-	frameOverhead = 64
-
-	// joined is how many bytes of small frames are copied together, so that one
-	// call sends them.
-	joined = 1 << 10
-)
+// joined is how many bytes of small frames are copied together, so that one call sends
+// them.
+const joined = 1 << 10
 
 // messages sends and receives whole messages over a socket of pebbe's, by two
 // calls into C or little more, where pebbe makes six and two allocations for each
@@ -128,7 +124,7 @@ func (m *messages) collect(rc C.int, limit int64) (frames [][]byte, err error) {
 	for size := int64(0); ; rc = C.zsock_receive(m.socket, m.in) {
 		n := int(m.in.frames)
 		for _, s := range m.in.size[:n] {
-			size += int64(s) + frameOverhead
+			size += int64(s) + mdp.FrameOverhead
 		}
 		switch {
 		case rc != 0 && len(frames) > 0:
