@@ -47,6 +47,7 @@ var keyEffects = map[string]keyEffect{
 	"vars_schema": {"{required: [sf]}", posting(`{"vars":{}}`), func(a answered) bool { return a.json("code") == "invalid_vars" }},
 	"max_frames":  {"3", posting(`{"frames":["1","2","3"]}`), func(a answered) bool { return a.status == 200 }},
 	"reply":       {"base64", posting(`{"body":"hi"}`), has(`{"data":"aGk=","encoding":"base64"}`)},
+	"max_reply":   {"10", posting(`{"body":"longer than that"}`), func(a answered) bool { return a.json("code") == "reply_too_large" }},
 	"content_type": {"audio/x-raw", posting(`{"body":"hi"}`, "Accept", "audio/*"), func(a answered) bool {
 		return a.header.Get("Content-Type") == "audio/x-raw" || a.status == http.StatusNotAcceptable && strings.Contains(string(a.body), `"frames"`)
 	}},
