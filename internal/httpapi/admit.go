@@ -2,15 +2,29 @@ package httpapi
 
 import (
 	"net/http"
+	"time"
 
 	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
 )
 
+// refusalTimeout is how long a refusal may take to be written. It is short since a request is held until then with all
+// its headers, and over HTTP/2 a caller can ask with windows of 0 and take nothing.
+const refusalTimeout = 2 * time.Second
+
+// patience is how long the next part of the answer may take to be written.
+func (w *response) patience() time.Duration {
+	if refused(w.status) || w.status == http.StatusRequestHeaderFieldsTooLarge {
+		return min(w.timeout, refusalTimeout)
+	}
+	return w.timeout
+}
+
 // judgeConnection tells a request's connection what was refused, and ends one beyond the bounds after its answer.
 func judgeConnection(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w, c := rw.(*response), edge.Of(r.Context())
+		_ = w.control.SetWriteDeadline(time.Time{}) // the server's WriteTimeout is for net/http's own answers
 		if c.Spare() {
 			w.Header().Set("Connection", "close")
 		}

@@ -46,10 +46,11 @@ func New(cfg Config) (*API, error) {
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
 
 // Server returns a server of this API, over HTTP/1.1 and, by prior knowledge,
-// unencrypted HTTP/2. It has neither a ReadTimeout nor a WriteTimeout: both would
-// cut a call that runs. Bodies and answers have rolling deadlines instead.
+// unencrypted HTTP/2. It has no ReadTimeout, which would cut a call that runs. Bodies and
+// answers have rolling deadlines instead; its WriteTimeout is for the answers that
+// net/http gives itself, and judgeConnection lifts it.
 //
-// Its limit for headers is above the configured one, so that what is between
+// Its limit for headers is a little above the configured one, so that what is between
 // the two is a request like any other, with an id and a log line of its own. Beyond it, and
 // to what is not HTTP, net/http answers itself, in plain text.
 func (a *API) Server() *http.Server {
@@ -61,7 +62,9 @@ func (a *API) Server() *http.Server {
 		Protocols:         &protocols,
 		ReadHeaderTimeout: a.cfg.HeaderTimeout,
 		IdleTimeout:       a.cfg.IdleTimeout,
-		MaxHeaderBytes:    2 * a.cfg.MaxHeader,
+		WriteTimeout:      refusalTimeout,
+		MaxHeaderBytes:    a.cfg.MaxHeader + headerSlack,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame},
 		BaseContext:       func(net.Listener) context.Context { return a.base },
 		ConnContext:       a.connected,
 		ErrorLog:          serverLog(a.cfg.Log),

@@ -119,7 +119,7 @@ func (w *response) FlushError() error {
 // arm sets the deadline of the next write. A writer without deadlines, such as
 // a recorder in a test, is none that anybody waits for.
 func (w *response) arm() {
-	_ = w.control.SetWriteDeadline(time.Now().Add(w.timeout))
+	_ = w.control.SetWriteDeadline(time.Now().Add(w.patience()))
 }
 
 // send answers with a whole body.
