@@ -21,13 +21,19 @@ func (s *settings) finishConnections() {
 	if s.MaxConnections == 0 {
 		left := client.DescriptorsLeft(s.PoolMax)
 		if *s.Embedded {
-			left -= s.PoolMax
+			left -= s.brokerConnections()
 		}
 		s.MaxConnections = min(max(left, leastConnections), mostConnections)
 	}
 	if s.MaxConnectionsPerPeer == 0 {
 		s.MaxConnectionsPerPeer = (s.MaxConnections + 3) / 4
 	}
+}
+
+// brokerConnections is how many connections the embedded broker takes: those of the pool, and a share for workers and
+// for clients other than the gateway.
+func (s *settings) brokerConnections() int {
+	return s.PoolMax + max(client.DescriptorsLeft(s.PoolMax)/8, leastConnections)
 }
 
 // bounds are those of the API's listener.

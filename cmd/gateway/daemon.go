@@ -78,7 +78,9 @@ func (d *daemon) embed() (err error) {
 	if !*d.settings.Embedded {
 		return nil
 	}
-	d.broker, err = broker.New(broker.Config{Bind: []string{d.settings.EmbeddedBind}, Log: d.log.Named("broker")})
+	d.broker, err = broker.New(broker.Config{
+		Bind: []string{d.settings.EmbeddedBind}, MaxConnections: d.settings.brokerConnections(), Log: d.log.Named("broker"),
+	})
 	if err != nil {
 		return fmt.Errorf("embedded %w", err)
 	}

@@ -1,11 +1,14 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/internal/zsock"
@@ -21,7 +24,10 @@ type Broker struct {
 
 	// Owned by run.
 	router *zsock.Socket // others may interrupt it
-	fatal  error         // a send that left the router unusable
+	guard  *zsock.Guard
+	fatal  error     // a send that left the router unusable
+	told   uint64    // how many refused connections the log knows of
+	tell   time.Time // when it may be told of more
 
 	closing atomic.Bool
 
@@ -67,14 +73,18 @@ func (b *Broker) bind(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	guard, err := b.context.Guard(router, cmp.Or(cfg.MaxConnections, zsock.DescriptorLimit()/2))
+	if err != nil {
+		return errors.Join(err, router.Close())
+	}
 	for _, endpoint := range cfg.Bind {
 		actual, err := router.Bind(endpoint)
 		if err != nil {
-			return errors.Join(err, router.Close())
+			return errors.Join(err, guard.Close(), router.Close())
 		}
 		b.endpoints = append(b.endpoints, actual)
 	}
-	b.router = router
+	b.router, b.guard = router, guard
 	return nil
 }
 
@@ -86,7 +96,9 @@ func (b *Broker) Endpoints() []string { return b.endpoints }
 func (b *Broker) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.state.snapshot()
+	st := b.state.snapshot()
+	st.Refused = b.guard.Refused()
+	return st
 }
 
 // Services returns the services that have workers or queued requests now, by name.
@@ -127,7 +139,7 @@ func (b *Broker) run() {
 	b.mu.Lock()
 	b.state.close()
 	b.mu.Unlock()
-	b.err = errors.Join(err, b.router.Close(), b.context.Close())
+	b.err = errors.Join(err, b.guard.Close(), b.router.Close(), b.context.Close())
 }
 
 // batch bounds how many messages are taken before the clock and Close are looked
@@ -185,6 +197,10 @@ func (b *Broker) tick(now time.Time) time.Time {
 	defer b.mu.Unlock()
 	if !now.Before(b.state.next()) {
 		b.state.tick(now)
+	}
+	if refused := b.guard.Refused(); refused > b.told && !now.Before(b.tell) {
+		b.state.cfg.Log.Warn("connections beyond max-connections were ended", zap.Uint64("connections", refused-b.told))
+		b.told, b.tell = refused, now.Add(reportEvery)
 	}
 	return b.state.next()
 }

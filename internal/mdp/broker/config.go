@@ -42,6 +42,11 @@ type Config struct {
 	// read nothing for the longest time loses what waits for it. Default 256 MiB.
 	OutboxBytes int64
 
+	// MaxConnections bounds the connections of clients and workers over TCP: those that
+	// come beyond are ended. A connection without a ZMTP handshake ends after 5 s.
+	// Default: half of what RLIMIT_NOFILE allows.
+	MaxConnections int
+
 	// Expiry is how long after its arrival a request may be given to a worker, be it
 	// the first that gets it or another. Default 5m.
 	Expiry time.Duration
@@ -83,6 +88,7 @@ func (c Config) validate() error {
 		{"service-queue-max", int64(c.ServiceQueueMax), 1},
 		{"queue-bytes", c.QueueBytes, 1},
 		{"outbox-bytes", c.OutboxBytes, 1},
+		{"max-connections", int64(c.MaxConnections), 0},
 		{"redispatch", int64(c.Redispatch), 0},
 	} {
 		if bound.got < bound.want {

@@ -74,7 +74,7 @@ type RouterOptions struct {
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
 // peer that is gone, ErrAgain for one that does not read. It has a Connection.
 func (c *Context) Router(o RouterOptions) (*Socket, error) {
-	s, err := c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers,
+	s, err := c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers, handshake,
 		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
 		func(s *zmq.Socket) error {
 			if o.Queue == 0 {
@@ -97,6 +97,11 @@ func (c *Context) Router(o RouterOptions) (*Socket, error) {
 // of a web page. libzmq refuses both where a ZAP domain is set; without a ZAP handler
 // ZMTP/3 peers connect as before.
 func refuseOldPeers(s *zmq.Socket) error { return s.SetZapDomain("mdp") }
+
+// handshake bounds how long a peer may take for ZMTP's handshake, which needs three round
+// trips. With libzmq's 30 s whoever connects and says nothing would hold a descriptor for
+// so long.
+func handshake(s *zmq.Socket) error { return s.SetHandshakeIvl(5 * time.Second) }
 
 func noLinger(s *zmq.Socket) error    { return s.SetLinger(0) }
 func noReconnect(s *zmq.Socket) error { return s.SetReconnectIvl(-1 * time.Millisecond) }

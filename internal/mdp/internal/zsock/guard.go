@@ -1,0 +1,105 @@
+package zsock
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	zmq "github.com/pebbe/zmq4"
+	"golang.org/x/sys/unix"
+)
+
+// A Guard bounds the connections of a ROUTER. libzmq accepts whoever connects until the
+// process has no descriptor left; the Guard ends the connections beyond its bound.
+type Guard struct {
+	// Set once.
+	router  *Socket
+	monitor *Socket
+	max     int
+	done    chan struct{} // closed when run has ended
+
+	refused atomic.Uint64
+
+	open map[int]bool // owned by run: the descriptors of connections that were accepted
+}
+
+// guarded are the events that run understands.
+const guarded = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
+
+// Guard starts to guard a ROUTER, which must not be bound yet. Close must be called before
+// the ROUTER's, by the goroutine that owns the ROUTER.
+func (c *Context) Guard(router *Socket, limit int) (*Guard, error) {
+	monitor, err := c.socket(zmq.PAIR, noLinger)
+	if err != nil {
+		return nil, err
+	}
+	g := &Guard{router: router, monitor: monitor, max: limit, done: make(chan struct{}), open: make(map[int]bool)}
+	name := fmt.Sprintf("inproc://monitor-%d", c.monitors.Add(1))
+	if err := router.soc.Monitor(name, guarded); err != nil {
+		return nil, errors.Join(translate(err), monitor.Close())
+	}
+	if err := monitor.Connect(name); err != nil {
+		return nil, errors.Join(err, router.soc.Monitor("", 0), monitor.Close())
+	}
+	go g.run()
+	return g, nil
+}
+
+// Refused returns how many connections were ended.
+func (g *Guard) Refused() uint64 { return g.refused.Load() }
+
+// Close ends the Guard and waits for it.
+func (g *Guard) Close() error {
+	err := translate(g.router.soc.Monitor("", 0))
+	if err != nil {
+		g.monitor.Interrupt() // there will be no last event
+	}
+	<-g.done
+	return errors.Join(err, g.monitor.Close())
+}
+
+// run follows what becomes of the ROUTER's connections. It takes every event, since
+// libzmq's thread waits for room once a thousand wait to be taken.
+func (g *Guard) run() {
+	defer close(g.done)
+	for {
+		frames, err := g.monitor.Receive()
+		if err != nil || len(frames) < 2 || len(frames[0]) < 6 {
+			return
+		}
+		descriptor := int(int32(binary.NativeEndian.Uint32(frames[0][2:])))
+		switch zmq.Event(binary.NativeEndian.Uint16(frames[0])) {
+		case zmq.EVENT_ACCEPTED:
+			if len(g.open) >= g.max && hangUp(descriptor, string(frames[1])) {
+				g.refused.Add(1)
+			}
+			g.open[descriptor] = true
+		case zmq.EVENT_DISCONNECTED:
+			delete(g.open, descriptor)
+		case zmq.EVENT_MONITOR_STOPPED:
+			return
+		}
+	}
+}
+
+// hangUp shuts down the connection that a listener accepted, so that libzmq closes it. If
+// its peer left, the descriptor may be another's by now: only a connection to the
+// listener's own port is shut down. Those over ipc are let in, since they need the right
+// to open the listener's file.
+func hangUp(descriptor int, listener string) bool {
+	address, err := unix.Getsockname(descriptor)
+	if err != nil {
+		return false
+	}
+	port := 0
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		port = a.Port
+	case *unix.SockaddrInet6:
+		port = a.Port
+	}
+	return port != 0 && strings.HasSuffix(listener, ":"+strconv.Itoa(port)) && unix.Shutdown(descriptor, unix.SHUT_RDWR) == nil
+}
