@@ -65,14 +65,14 @@ var troubles = []trouble{
 		w.writeKeys(t, "soon")
 		w.hangUp(t)
 	}},
-	{"MdpGatewayBufferFull", "job=mdp-gateway", func(t *testing.T, w *watched) {
-		for range 17 { // small enough to be counted once, not for libzmq as well
-			w.keep(t, "sleep?timeout=5m", `{"frames":["5m","`+strings.Repeat("x", 120_000)+`"]}`)
-		}
-	}},
 	{"MdpGatewayPoolSaturated", "job=mdp-gateway", func(t *testing.T, w *watched) {
 		for range 24 {
 			w.keep(t, "sleep?timeout=5m", `{"body":"5m"}`)
+		}
+	}},
+	{"MdpGatewayBufferFull", "job=mdp-gateway", func(t *testing.T, w *watched) {
+		for range 17 { // they wait for a connection, with their bodies
+			w.keep(t, "sleep?timeout=5m", `{"frames":["5m","`+strings.Repeat("x", 120_000)+`"]}`)
 		}
 	}},
 	{"MdpGatewayQueueWait", "job=mdp-gateway", func(t *testing.T, w *watched) { w.keep(t, "echo", `{}`) }},
