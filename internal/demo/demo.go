@@ -1,5 +1,5 @@
-// Package demo is a worker with services to try a gateway or a broker with. It
-// does no useful work and runs nothing that it is sent.
+// Package demo is a worker with services to try a gateway or a broker. It does no
+// useful work and does not run what it is sent.
 package demo
 
 import (
@@ -22,14 +22,14 @@ type Config struct {
 	// Dialect is mdp/0.1 (the default), mdp/0.2 or loudify.
 	Dialect mdp.Dialect
 
-	// Concurrency is how many requests each service works on at once. Default 4.
+	// Concurrency is the number of requests that each service handles at once. Default 4.
 	Concurrency int
 
-	// Log gets what goes wrong. Nil means none.
+	// Log gets errors. Nil means none.
 	Log *zap.Logger
 }
 
-// Limits of the services, so that one request cannot keep a worker for long.
+// Limits of the services, so that one request cannot occupy a worker for long.
 const (
 	maxSleep = 5 * time.Minute
 	maxParts = 10_000
@@ -43,7 +43,7 @@ const (
 //	vars    replies the last frame, where flowgraph vars are
 //	stream  replies the first frame, a number n, after n PARTIALs that hold 1 to n
 //
-// A frame that is no duration or number is answered with a text that says so.
+// A frame that is not a duration or number is answered with a text that says so.
 func Start(cfg Config) (*worker.Worker, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 4

@@ -8,7 +8,7 @@ type Encoding string
 
 // The encodings.
 const (
-	Auto   Encoding = "auto"   // replies alone: Text if people can read the frame, else Base64
+	Auto   Encoding = "auto"   // replies only: Text if the frame is readable, otherwise Base64
 	Text   Encoding = "text"   // a string that is the frame
 	JSON   Encoding = "json"   // the JSON value that the frame holds
 	Base64 Encoding = "base64" // a string that is the frame in base64 (RFC 4648 §4)

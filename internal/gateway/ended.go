@@ -5,14 +5,14 @@ import (
 	"errors"
 )
 
-// Refused is the error of a call for which a bound was reached: reason says which.
+// Refused is the error of a call that met a limit; reason says which.
 func Refused(reason, detail string) *Error {
 	return &Error{Kind: Busy, Reason: reason, Detail: detail}
 }
 
-// Ended says what the end of a call's context means: its cause if that is an
-// *Error, that the call is Overdue if a deadline passed, else that the caller left.
-// What had not been sent was not interrupted: the gateway is draining.
+// Ended returns the error that the end of a call's context means: its cause if that is
+// an *Error, Overdue if a deadline passed, and otherwise Canceled: the caller left. A
+// call that had not been sent is never Interrupted but refused as Draining.
 func Ended(ctx context.Context, sent bool) *Error {
 	cause := context.Cause(ctx)
 	var told *Error
@@ -34,8 +34,8 @@ func ShuttingDown() *Error {
 	return &Error{Kind: Draining, Detail: "the gateway is shutting down"}
 }
 
-// Overdue is the error of a call whose time has passed. What had not been sent has
-// not timed out: the gateway was busy for too long.
+// Overdue is the error of a call whose time has passed. A call that had not been sent
+// did not time out: the gateway was busy for too long.
 func Overdue(sent bool) *Error {
 	if sent {
 		return &Error{Kind: Timeout}

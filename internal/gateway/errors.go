@@ -6,27 +6,27 @@ import (
 	"time"
 )
 
-// Kind says what went wrong, in one vocabulary for logs, metrics and JSON.
+// Kind names an error. Logs, metrics and JSON use the same word.
 type Kind string
 
-// The kinds, in the order of a call's way. Up to Canceled nothing has been sent;
-// from BadReply on the request ran or may have. Canceled may be either.
+// The kinds, in the order of a call's way. Before Canceled nothing was sent; from
+// BadReply on the request ran or may have run. Canceled may be either.
 const (
 	BadRequest        Kind = "bad_request"            // malformed JSON, name, encoding or parameter
 	OriginRefused     Kind = "origin_refused"         // a browser's request from a foreign origin
 	Unauthorized      Kind = "unauthorized"           // no valid key
-	Forbidden         Kind = "forbidden"              // a service that callers may not name, or not with their key
+	Forbidden         Kind = "forbidden"              // a service that this key may not call, or mmi.*
 	RateLimited       Kind = "rate_limited"           // the key's rate or share of calls in flight is used up
 	NotFound          Kind = "not_found"              // no such route
 	ServiceNotFound   Kind = "service_not_found"      // the broker knows no such service
 	MethodNotAllowed  Kind = "method_not_allowed"     // the route is there, not for this method
-	NotAcceptable     Kind = "not_acceptable"         // a reply of the kind asked for can't be made
-	UnsupportedMedia  Kind = "unsupported_media_type" // a body of this type can't be read
+	NotAcceptable     Kind = "not_acceptable"         // the reply has no form that the caller accepts
+	UnsupportedMedia  Kind = "unsupported_media_type" // the body's type is not supported
 	BodyTimeout       Kind = "body_timeout"           // the body did not arrive in time
 	BodyTooLarge      Kind = "body_too_large"         // the body is over its limit
 	HeadersTooLarge   Kind = "headers_too_large"      // the headers are over their limit
-	InvalidVars       Kind = "invalid_vars"           // flowgraph vars that can't be sent
-	Busy              Kind = "busy"                   // a bound was reached; Reason says which
+	InvalidVars       Kind = "invalid_vars"           // flowgraph vars that cannot be sent
+	Busy              Kind = "busy"                   // a limit was reached; Reason says which
 	BrokerUnavailable Kind = "broker_unavailable"     // no connection to a broker
 	NoWorkers         Kind = "no_workers"             // a known service without a worker
 	Draining          Kind = "draining"               // the gateway is shutting down
@@ -50,15 +50,15 @@ func Kinds() []Kind {
 	}
 }
 
-// Reasons of Busy: the bound that was reached.
+// Reasons of Busy: the limit that was reached.
 const (
-	ReasonPool        = "pool"        // no socket came free within the queue's time
-	ReasonQueue       = "queue"       // too many calls wait for a socket
-	ReasonService     = "service"     // the service has its share of calls in flight
+	ReasonPool        = "pool"        // no connection was free within --queue-timeout
+	ReasonQueue       = "queue"       // too many calls wait for a connection
+	ReasonService     = "service"     // the service has its maximum of calls in flight
 	ReasonMemory      = "memory"      // too many bytes of bodies and replies are held
-	ReasonDescriptors = "descriptors" // the process may open no more files
+	ReasonDescriptors = "descriptors" // the process cannot open more files
 	ReasonDeadline    = "deadline"    // the call's deadline passed before it was sent
-	ReasonLookup      = "lookup"      // too many names that nobody knows are asked for
+	ReasonLookup      = "lookup"      // too many unknown names are asked for
 	ReasonConnections = "connections" // there are too many connections of callers
 )
 
@@ -66,8 +66,8 @@ const (
 // that came.
 const NoMemory = "the gateway holds as many bytes of requests and replies as it may"
 
-// ReasonReader is a reason of ReplyTooLarge: the caller takes the parts of a stream
-// so slowly that too much of it waits.
+// ReasonReader is a reason of ReplyTooLarge: the caller reads a stream so slowly that
+// too much of it waits.
 const ReasonReader = "slow_reader"
 
 // ReasonRate is the reason of RateLimited, beside those of Busy wherever what was
@@ -94,7 +94,7 @@ func TimeoutStages() []string { return []string{StageBroker, StageStream} }
 // Executed says whether a request ran.
 type Executed string
 
-// No: it was not sent. Maybe: it was, and nobody knows. Yes: a worker answered.
+// No: it was not sent. Maybe: it was sent, and may have run. Yes: a worker answered.
 const (
 	No    Executed = "no"
 	Maybe Executed = "maybe"
@@ -111,7 +111,7 @@ type Error struct {
 	Timeout *TimeoutDetail // of Timeout
 	Status  int            // of WorkerError: the HTTP status that the service's rule sets, or 0
 	Sent    bool           // of Canceled and Internal: the request was sent
-	Frames  [][]byte       // a reply that was received but can't be given as asked for
+	Frames  [][]byte       // a reply that cannot be given in the form that was asked for
 	Err     error          // the cause; for the operator, not for the caller
 }
 
@@ -124,8 +124,8 @@ type Fault struct {
 // A TimeoutDetail says which limit a call that timed out had met.
 type TimeoutDetail struct {
 	Stage   string        // StageBroker or StageStream
-	Limit   time.Duration // the limit that fired
-	LimitBy string        // which flag, key or header set it
+	Limit   time.Duration // the timeout that passed
+	LimitBy string        // the flag, key or header that set it
 	Elapsed time.Duration // since the clock started
 	LastOK  time.Duration // since the service last replied; negative if it never did
 	MMI     string        // the broker's last word about the service: 200, 404 or unknown
@@ -171,7 +171,7 @@ func (e *Error) Executed() Executed {
 	return No
 }
 
-// AsError returns err as an *Error: itself if it is or wraps one, else Internal.
+// AsError returns err as an *Error: the one that it is or wraps, or else Internal.
 func AsError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {

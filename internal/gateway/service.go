@@ -12,8 +12,8 @@ import (
 // configuration that was in force when it was looked up, also after a reload. It is used
 // by one goroutine at a time.
 type Service interface {
-	// Info returns what is known of the service; false means that nothing is, or that
-	// it may not be called.
+	// Info returns what is known about the service. It returns false if nothing is
+	// known, or if the service may not be called.
 	Info() (info ServiceInfo, ok bool)
 
 	// Form returns the Content-Type of raw replies and the encoding of their frames
@@ -28,14 +28,14 @@ type Service interface {
 	// Errors are *Error.
 	Plan(call Call) (Plan, error)
 
-	// Call sends a request and waits for its reply, no longer than Limit says and than
-	// ctx lives. Errors are *Error. The reply's Timing is set also with an error. Call
-	// does not keep the frames and vars of the call once it returned, nor does the reply
-	// share memory with them.
+	// Call sends a request and waits for its reply, at most for the time of Limit and
+	// until ctx ends. Errors are *Error. The reply's Timing is also set with an error.
+	// After Call has returned, it does not use the call's frames and vars, and the reply
+	// does not share memory with them.
 	Call(ctx context.Context, call Call) (Reply, error)
 
-	// Refused counts a call that was refused as busy before all of it had come, and so
-	// never came to Call.
+	// Refused counts a call that was refused as busy before its body was complete, so
+	// that Call was never called.
 	Refused(e *Error)
 }
 
@@ -49,16 +49,17 @@ type Plan struct {
 // Availability says whether a service can be called now, as far as is known.
 type Availability string
 
-// Up: a broker confirmed it a moment ago, or says now that it has workers. Down: none can be reached, or the last
-// word of all was that it has no workers. Unknown: nobody asked lately.
+// Up: a broker confirmed it a moment ago, or the embedded broker has workers. Down: no
+// broker can be reached, or all of them last said that it has no workers. Unknown:
+// everything else.
 const (
 	ServiceUp      Availability = "up"
 	ServiceDown    Availability = "down"
 	ServiceUnknown Availability = "unknown"
 )
 
-// A ServiceInfo is what is known of a service: what the catalogue says, and what
-// became of its calls. Durations are in milliseconds.
+// A ServiceInfo is what is known about a service: what the catalogue says, and how its
+// calls ended. Durations are in milliseconds.
 type ServiceInfo struct {
 	Name         string          `json:"name"`
 	Description  string          `json:"description,omitempty"`
