@@ -23,6 +23,10 @@ import (
 // take to be written.
 const lastWords = 2 * time.Second
 
+// goodbyes is how long callers who come though the gateway drains are answered at most
+// before no connection is taken.
+const goodbyes = 5 * time.Second
+
 // serve runs the gateway until the process shall stop, and then drains it. A
 // SIGHUP that comes while it starts must not end it, so it listens for them
 // first.
@@ -102,10 +106,11 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 	serving, failed := errgroup.WithContext(ctx)
 	for _, s := range d.servers {
 		serving.Go(func() error {
-			if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-				return err
+			err := s.http.Serve(s.listener)
+			if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) { // by shutdown
+				return nil
 			}
-			return nil
+			return err
 		})
 	}
 	serving.Go(func() error {
@@ -143,6 +148,7 @@ func (d *daemon) drain() {
 	d.api.NotReady()
 	<-time.After(s.DrainDelay)
 	d.api.Drain()
+	d.letGo(min(s.Drain, goodbyes))
 	if d.shutdown(s.Drain) != nil {
 		d.log.Warn("calls are still open after the drain, they are ended")
 		d.api.Interrupt()
@@ -154,11 +160,24 @@ func (d *daemon) drain() {
 	}
 }
 
-// shutdown closes the listeners and idle connections at once and waits, no longer
-// than that, for the requests that are open.
+// letGo answers callers that they should go elsewhere until none comes any more. A
+// connection that the kernel has accepted when the listener closes gets no answer.
+func (d *daemon) letGo(patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = d.api.AwaitIdle(ctx) // if they go on calling, or calls are open, shutdown waits for the latter
+}
+
+// shutdown closes the API's listener and waits, no longer than that, for the requests
+// that are open. Callers who still send over connections of before are answered. Then it
+// closes everything that is idle.
 func (d *daemon) shutdown(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	_ = d.servers[0].listener.Close() // that of the API; the second time it is closed
+	if err := d.api.AwaitIdle(ctx); err != nil {
+		return err
+	}
 	var closing errgroup.Group
 	for _, s := range d.servers {
 		closing.Go(func() error { return s.http.Shutdown(ctx) })

@@ -380,6 +380,55 @@ func TestTheEndOfTheDrainInterruptsWhatIsOpen(t *testing.T) {
 	problem(t, <-open, 502, "interrupted", "maybe")
 }
 
+// Callers who keep their connections open are all answered: with a reply, or that the
+// gateway is draining, after which they go elsewhere.
+func TestAShutdownLosesNoCallOfThoseWhoKeepTheirConnections(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	g := start(t, "--drain-delay", "300ms")
+	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
+	var callers sync.WaitGroup
+	var answered, told atomic.Int64
+	warm := make(chan struct{}, 1000)
+	for i := range 60 {
+		callers.Go(func() {
+			random := rand.New(rand.NewPCG(seed, uint64(i)))
+			client := newClient(t)
+			for {
+				resp, err := client.Post(g.url+"/services/echo", "application/json", strings.NewReader(`{"body":"x"}`))
+				if err != nil {
+					t.Errorf("after %d answers a call was lost: %v", answered.Load(), err)
+					return
+				}
+				_, err = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if err != nil || resp.StatusCode == http.StatusServiceUnavailable {
+					if err != nil {
+						t.Errorf("an answer broke off: %v", err)
+					}
+					told.Add(1)
+					return
+				}
+				if n := answered.Add(1); n <= int64(cap(warm)) {
+					warm <- struct{}{}
+				}
+				time.Sleep(time.Duration(random.IntN(40)) * time.Millisecond) // what a caller does with the answer
+			}
+		})
+	}
+	for range cap(warm) / 2 {
+		<-warm
+	}
+	if code := g.end(); code != exitOK {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	callers.Wait()
+	t.Logf("%d calls were answered", answered.Load())
+	if told.Load() != 60 {
+		t.Errorf("%d of 60 callers were told that the gateway is draining", told.Load())
+	}
+}
+
 func TestAPortThatIsTakenStopsTheStart(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -36,12 +36,13 @@ func (a *API) expiry(r *http.Request) time.Time {
 	return at
 }
 
-// retire asks for the connection to be closed after this answer if it is too old.
+// retire asks for the connection to be closed after this answer if it is too old, or if
+// the gateway is about to shut down.
 // Over HTTP/2, where the header itself is not sent, net/http makes GOAWAY of it:
 // the caller opens another connection for its next request, and those that are
 // open end on this one.
 func (w *response) retire() {
-	if !w.expires.IsZero() && time.Now().After(w.expires) {
+	if w.leaving.Load() || !w.expires.IsZero() && time.Now().After(w.expires) {
 		w.Header().Set("Connection", "close")
 	}
 }

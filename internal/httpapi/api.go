@@ -9,8 +9,6 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"go.uber.org/zap"
-
-	"mdpgateway/internal/gateway"
 )
 
 // An API is the handler of all routes. It starts no goroutine of its own.
@@ -25,6 +23,7 @@ type API struct {
 	origins  atomic.Pointer[origins]
 	notReady atomic.Bool
 	draining atomic.Bool
+	requests requests
 }
 
 // New returns an API that takes calls at once.
@@ -72,21 +71,6 @@ func (a *API) Server() *http.Server {
 		DisableGeneralOptionsHandler: true, // OPTIONS * is no route either
 	}
 }
-
-// NotReady makes /readyz say that no more calls should be sent here. Those that
-// come are still taken.
-func (a *API) NotReady() { a.notReady.Store(true) }
-
-// Drain makes every new call fail with draining and asks for its connection to be
-// closed. Open calls go on.
-func (a *API) Drain() {
-	a.NotReady()
-	a.draining.Store(true)
-}
-
-// Interrupt ends the open calls of Server's servers: with interrupted those that
-// were sent, with draining the others.
-func (a *API) Interrupt() { a.interrupt(&gateway.Error{Kind: gateway.Interrupted}) }
 
 // serverLog takes what net/http has to say, such as failing accepts.
 func serverLog(to *zap.Logger) *log.Logger {

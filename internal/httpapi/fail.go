@@ -30,8 +30,6 @@ func fail(w *response, err error) {
 		h.Set("WWW-Authenticate", "Bearer")
 	case gateway.UnsupportedMedia:
 		h.Set("Accept-Post", codec.AcceptPost)
-	case gateway.Draining:
-		h.Set("Connection", "close")
 	}
 	if p.Retryable { // which the status of a service's rule does not make it
 		// At random, so that callers refused together do not return together.

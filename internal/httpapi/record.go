@@ -20,7 +20,10 @@ func (a *API) record(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		w := newResponse(rw, r, a.cfg.BodyIdleTimeout)
-		w.expires = a.expiry(r)
+		w.expires, w.leaving = a.expiry(r), &a.notReady
+		a.requests.begun.Add(1)
+		a.requests.open.Add(1)
+		defer a.requests.open.Add(-1)
 		w.lease, w.room = a.cfg.Budget.Lease(), a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"mdpgateway/internal/access"
@@ -28,6 +29,7 @@ type response struct {
 	control http.ResponseController
 	timeout time.Duration // for each part of the answer to be taken
 	expires time.Time     // of the connection; zero is never
+	leaving *atomic.Bool  // the gateway wants all connections to end
 
 	// What the log line and the headers tell.
 	id      string

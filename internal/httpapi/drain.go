@@ -1,0 +1,61 @@
+package httpapi
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"mdpgateway/internal/gateway"
+)
+
+// lull is how long no request must come until the callers count as gone. A request that
+// is on its way on a connection of before arrives within it.
+const lull = 500 * time.Millisecond
+
+// requests counts those that are served.
+type requests struct {
+	open  atomic.Int64
+	begun atomic.Uint64
+}
+
+// NotReady makes /readyz say that no more calls should be sent here. Those that come are
+// still taken. Every answer asks for the end of its connection from now on: callers who
+// keep theirs open would otherwise lose what they send while it is closed.
+func (a *API) NotReady() { a.notReady.Store(true) }
+
+// Drain makes every new call fail with draining. Open calls go on.
+func (a *API) Drain() {
+	a.NotReady()
+	a.draining.Store(true)
+}
+
+// AwaitIdle waits until no request is open and none has come for a moment. net/http's
+// Shutdown answers nothing that it reads afterwards, so it should begin then. With the
+// end of ctx only open requests are an error.
+func (a *API) AwaitIdle(ctx context.Context) error {
+	tick := time.NewTicker(lull / 20)
+	defer tick.Stop()
+	var before uint64
+	since := time.Now()
+	for {
+		open, begun := a.requests.open.Load(), a.requests.begun.Load()
+		switch {
+		case open > 0 || begun != before:
+			before, since = begun, time.Now()
+		case time.Since(since) >= lull:
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if open == 0 {
+				return nil
+			}
+			return ctx.Err()
+		}
+	}
+}
+
+// Interrupt ends the open calls of Server's servers: with interrupted those that
+// were sent, with draining the others.
+func (a *API) Interrupt() { a.interrupt(&gateway.Error{Kind: gateway.Interrupted}) }
