@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The gateway's calls with curl, each shown as it is made and then checked.
+# Every kind of call with curl. The script shows each call and checks its answer.
 #
 #   examples/curl.sh [URL]
 #
 # URL is a gateway with the demo worker, as `make run` starts it (default
-# http://127.0.0.1:8080). It needs curl 7.82 or later for --json. If KEY is set,
-# it is sent as the key. The script ends with 1 at the first answer that is not
-# as it should be.
+# http://127.0.0.1:8080). The script needs curl 7.82 or later, for --json. If KEY is
+# set, it is sent as the key. The script ends with 1 at the first wrong answer.
 set -euo pipefail
 
 url=${1:-http://127.0.0.1:8080}
@@ -59,12 +58,12 @@ wrong() {
 	exit 1
 }
 
-echo '# JSON: the body is text, the vars reach the worker as Python writes a dict.'
+echo '# JSON: the body is text, the vars reach the worker as a Python literal.'
 call 200 --json '{"body":"hello","vars":{"sf":7,"has_crc":false}}' /services/echo
 has '"data":"hello","encoding":"text"' "{'sf': 7, 'has_crc': False}"
 
 echo
-echo '# Octets in JSON are base64.'
+echo '# Bytes in JSON are base64.'
 call 200 --json '{"body":"AP+AQQ==","encoding":"base64"}' /services/echo
 has '"data":"AP+AQQ==","encoding":"base64"'
 
@@ -85,12 +84,12 @@ call 200 -F 'frame=@samples.bin' -F 'frame=two' -F 'vars={"sf":7}' -H 'Accept: a
 has '"data":"two","encoding":"text"' "{'sf': 7}"
 
 echo
-echo '# The same reply as a form, for who has octets in several frames.'
+echo '# A form is answered with a form, which has bytes in several frames.'
 call 200 -F 'frame=one' -F 'frame=two' /services/echo
 has 'name="frame"; filename="frame-0"' 'name="frame"; filename="frame-1"'
 
 echo
-echo '# A reply in parts, as lines of JSON while the worker is at it.'
+echo '# A reply in parts, as lines of JSON while the worker runs.'
 call 200 -N --json '{"body":"3"}' -H 'Accept: application/x-ndjson' /services/stream
 has '{"event":"partial","seq":0,' '{"event":"final","seq":3,'
 
@@ -100,12 +99,12 @@ call 200 -N --json '{"body":"3"}' -H 'Accept: text/event-stream' /services/strea
 has 'event: partial' 'event: final'
 
 echo
-echo '# A time-out: 504 says that the request was sent, and which limit fired.'
+echo '# A timeout: 504 says that the request was sent, and which limit was reached.'
 call 504 --json '{"body":"1s"}' '/services/sleep?timeout=200ms'
 has '"code":"timeout"' '"executed":"maybe"' '"limit_by":"?timeout"' '"limit_ms":200'
 
 echo
-echo '# Prefer: wait is the same in whole seconds. What is granted comes back as a header.'
+echo '# Prefer: wait is the same in whole seconds. The granted time comes back as a header.'
 call 200 --json '{"body":"10ms"}' -H 'Prefer: wait=10' /services/sleep
 [[ ${head,,} == *'preference-applied: wait=10'* ]] || wrong 'Preference-Applied: wait=10'
 
@@ -115,12 +114,12 @@ call 404 --json '{"body":"x"}' /services/nobody-is-here
 has '"code":"service_not_found"' '"executed":"no"'
 
 echo
-echo '# A fault in the envelope is pointed at.'
+echo '# The problem points to a fault in the envelope.'
 call 400 --json '{"payload":"x"}' /services/echo
 has '"code":"bad_request"' '"pointer":"#/payload"'
 
 echo
-echo '# curl -d sends a form of its own kind, which is refused with a hint.'
+echo '# curl -d sends another kind of form, which is refused with a hint.'
 call 415 -d 'x=1' /services/echo
 has '"code":"unsupported_media_type"' 'curl -d'
 
@@ -130,12 +129,12 @@ call 200 -H 'X-Request-Id: from-curl-1' --json '{"body":"x"}' /services/echo
 has '"request_id":"from-curl-1"'
 
 echo
-echo '# What would be sent: every frame, in hex and as text. For who writes a worker.'
+echo '# The message that would be sent: every frame, in hex and as text. It helps to write a worker.'
 call 200 --json '{"body":"x","vars":{"sf":7}}' '/services/echo?dry_run=true'
 has '"service":"echo"' "{'sf': 7}" '"hex":"78"'
 
 echo
-echo '# The services that there are, and one of them.'
+echo '# All services, and one of them.'
 call 200 /services
 has '"name":"echo"'
 call 200 /services/echo
