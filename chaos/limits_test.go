@@ -55,7 +55,7 @@ func TestAGatewayWithoutDescriptorsSaysBusyAndRecovers(t *testing.T) {
 		}
 		return [][][]byte{m}
 	})
-	g := attach(t, spawn(t, "gateway", nil, limited(files, "--broker", broker.Endpoint(), "--pool-max", "16", "--vars", "none", "--timeout", "5m", "--header-timeout", "5m", "--pool-idle", "1h")...))
+	g := attach(t, spawn(t, "gateway", nil, limited(files, "--broker", broker.Endpoint(), "--pool-max", "16", "--max-connections", "4000", "--max-connections-per-peer", "4000", "--vars", "none", "--timeout", "5m", "--header-timeout", "5m", "--pool-idle", "1h")...))
 	g.works("echo")
 	for range 3 {
 		before := g.atRest()

@@ -22,7 +22,7 @@ func TestAMuteNameServerStopsNoCallToOtherBrokers(t *testing.T) {
 	b := attachBroker(spawn(t, "broker", nil, w.there(brokerAt("tcp://"+w.address+":*")...)...))
 	startWorker(t, b.endpoint, t.TempDir(), w.there()...)
 	const named = "tcp://broker.test:5555"
-	g := attach(t, spawn(t, "gateway", nil, w.there(binary, "serve", "--listen", w.address+":0",
+	g := attach(t, spawn(t, "gateway", nil, w.there(binary, "serve", "--listen", w.address+":0", "--access", "open",
 		"--broker", named, "--broker", b.endpoint, "--dialect", "mdp/0.2")...))
 	g.works("fast")
 	eventually(t, "the name is asked for", func() bool { return asked.Load() > 0 })
