@@ -127,6 +127,10 @@ func (d Dialect) HasWorkers() bool { return d.layout().worker != nil }
 // HasMMI reports whether brokers of this dialect answer mmi.service (RFC 8/MMI).
 func (d Dialect) HasMMI() bool { return d != Majortomo }
 
+// NamesService reports whether a reply names its service. Where it does not, a late
+// reply of another service can't be told from the one that is awaited.
+func (d Dialect) NamesService() bool { return d.layout().namesService }
+
 // HeaderFrames returns how many frames a reply has up to its service: what comes
 // then may be its body.
 func (d Dialect) HeaderFrames() int {

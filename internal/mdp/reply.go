@@ -92,6 +92,9 @@ func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final 
 	return append(dst, body...)
 }
 
+// statusBadRequest is how brokers written in Java (jeromq's, zguide's) say 404.
+const statusBadRequest = "400"
+
 // loudifyFailure is the first frame of a loudify worker's reply that it failed.
 const loudifyFailure = "\x06"
 
@@ -114,6 +117,8 @@ func (d Dialect) ParseStatus(frames [][]byte) (status string, err error) {
 	switch s := string(body[len(body)-1]); s {
 	case StatusFound, StatusNotFound, StatusNotImplemented:
 		return s, nil
+	case statusBadRequest:
+		return StatusNotFound, nil
 	default:
 		return "", malformed("an answer of %s with status %q", MMIService, head([]byte(s)))
 	}

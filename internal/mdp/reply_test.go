@@ -168,3 +168,11 @@ func TestOnlyLoudifysFirstFrameMeansFailure(t *testing.T) {
 		}
 	}
 }
+
+// Brokers written in Java say 400 of a service that they do not know.
+func TestStatus400MeansThatTheServiceIsUnknown(t *testing.T) {
+	answer := [][]byte{nil, []byte("MDPC01"), []byte(mdp.MMIService), []byte("400")}
+	if status, err := mdp.V01.ParseStatus(answer); err != nil || status != mdp.StatusNotFound {
+		t.Errorf("got %q, %v, want %s", status, err, mdp.StatusNotFound)
+	}
+}

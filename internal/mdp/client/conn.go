@@ -69,6 +69,7 @@ type call struct {
 	counted bool      // the pool's Close waits for it
 	sent    time.Time // zero until the request is sent
 	heard   bool      // a message of the reply came
+	strays  int       // replies of other services came before it
 	size    int64     // of what was received
 	room    int64     // that it holds of req.Room
 	reason  string    // why the connection can't be used again; empty if it can
@@ -110,6 +111,8 @@ func (c *conn) roundTrip(x *call) error {
 		x.reason, err = c.explain(x, err)
 	case !quiet: // the interrupt may be yet to come: it must not meet the next call
 		x.reason = string(gateway.Canceled)
+	case x.strays > 0:
+		x.reason = closedStray
 	case x.req.Fresh:
 		x.reason = closedFresh
 	}
@@ -140,8 +143,7 @@ func (c *conn) accept(x *call, frames [][]byte) (final bool, err error) {
 	c.trace(false, frames)
 	body, final, err := c.endpoint.Dialect.ParseReply(x.req.Service, frames)
 	if err != nil {
-		c.endpoint.logBadReply(x.req.Service, frames, err)
-		return false, badReply(err)
+		return false, c.unfit(x, frames, err)
 	}
 	x.heard = true
 	size := mdp.Size(body)
@@ -159,6 +161,24 @@ func (c *conn) accept(x *call, frames [][]byte) (final bool, err error) {
 		return true, nil
 	}
 	return false, x.partial(body)
+}
+
+// mostStrays is how many replies of other services a call passes over.
+const mostStrays = 16
+
+// unfit is for a message that is no reply to the request. One of another service, before
+// anything of ours came, is a stray: a late reply that a call before had. The call goes on,
+// and the connection is closed after it.
+func (c *conn) unfit(x *call, frames [][]byte, err error) error {
+	if x.strays == 0 {
+		c.endpoint.logBadReply(x.req.Service, frames, err)
+	}
+	told := badReply(err)
+	if told.Reason != mdp.ReasonAsked || x.heard || x.strays == mostStrays {
+		return told
+	}
+	x.strays++
+	return nil
 }
 
 // noteSent is for the moment at which the request has been sent.
@@ -241,7 +261,7 @@ var details = map[gateway.Kind]string{
 }
 
 // badReply is the error of a call that was answered by no message of the protocol.
-func badReply(cause error) error {
+func badReply(cause error) *gateway.Error {
 	e := &gateway.Error{Kind: gateway.BadReply, Detail: details[gateway.BadReply], Err: cause}
 	if m := (*mdp.MessageError)(nil); errors.As(cause, &m) {
 		e.Reason, e.Err = m.Reason, m.Err

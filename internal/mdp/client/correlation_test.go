@@ -75,7 +75,6 @@ func TestWhatIsNoReplyToThisRequestIsNeverAnAnswer(t *testing.T) {
 	}{
 		{"wrong header", frames("", "MDPC02", "echo", "hi"), gateway.BadReply, mdp.ReasonHeader},
 		{"no delimiter", frames("MDPC01", "echo", "hi"), gateway.BadReply, mdp.ReasonHeader},
-		{"wrong service", frames("", "MDPC01", "other", "hi"), gateway.BadReply, mdp.ReasonAsked},
 		{"missing frames", frames("", "MDPC01"), gateway.BadReply, mdp.ReasonMalformed},
 		{"an empty frame", frames(""), gateway.BadReply, mdp.ReasonHeader},
 		{"10,000 frames", many, gateway.BadReply, mdp.ReasonHeader},

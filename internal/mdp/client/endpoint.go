@@ -25,6 +25,10 @@ const (
 	// drops the connection, as if the broker were lost.
 	replyHeadroom = 1 << 20
 
+	// retryDoubtful is after how long a broker that does not seem to answer gets another
+	// call although others are there.
+	retryDoubtful = 5 * time.Second
+
 	silentAfter    = 30 * time.Second // connected for so long,
 	silentRequests = 3                // with so many requests, and no answer at all
 )
@@ -59,6 +63,9 @@ type endpoint struct {
 	answered   bool   // it ever replied, in this dialect
 	warned     bool   // silence was logged
 	lastReply  time.Time
+	unanswered int       // time-outs since then
+	turn       uint64    // of the last call that was given a connection
+	tried      time.Time // when that was
 	busy       map[*conn]*call
 	idle       list                   // connections that calls had
 	fresh      list                   // connections that no call had

@@ -42,6 +42,26 @@ func (l *list) pop() *conn {
 	return c
 }
 
+// takeFirst takes out the first connection that is fit, or nil.
+func (l *list) takeFirst(fit func(*conn) bool) *conn {
+	for before, c := (*conn)(nil), l.first; c != nil; before, c = c, c.next {
+		if !fit(c) {
+			continue
+		}
+		if before == nil {
+			return l.pop()
+		}
+		if before.next = c.next; l.last == c {
+			l.last = before
+		}
+		c.next = nil
+		l.len--
+		l.least = min(l.least, l.len)
+		return c
+	}
+	return nil
+}
+
 func (l *list) takeAll() []*conn {
 	all := l.take(l.len)
 	*l = list{}

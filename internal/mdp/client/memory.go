@@ -1,6 +1,7 @@
 package client
 
 import (
+	"runtime/debug"
 	"time"
 
 	"mdpgateway/internal/gateway"
@@ -14,7 +15,7 @@ const leastRoom = 64 << 10
 // largeMessage is from where on libzmq's memory is worth giving back.
 const largeMessage = 1 << 20
 
-// trimEvery is how often that is done, if there were any.
+// trimEvery is how often that is looked after.
 const trimEvery = 10 * time.Second
 
 // reserve takes room for the reply before the request is sent. The same room is first that
@@ -61,10 +62,16 @@ func (x *call) giveUp() {
 	}
 }
 
-// trim gives memory of large messages back to the system.
+// trim gives the memory of large messages back to the system once there are no more of
+// them: while they come, the next one needs it.
 func (p *Pool) trim() {
-	if p.large.Swap(false) {
+	switch recent := p.large.Swap(false); {
+	case recent:
+		p.swollen = true
+	case p.swollen:
+		p.swollen = false
 		zsock.TrimHeap()
+		debug.FreeOSMemory()
 	}
 }
 

@@ -68,13 +68,15 @@ type Pool struct {
 	opening   sync.WaitGroup     // connections that are being opened; Add only while mu is held and over is false
 	alarm     *time.Timer        // calls onAlarm
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
-	large     atomic.Bool        // there were large messages since the last sweep
+	large     atomic.Bool        // there were large messages since the last look
+	swollen   bool               // there were some before; owned by sweep
 
 	// Guarded by mu.
 	mu      sync.Mutex
 	gate    gate
 	waiting []*call           // in order of arrival; none of them can be served as things are
 	alarmAt time.Time         // when alarm is due; zero if it is not set
+	turns   uint64            // calls that were given a connection
 	sockets int               // idle, busy and being opened
 	closing bool              // no more calls
 	over    bool              // no more connections

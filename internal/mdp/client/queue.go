@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -165,7 +166,7 @@ func (p *Pool) serve() {
 // match settles a call if it can: with a connection, or with an error if no broker is
 // left for it. Otherwise it sees to it that a connection is opened.
 func (p *Pool) match(x *call, now time.Time) (settled bool) {
-	best := p.choose(x)
+	best := p.choose(x, now)
 	switch {
 	case best == nil:
 		return p.refuseHopeless(x)
@@ -183,6 +184,8 @@ func (p *Pool) match(x *call, now time.Time) (settled bool) {
 	if c == nil {
 		return false
 	}
+	p.turns++
+	c.endpoint.turn, c.endpoint.tried = p.turns, now
 	p.gate.take(x.req.Service)
 	c.endpoint.busy[c] = x
 	x.passOn(c)
@@ -204,15 +207,33 @@ func (x *call) mayUse(e *endpoint) bool {
 	return (x.req.Brokers == nil || slices.Contains(x.req.Brokers, e.index)) && !slices.Contains(x.failed, e)
 }
 
-// choose returns the endpoint with the fewest calls in flight among those that are up
-// and that the call may use, or nil.
-func (p *Pool) choose(x *call) (best *endpoint) {
+// choose returns the best endpoint for a call among those that are up and that it may
+// use, or nil.
+func (p *Pool) choose(x *call, now time.Time) (best *endpoint) {
 	for _, e := range p.endpoints {
-		if e.state == gateway.Up && x.mayUse(e) && (best == nil || len(e.busy) < len(best.busy)) {
+		if e.state == gateway.Up && x.mayUse(e) && (best == nil || e.before(best, now)) {
 			best = e
 		}
 	}
 	return best
+}
+
+// before reports whether calls go to e rather than to another endpoint: one that answers,
+// then the one with fewer calls in flight, then the one whose last call is longer ago.
+func (e *endpoint) before(other *endpoint, now time.Time) bool {
+	if doubtful := e.doubtful(now); doubtful != other.doubtful(now) {
+		return !doubtful
+	}
+	if len(e.busy) != len(other.busy) {
+		return len(e.busy) < len(other.busy)
+	}
+	return e.turn < other.turn
+}
+
+// doubtful reports whether the broker does not seem to answer: it is silent, or calls have
+// timed out since its last reply. Now and then a call tries it again all the same.
+func (e *endpoint) doubtful(now time.Time) bool {
+	return (e.unanswered > 0 || e.silent(now)) && (len(e.busy) > 0 || now.Sub(e.tried) < retryDoubtful)
 }
 
 // refuseHopeless settles a call for which no endpoint is up or may yet turn out to be.
@@ -241,6 +262,9 @@ func (p *Pool) take(e *endpoint, x *call, now time.Time) *conn {
 	oldest := e.idle.first
 	if oldest != nil && !x.req.Fresh {
 		rested := oldest.used.Add(rest)
+		if !e.Dialect.NamesService() {
+			return e.takeOwn(x, now)
+		}
 		if !now.Before(rested) || p.sockets >= p.cfg.Max && x.dial == nil {
 			return e.idle.pop()
 		}
@@ -251,9 +275,20 @@ func (p *Pool) take(e *endpoint, x *call, now time.Time) *conn {
 	return e.fresh.pop()
 }
 
+// takeOwn is take where replies do not name their service: a connection is used again for
+// the service that it had before, since a late reply of another could not be told from the
+// one that is awaited.
+func (e *endpoint) takeOwn(x *call, now time.Time) *conn {
+	c := e.idle.takeFirst(func(c *conn) bool { return string(c.service) == x.req.Service && now.Sub(c.used) >= rest })
+	if c != nil {
+		return c
+	}
+	return e.fresh.pop()
+}
+
 func (p *Pool) takeElsewhere(best *endpoint, x *call, now time.Time) *conn {
 	for _, e := range p.endpoints {
-		if e == best || e.state != gateway.Up || !x.mayUse(e) {
+		if e == best || e.state != gateway.Up || !x.mayUse(e) || e.doubtful(now) && !best.doubtful(now) {
 			continue
 		}
 		if c := p.take(e, x, now); c != nil {
@@ -306,11 +341,20 @@ func (p *Pool) release(c *conn, x *call, err error) {
 	if !x.sent.IsZero() {
 		e.asked++
 	}
-	if x.heard {
-		e.answered, e.lastReply = true, now
+	switch err, _ := err.(*gateway.Error); {
+	case x.heard:
+		e.answered, e.unanswered, e.lastReply = true, 0, now
+	case err != nil && err.Kind == gateway.Timeout:
+		e.unanswered++
 	}
 	if e, ok := err.(*gateway.Error); ok && e.Kind == gateway.BadReply {
 		p.stray[e.Reason]++
+	}
+	switch {
+	case x.strays > 0:
+		p.stray[mdp.ReasonAsked] += uint64(x.strays)
+	case x.reason == closedStray:
+		p.stray["late"]++
 	}
 	if x.reason == "" { // it may have been given up after its reply was taken
 		_, x.reason = c.givenUp()
@@ -337,8 +381,6 @@ func (p *Pool) drop(c *conn, reason string, now time.Time) {
 	p.sockets--
 	p.closed[reason]++
 	switch reason {
-	case closedStray:
-		p.stray["late"]++
 	case string(gateway.Timeout), string(gateway.Canceled):
 		p.openSpare(c.endpoint, now)
 	}
