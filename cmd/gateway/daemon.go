@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/access"
+	"mdpgateway/internal/audit"
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/demo"
@@ -35,6 +37,7 @@ type daemon struct {
 	log      *zap.Logger     // of all but requests
 	requests *zap.Logger     // see logs
 	level    zap.AtomicLevel // of both
+	stderr   io.Writer       // of the process
 	manager  supervisor      // who is told when it is ready and when it stops
 	config   *process        // whose settings can be read again
 
@@ -46,6 +49,7 @@ type daemon struct {
 	demo    *worker.Worker // embedded, or nil
 	pool    *client.Pool
 	tracer  *tracing.Tracer // or nil
+	audit   *audit.Log      // or nil
 	metrics *metrics.Metrics
 	calls   *dispatch.Dispatcher
 	api     *httpapi.API
@@ -62,16 +66,28 @@ type server struct {
 // has failed when it returns. It serves nothing yet.
 func newDaemon(s *settings, logs *logs) (*daemon, error) {
 	d := &daemon{
-		settings: s, log: logs.main, requests: logs.requests, level: logs.level, brokerNames: s.brokerNames(),
+		settings: s, log: logs.main, requests: logs.requests, level: logs.level, stderr: logs.writer.to, brokerNames: s.brokerNames(),
 		catalogue: catalogue.NewStore(s.Catalogued), keys: access.NewStore(s.Keys),
 	}
-	for _, part := range []func() error{d.embed, d.trace, d.connect, d.listen} {
+	for _, part := range []func() error{d.record, d.embed, d.trace, d.connect, d.listen} {
 		if err := part(); err != nil {
 			return nil, errors.Join(err, d.close(context.Background()))
 		}
 	}
 	return d, nil
 }
+
+// record opens the audit log, if there is to be one.
+func (d *daemon) record() (err error) {
+	if d.settings.AuditLog == "" {
+		return nil
+	}
+	d.audit, err = audit.New(d.settings.AuditLog, d.stderr, d.settings.AuditLogMode == auditBestEffort)
+	return err
+}
+
+// auditBestEffort is the mode in which calls go on while the audit log can't be written.
+const auditBestEffort = "best-effort"
 
 // embed starts the embedded broker and its demo worker.
 func (d *daemon) embed() (err error) {
@@ -153,6 +169,10 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 	}
 	if d.tracer != nil {
 		cfg.Tracer = d.tracer
+	}
+	if d.audit != nil {
+		cfg.Audit = d.audit
+		d.metrics.WatchAudit(d.audit.Dropped)
 	}
 	if s.AdminListen == "" {
 		cfg.Metrics = d.metrics.Handler()

@@ -95,6 +95,9 @@ func (d *daemon) apply(next *settings) error {
 		return err
 	}
 	// Nothing below can fail.
+	if d.audit != nil {
+		d.audit.Reopen()
+	}
 	d.catalogue.Swap(services)
 	d.keys.Swap(next.Keys)
 	d.level.SetLevel(level)

@@ -204,6 +204,9 @@ func (d *daemon) close(ctx context.Context) error {
 	if d.broker != nil {
 		errs = append(errs, d.broker.Close())
 	}
+	if d.audit != nil {
+		errs = append(errs, d.audit.Close())
+	}
 	d.log.Info("stopped")
 	return errors.Join(errs...)
 }

@@ -59,6 +59,7 @@ const (
 	ReasonDescriptors = "descriptors" // the process cannot open more files
 	ReasonDeadline    = "deadline"    // the call's deadline passed before it was sent
 	ReasonLookup      = "lookup"      // too many unknown names are asked for
+	ReasonAudit       = "audit"       // the audit log can't be written
 	ReasonConnections = "connections" // there are too many connections of callers
 )
 
@@ -78,7 +79,7 @@ const ReasonRate = "rate"
 // Busy, and ReasonRate.
 func RejectReasons() []string {
 	return []string{
-		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonRate,
+		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonAudit, ReasonRate,
 	}
 }
 

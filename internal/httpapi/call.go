@@ -16,17 +16,24 @@ import (
 // refused before it is read. What is not needed while the call waits is in functions
 // of its own: the stacks of all calls that wait are most of what they hold.
 func (a *API) call(w *response, r *http.Request) error {
+	w.audited = a.cfg.Audit != nil
 	leave, err := a.admit(w, r)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	svc := a.cfg.Caller.Service(w.service)
+	if w.audited && !a.cfg.Audit.Ready() {
+		e := &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonAudit, Detail: "the audit log can't be written"}
+		svc.Refused(e)
+		return e
+	}
 	x, err := a.decode(w, r, svc)
 	switch {
 	case err != nil:
 		return err
 	case x.DryRun:
+		w.audited = false
 		return dryRun(w, svc)
 	case x.Stream:
 		return a.stream(w, r, x, svc)

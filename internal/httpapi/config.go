@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/access"
+	"mdpgateway/internal/audit"
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/gateway"
 )
@@ -52,6 +53,13 @@ type Observer interface {
 	Authenticated(keyID, result string)
 }
 
+// An Auditor keeps a record of every call, if only by refusing calls when it can't. It is used
+// by many goroutines at once, and must not block.
+type Auditor interface {
+	Ready() bool // whether a call may be made
+	Record(audit.Line)
+}
+
 // Version is what GET /version tells.
 type Version struct {
 	Version  string `json:"version"`
@@ -66,6 +74,7 @@ type Config struct {
 	Health   Health         // required
 	Observer Observer       // default: nobody is told
 	Tracer   Tracer         // default: nobody is told
+	Audit    Auditor        // default: calls are not recorded
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
 	Keys     *access.Store  // who may call; default: everybody
 	Log      *zap.Logger    // default: no log

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"mdpgateway/internal/audit"
 	"mdpgateway/internal/gateway"
 )
 
@@ -34,6 +35,9 @@ func (a *API) record(next http.Handler) http.Handler {
 		took := time.Since(start)
 		a.cfg.Observer.Done(route, method, w.code(), took)
 		a.logRequest(w, r, route, took)
+		if w.audited {
+			a.cfg.Audit.Record(w.auditLine(r, start.Add(took)))
+		}
 		a.tell(w, r, route, method, start, took)
 		if w.abort {
 			panic(http.ErrAbortHandler)
@@ -65,6 +69,18 @@ func (w *response) code() int {
 		return http.StatusOK
 	}
 	return w.status
+}
+
+// auditLine returns the line of the audit log for a call that ended then.
+func (w *response) auditLine(r *http.Request, end time.Time) audit.Line {
+	line := audit.Line{
+		Time: end, RequestID: w.id, KeyID: w.pass.ID, Peer: r.RemoteAddr, Service: w.service,
+		Outcome: "ok", Executed: string(gateway.Yes), In: w.in, Out: w.out,
+	}
+	if w.err != nil {
+		line.Outcome, line.Executed = string(w.err.Kind), string(w.err.Executed())
+	}
+	return line
 }
 
 // methodLabel keeps callers from making up metrics.

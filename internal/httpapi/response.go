@@ -53,6 +53,8 @@ type response struct {
 	returned time.Time
 	callKind gateway.Kind
 
+	audited bool // its end is recorded by the Auditor
+
 	unread bool // HTTP/1: some of the body may be still to come
 	abort  bool // the answer can't be given, or not to its end
 }

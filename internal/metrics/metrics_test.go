@@ -125,6 +125,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	})
 	m.WatchBudget(budget{70_300, 512 << 20})
 	m.WatchBroker(func() map[string]uint64 { return map[string]uint64{"expired": 0, "wrong_header": 3} })
+	m.WatchAudit(func() int64 { return 2 })
 	m.WatchConnections("api", func() gateway.ConnectionStats {
 		return gateway.ConnectionStats{Open: 3, Max: 8192, Refused: map[string]uint64{"full": 0, "made_room": 2}}
 	})

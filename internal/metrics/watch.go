@@ -54,6 +54,13 @@ func (dropped brokerDrops) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// WatchAudit adds the number of lines of the audit log that were dropped. It may be called once.
+func (m *Metrics) WatchAudit(dropped func() int64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: namespace, Name: "audit_dropped_total", Help: "Lines of the audit log that were dropped, since they could not be written.",
+	}, func() float64 { return float64(dropped()) }))
+}
+
 // WatchOrphans adds the number of requests that were given up and may still run,
 // by service. It may be called once.
 func (m *Metrics) WatchOrphans(count func() map[string]int) {
