@@ -16,7 +16,7 @@ var logKeys = strings.Fields(`
 	address broker bytes code command delay dialect drain endpoint error expected frames gogc header in key_id keys known
 	limit_bytes limit_from lines messages method origins out peer queue reason received reconnects
 	request_id route routing_id server service services set_by setting settings spans stack state status
-	timeout took trace_id value
+	timeout took trace_id try url value
 `)
 
 // logField is how the code names the key of a field.

@@ -112,9 +112,7 @@ func newEncoder(format string) zapcore.Encoder {
 	cfg.TimeKey, cfg.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	cfg.EncodeDuration = zapcore.SecondsDurationEncoder
 	if format == "console" {
-		cfg.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		cfg.EncodeDuration = zapcore.StringDurationEncoder
-		return zapcore.NewConsoleEncoder(cfg)
+		return newConsoleEncoder(cfg)
 	}
 	return zapcore.NewJSONEncoder(cfg)
 }

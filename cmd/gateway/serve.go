@@ -122,11 +122,34 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 	if d.broker != nil {
 		serving.Go(func() error { return d.watchBroker(failed) })
 	}
-	d.log.Info("ready for calls")
+	serving.Go(func() error {
+		d.announce(failed)
+		return nil
+	})
+	d.log.Info("serving")
 	d.manager.tell(nowReady, d.log)
 	<-failed.Done()
 	d.drain()
 	return errors.Join(serving.Wait(), d.close(context.Background()))
+}
+
+// announce logs that calls can be made, once a broker is reached, and how to make the first.
+func (d *daemon) announce(ctx context.Context) {
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for reached := false; !reached; reached, _, _ = (health{d.pool}).Brokers() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
+	url := "http://" + dialAddress(d.servers[0].listener.Addr().String())
+	fields := []zap.Field{zap.String("url", url)}
+	if d.demo != nil && !d.keys.Enabled() {
+		fields = append(fields, zap.String("try", "curl -H Content-Type:application/octet-stream -d hello "+url+"/services/echo"))
+	}
+	d.log.Info("ready for calls", fields...)
 }
 
 // watchBroker returns an error if the embedded broker ends before ctx does.

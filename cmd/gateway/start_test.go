@@ -95,7 +95,7 @@ func (g *running) read(logs io.Reader, listening chan<- struct{}) {
 			} else {
 				g.admin = "http://" + address
 			}
-		case "ready for calls":
+		case "serving":
 			close(listening)
 		}
 	}
