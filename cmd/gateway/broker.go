@@ -27,7 +27,7 @@ type brokerCmd struct {
 	logFlags
 }
 
-// Run runs the broker until the process shall stop.
+// Run runs the broker until the process is told to stop.
 func (c *brokerCmd) Run(p *process) error {
 	logs, err := newLogs(p.stderr, c.LogLevel, c.LogFormat)
 	if err != nil {

@@ -162,7 +162,7 @@ func (*serveCmd) Help() string {
 	return helpAll + " also lists the settings that few need. A flag wins over its environment variable ($GATEWAY_…), which wins over the file."
 }
 
-// Run runs the gateway until the process shall stop.
+// Run runs the gateway until the process is told to stop.
 func (c *serveCmd) Run(p *process) error {
 	if err := c.finish(p.resolver); err != nil {
 		return usageError{err}

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// accessOpen is the value of --access that lets anyone call who reaches the port.
+// accessOpen is the value of --access that lets anyone who reaches the port call.
 const accessOpen = "open"
 
 // checkAccess refuses settings by which a stranger can call without a key, unless --access says
@@ -69,8 +69,8 @@ func warn(log *zap.Logger, all ...exposure) {
 	}
 }
 
-// loopbackHosts are the names that a listener on loopback is reached by. Nobody may
-// write to it.
+// loopbackHosts are the names that a listener on loopback is reached by. It is
+// never written to.
 var loopbackHosts = []string{"localhost", "127.0.0.1", "::1"}
 
 // isLoopback reports whether an address to listen on can be reached from this

@@ -15,7 +15,7 @@ import (
 const healthWait = 3 * time.Second
 
 // healthcheckCmd is gateway healthcheck, for images that have no curl. It knows
-// all settings of serve, so that whoever starts both can give both the same.
+// all settings of serve, so that both can be started with the same settings.
 type healthcheckCmd struct {
 	settings
 	Ready bool `help:"Check /readyz, whether it is ready for calls, instead of /livez."`

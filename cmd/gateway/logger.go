@@ -60,7 +60,7 @@ func (l *logs) close() {
 
 // droppedLine returns the line that stands where others are missing.
 func droppedLine(encoder zapcore.Encoder, dropped int) []byte {
-	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log were dropped, since nobody took them"}
+	entry := zapcore.Entry{Level: zapcore.WarnLevel, Time: time.Now(), Message: "lines of the log were dropped, since they could not be written"}
 	line, err := encoder.EncodeEntry(entry, []zapcore.Field{zap.Int("lines", dropped)})
 	if err != nil {
 		return nil

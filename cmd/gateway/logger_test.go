@@ -160,7 +160,7 @@ func TestAWriteThatFailsDoesNotEndTheLog(t *testing.T) {
 	l.requests.Info("request")
 	l.main.Warn("kept")
 	l.close()
-	if got := w.messages(); got != "lines of the log were dropped, since nobody took them request kept" || !strings.Contains(w.all[0], `"lines":1}`) {
+	if got := w.messages(); got != "lines of the log were dropped, since they could not be written request kept" || !strings.Contains(w.all[0], `"lines":1}`) {
 		t.Errorf("got %q in %q, want that one was dropped, and both lines that came later", got, w.all)
 	}
 }

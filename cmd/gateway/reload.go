@@ -65,7 +65,7 @@ func (d *daemon) reload() {
 	}
 	d.metrics.Reloaded(err == nil, time.Now())
 	if err != nil {
-		d.log.Error("the configuration is not valid, the one before stays in force", zap.String("error", yamlnode.OneLine(err.Error())))
+		d.log.Error("the configuration is invalid, the previous one stays in force", zap.String("error", yamlnode.OneLine(err.Error())))
 		return
 	}
 	d.log.Info("configuration reloaded",
@@ -146,7 +146,7 @@ func (d *daemon) warnOfShortDrain() {
 		}
 	}
 	if d.settings.Drain < longest {
-		d.log.Warn("drain is shorter than the longest time-out: a shutdown may cut calls off that are in time",
+		d.log.Warn("drain is shorter than the longest timeout: a shutdown may cut off calls that are in time",
 			zap.Duration("drain", d.settings.Drain), zap.Duration("timeout", longest), zap.String("set_by", setBy))
 	}
 }

@@ -48,7 +48,7 @@ func (g *reloaded) hangUp(t *testing.T) map[string]any {
 	eventually(t, "the gateway has read its configuration again", func() bool {
 		n := 0
 		for _, l := range g.lines() {
-			if l["msg"] == "configuration reloaded" || l["msg"] == "the configuration is not valid, the one before stays in force" {
+			if l["msg"] == "configuration reloaded" || l["msg"] == "the configuration is invalid, the previous one stays in force" {
 				n++
 				line = l
 			}
@@ -225,7 +225,7 @@ func TestAReloadPutsOriginsAndLogLevelInForce(t *testing.T) {
 
 // An open call may need its whole time-out.
 func TestADrainShorterThanATimeOutIsWorthAWarning(t *testing.T) {
-	const warning = "drain is shorter than the longest time-out: a shutdown may cut calls off that are in time"
+	const warning = "drain is shorter than the longest timeout: a shutdown may cut off calls that are in time"
 	const config = "drain: 10s\ntimeout: 5s\nservices: {echo: {timeout: %s}, sleep: {}}\n"
 	for _, c := range []struct {
 		before, after string

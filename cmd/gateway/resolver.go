@@ -127,7 +127,7 @@ func flagsBeside(ctx *kong.Context, config *kong.Flag) (names []string) {
 }
 
 // checkEnv refuses variables of ours that no flag stands for. It does not print
-// their values: what is not ours may be a secret.
+// their values: the variables of others may be secrets.
 func (r *resolver) checkEnv(flags []string) error {
 	known := make(map[string]bool)
 	for _, name := range flags {

@@ -7,7 +7,7 @@ import (
 )
 
 // A supervisor is the socket at which the service manager waits to be told how
-// the process fares (systemd's sd_notify, Type=notify); empty if nobody does.
+// the process is (systemd's sd_notify, Type=notify); empty if none does.
 type supervisor string
 
 // The states that it understands.
@@ -16,8 +16,8 @@ const (
 	nowStopping = "STOPPING=1"
 )
 
-// tell reports a state. One who can't be told is no reason not to serve, so an
-// error is only logged: the manager will end what never got ready.
+// tell reports a state. The gateway serves even if the manager can't be
+// told, so an error is only logged: the manager ends what it does not see get ready.
 func (s supervisor) tell(state string, log *zap.Logger) {
 	if s == "" {
 		return
@@ -28,6 +28,6 @@ func (s supervisor) tell(state string, log *zap.Logger) {
 		_ = conn.Close()
 	}
 	if err != nil {
-		log.Warn("the service manager can't be told", zap.String("state", state), zap.Error(err))
+		log.Warn("the service manager can't be reached", zap.String("state", state), zap.Error(err))
 	}
 }

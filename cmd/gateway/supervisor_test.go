@@ -61,7 +61,7 @@ func TestAServiceManagerThatIsGoneIsNoReasonNotToServe(t *testing.T) {
 	gone := filepath.Join(t.TempDir(), "gone")
 	code := run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*"},
 		[]string{"NOTIFY_SOCKET=" + gone}, io.Discard, &stderr)
-	if code != exitOK || !strings.Contains(stderr.String(), "the service manager can't be told") {
+	if code != exitOK || !strings.Contains(stderr.String(), "the service manager can't be reached") {
 		t.Errorf("got exit code %d and %s, want 0 and a warning", code, stderr.String())
 	}
 }

@@ -17,7 +17,7 @@ type workerCmd struct {
 	logFlags
 }
 
-// Run serves the demo services until the process shall stop.
+// Run serves the demo services until the process is told to stop.
 func (c *workerCmd) Run(p *process) error {
 	if !c.Dialect.HasWorkers() {
 		return usageError{&valueError{p.resolver.origin("dialect"), c.Dialect.String(), "a dialect with workers: mdp/0.1, mdp/0.2 or loudify"}}

@@ -125,7 +125,7 @@ func ParseRate(text string) (Rate, error) {
 	return Rate{number, per}, nil
 }
 
-// add adds a key whose id and hash no other has: of two, one would be nobody's.
+// add adds a key whose id and hash no other has: of two, only one would ever be found.
 func (k *Keys) add(key *Key) error {
 	for _, other := range k.keys {
 		switch {

@@ -74,7 +74,7 @@ func unauthorized(detail string) error {
 	return &gateway.Error{Kind: gateway.Unauthorized, Detail: detail}
 }
 
-// longest bounds what is hashed for strangers.
+// longest bounds the bytes that are hashed for a stranger.
 const longest = 256
 
 // bearer returns the token of the one Authorization header (RFC 6750 section

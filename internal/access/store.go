@@ -45,7 +45,7 @@ func NewStore(keys *Keys) *Store {
 
 // Swap puts keys in force, at once and as a whole; with nil none is needed. A key
 // whose id was there before goes on with the calls that it has in flight and,
-// unless its rate is another now, with what is left of that.
+// unless its rate has changed, with what is left of that.
 func (s *Store) Swap(keys *Keys) {
 	s.swap.Lock()
 	defer s.swap.Unlock()
