@@ -68,3 +68,5 @@ include examples/examples.mk
 include tools/web/web.mk
 
 include chaos/chaos.mk
+
+include fuzz.mk
