@@ -2,6 +2,7 @@ package ijson
 
 import (
 	"bytes"
+	"fmt"
 	"hash/maphash"
 	"io"
 	"slices"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 )
+
+// maxName bounds a name, which is held for each level: no program has one that is longer.
+const maxName = 64 << 10
 
 // maxKept bounds what a Decoder holds when it is used again.
 const maxKept = 64 << 10
@@ -84,11 +88,22 @@ func (d *Decoder) Member() (name []byte, err error) {
 	if d.Kind() == jsontext.KindEndObject {
 		return nil, d.Token()
 	}
-	literal, err := d.d.ReadValue()
+	literal, err := d.name()
 	if err != nil {
-		return nil, wrong(err)
+		return nil, err
 	}
 	return Unquote(literal), nil
+}
+
+func (d *Decoder) name() (jsontext.Value, error) {
+	literal, err := d.d.ReadValue()
+	switch {
+	case err != nil:
+		return nil, wrong(err)
+	case len(literal) > maxName:
+		return nil, &Error{"", fmt.Sprintf("a name of %d bytes, want at most %d", len(literal), maxName)}
+	}
+	return literal, nil
 }
 
 // End says what follows the value that was read last.
@@ -124,9 +139,9 @@ func (d *Decoder) step() error {
 	depth := d.d.StackDepth()
 	kind := d.Kind()
 	if parent, length := d.d.StackIndex(depth); kind == '"' && parent == '{' && length%2 == 0 {
-		name, err := d.d.ReadValue()
+		name, err := d.name()
 		if err != nil {
-			return wrong(err)
+			return err
 		}
 		d.hashes = append(d.hashes, hash(name))
 		return nil

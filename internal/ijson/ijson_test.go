@@ -48,6 +48,8 @@ func TestWhatIsWrongWithAnObjectIsSaidWithItsPlace(t *testing.T) {
 		`{"a/b~c d%":1,"a/b~c d%":2}`:                         "#/a~1b~0c%20d%25: " + ijson.Twice,
 		`{"` + strings.Repeat("n", 300) + `":{"a":{},"a":1}}`: "#: " + ijson.Twice,
 
+		`{"` + strings.Repeat("n", 1<<16) + `":1}`: "#: a name of 65538 bytes, want at most 65536",
+
 		`{"d":` + deep(63) + `}`:                              "#/d" + strings.Repeat("/0", 62) + tooDeep,
 		`{"d":` + strings.Repeat("[", 20000) + `}`:            "#/d" + strings.Repeat("/0", 62) + tooDeep,
 		strings.Repeat(`{"a":`, 64) + strings.Repeat("}", 64): "#" + strings.Repeat("/a", 63) + tooDeep,

@@ -18,6 +18,9 @@ const (
 	formBody                 // its parts are
 )
 
+// maxType bounds what mime.ParseMediaType is given: it allocates for every parameter.
+const maxType = 1 << 10
+
 const (
 	typeJSON   = "application/json"
 	typeForm   = "multipart/form-data"
@@ -47,6 +50,9 @@ func parseContent(h http.Header, raw bool) (kind bodyKind, boundary string, err 
 	}
 	if len(types) > 1 {
 		return 0, "", unsupported("Content-Type is given %d times, want once", len(types))
+	}
+	if len(types[0]) > maxType {
+		return 0, "", unsupported("Content-Type has %d bytes, want at most %d", len(types[0]), maxType)
 	}
 	if types[0] == typeJSON {
 		return jsonBody, "", nil

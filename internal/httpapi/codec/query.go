@@ -2,12 +2,15 @@ package codec
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"mdpgateway/internal/nearest"
 )
 
-// A query is what the parameters say that the codec knows. Others are not its
-// business.
+// A query is what the parameters say.
 type query struct {
 	raw     bool
 	frame   int // -1 if not given
@@ -18,29 +21,41 @@ type query struct {
 	dryRun  bool
 }
 
-// parseQuery reads a query string. A parameter that is known must be there once
-// and well-formed: what a caller meant by another can only be guessed.
+// parameters are the names that a query may have, and never change.
+var parameters = []string{"raw", "frame", "reply", "timeout", "vars", "dry_run"}
+
+// parseQuery reads a query string. A parameter must be known, be there once and be
+// well-formed: what a caller meant by another can only be guessed.
 func parseQuery(text string) (query, error) {
 	q := query{frame: -1}
-	if text == "" {
-		return q, nil
-	}
-	values, err := url.ParseQuery(text)
-	if err != nil {
-		return q, bad("the query is not percent-encoded as it should be")
-	}
-	for _, name := range [...]string{"raw", "frame", "reply", "timeout", "vars", "dry_run"} {
-		given := values[name]
-		if len(given) > 1 {
-			return q, bad("the parameter %s is given %d times, want once", name, len(given))
+	given := make([]string, 0, len(parameters))
+	for pair := range strings.SplitSeq(text, "&") {
+		if pair == "" {
+			continue
 		}
-		if len(given) == 1 {
-			if err := q.set(name, given[0]); err != nil {
-				return q, err
-			}
+		name, value, _ := strings.Cut(pair, "=")
+		name, bad1 := url.QueryUnescape(name)
+		value, bad2 := url.QueryUnescape(value)
+		if bad1 != nil || bad2 != nil || strings.Contains(pair, ";") {
+			return q, bad("the query is not percent-encoded as it should be")
 		}
+		if slices.Contains(given, name) {
+			return q, bad("the parameter %s is given twice, want once", name)
+		}
+		if err := q.set(name, value); err != nil {
+			return q, err
+		}
+		given = append(given, name)
 	}
 	return q, nil
+}
+
+// unknown returns the error of a parameter that there is not.
+func unknown(name string) error {
+	if near := nearest.Of(name, parameters); near != "" {
+		return bad("there is no parameter %.64q, did you mean %s?", name, near)
+	}
+	return bad("there is no parameter %.64q, want one of %s", name, strings.Join(parameters, ", "))
 }
 
 func (q *query) set(name, value string) error {
@@ -74,6 +89,8 @@ func (q *query) set(name, value string) error {
 		}
 	case "vars":
 		q.vars, q.hasVars = value, true
+	default:
+		return unknown(name)
 	}
 	if want != "" {
 		return bad("the parameter %s is %.64q, want %s", name, value, want)
