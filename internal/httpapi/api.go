@@ -24,6 +24,7 @@ type API struct {
 	notReady atomic.Bool
 	draining atomic.Bool
 	requests requests
+	shares   *shares
 }
 
 // New returns an API that takes calls at once.
@@ -32,7 +33,7 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	a := &API{cfg: cfg, page: problemsPage()}
+	a := &API{cfg: cfg, page: problemsPage(), shares: newShares(cfg.Budget.Max(), cfg.MaxBody)}
 	if err := a.Trust(cfg.Origins); err != nil {
 		return nil, err
 	}

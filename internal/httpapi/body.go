@@ -21,10 +21,13 @@ const (
 	firstGuess  = 4 << 10
 )
 
+// bodyGrace is how long a body may take to come before its rate counts.
+const bodyGrace = 10 * time.Second
+
 // readBody reads the whole body of a request. It refuses what is too large, as
 // early as the length is known, and takes the bytes from the response's lease before
-// it allocates them: the declared length at once, else as the body grows. The next
-// bytes have to arrive within the configured time; net/http lifts that deadline
+// it allocates them, as the body grows. The next bytes have to arrive within the
+// configured time, and all of them at the least rate; net/http lifts that deadline
 // at the body's end. A caller who waits for 100 Continue never gets it for a body
 // that is refused here. The bytes are those of w.body, until it is freed.
 func (a *API) readBody(w *response, r *http.Request) ([]byte, error) {
@@ -34,14 +37,31 @@ func (a *API) readBody(w *response, r *http.Request) ([]byte, error) {
 	if r.ContentLength > a.cfg.MaxBody {
 		return nil, tooLarge(fmt.Sprintf("%d bytes", r.ContentLength), a.cfg.MaxBody)
 	}
-	in := body{from: r.Body, lease: &w.lease, length: r.ContentLength, max: a.cfg.MaxBody}
-	err := in.read(func() { _ = w.control.SetReadDeadline(time.Now().Add(a.cfg.BodyIdleTimeout)) })
+	w.share = share{of: a.shares, caller: callerOf(w, r)}
+	in := body{
+		from: r.Body, lease: &w.lease, share: &w.share, budget: a.cfg.Budget, length: r.ContentLength, max: a.cfg.MaxBody,
+	}
+	start := time.Now()
+	err := in.read(func(n int) { _ = w.control.SetReadDeadline(a.bodyDeadline(start, n)) })
 	w.body, w.in = in.buffer, int64(len(in.buf))
 	if err != nil {
 		return nil, bodyError(r, err)
 	}
 	w.unread = false
 	return slices.Clip(in.buf), nil // what is behind it in the buffer is nobody's business
+}
+
+// bodyDeadline returns when more of a body must have come of which n bytes are there.
+func (a *API) bodyDeadline(start time.Time, n int) time.Time {
+	idle := time.Now().Add(a.cfg.BodyIdleTimeout)
+	if a.cfg.MinBodyRate == 0 {
+		return idle
+	}
+	due := start.Add(bodyGrace + time.Duration(float64(n)/float64(a.cfg.MinBodyRate)*float64(time.Second)))
+	if due.Before(idle) {
+		return due
+	}
+	return idle
 }
 
 func tooLarge(size string, limit int64) error {
@@ -52,16 +72,18 @@ func tooLarge(size string, limit int64) error {
 type body struct {
 	from   io.Reader
 	lease  *budget.Lease
+	share  *share
+	budget *budget.Budget
 	length int64 // -1 if unknown
 	max    int64
 	buffer *buffer
 	buf    []byte // what has come, in buffer
 }
 
-// read fills buf with all there is; before each read it calls wait.
-func (b *body) read(wait func()) error {
-	if b.length > 0 && !b.lease.Resize(b.length) {
-		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
+// read fills buf with all there is; before each read it calls wait with what is there.
+func (b *body) read(wait func(n int)) error {
+	if err := b.fits(b.length); err != nil {
+		return err
 	}
 	for int64(len(b.buf)) != b.length {
 		if len(b.buf) == cap(b.buf) {
@@ -69,7 +91,7 @@ func (b *body) read(wait func()) error {
 				return err
 			}
 		}
-		wait()
+		wait(len(b.buf))
 		n, err := b.from.Read(b.buf[len(b.buf):cap(b.buf)])
 		b.buf = b.buf[:len(b.buf)+n]
 		if int64(len(b.buf)) > b.max {
@@ -85,20 +107,49 @@ func (b *body) read(wait func()) error {
 	return nil
 }
 
-// grow makes room for more: all of a known length once its beginning is there,
-// else twice as much as there was, one byte over the limit at most.
+// fits refuses a body that would have n bytes if there is no room for all of them now.
+// Who declares much gets a prompt answer, and holds only what has come.
+func (b *body) fits(n int64) error {
+	reserve := int64(0)
+	if n > smallBody { // of what two of the largest bodies leave
+		reserve = min(b.budget.Max()/16, max(0, b.budget.Max()-2*b.max))
+	}
+	if n > b.lease.Bytes() && b.budget.Bytes()+n-b.lease.Bytes() > b.budget.Max()-reserve {
+		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
+	}
+	return nil
+}
+
+// take makes n bytes what the body holds.
+func (b *body) take(n int64) error {
+	if err := b.fits(n); err != nil {
+		return err
+	}
+	if !b.share.resize(n) {
+		return gateway.Refused(gateway.ReasonMemory, "the bodies of this caller hold as many bytes as one caller's may")
+	}
+	if !b.lease.Resize(n) {
+		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
+	}
+	return nil
+}
+
+// grow makes room for twice as much as there was, one byte over the limit at most. Of a
+// known length it makes room for all once a thirty-second is there, so that little is copied.
 func (b *body) grow() error {
-	var size int64
-	switch have := int64(cap(b.buf)); {
+	have := int64(cap(b.buf))
+	size := min(max(2*have, firstGuess), b.max+1)
+	switch {
 	case b.length < 0:
-		size = min(max(2*have, firstGuess), b.max+1)
-		if !b.lease.Resize(size) {
-			return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
-		}
 	case have == 0:
 		size = min(b.length, firstBuffer)
 	default:
-		size = b.length
+		if size = b.length / 32; have >= size {
+			size = b.length
+		}
+	}
+	if err := b.take(size); err != nil {
+		return err
 	}
 	next := newBuffer(int(size))
 	b.buf = append(next.bytes[:0:size], b.buf...)

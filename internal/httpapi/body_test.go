@@ -320,10 +320,11 @@ func TestPartsWithoutFramesAreHeldWhileTheReplyIsWritten(t *testing.T) {
 }
 
 func TestTheBufferGrowsWithWhatHasComeNotWithWhatIsDeclared(t *testing.T) {
-	lease := budget.New(1 << 40).Lease()
-	in := body{from: iotest.ErrReader(io.ErrUnexpectedEOF), lease: &lease, length: 1 << 30, max: 1 << 40}
+	all := budget.New(1 << 40)
+	lease := all.Lease()
+	in := body{from: iotest.ErrReader(io.ErrUnexpectedEOF), lease: &lease, share: new(share), budget: all, length: 1 << 30, max: 1 << 40}
 	waits := 0
-	if err := in.read(func() { waits++ }); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err := in.read(func(int) { waits++ }); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
 	}
 	if cap(in.buf) > firstBuffer || waits != 1 {
@@ -336,13 +337,14 @@ func BenchmarkReadBody(b *testing.B) {
 		for name, known := range map[string]int64{"declared": int64(size), "chunked": -1} {
 			b.Run(fmt.Sprintf("length=%s/size=%d", name, size), func(b *testing.B) {
 				from, all := bytes.NewReader(nil), make([]byte, size)
-				lease := budget.New(1 << 40).Lease()
+				held := budget.New(1 << 40)
+				lease := held.Lease()
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for b.Loop() {
 					from.Reset(all)
-					in := body{from: from, lease: &lease, length: known, max: 1 << 30}
-					if err := in.read(func() {}); err != nil {
+					in := body{from: from, lease: &lease, share: new(share), budget: held, length: known, max: 1 << 30}
+					if err := in.read(func(int) {}); err != nil {
 						b.Fatal(err)
 					}
 					in.buffer.free()

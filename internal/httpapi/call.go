@@ -89,6 +89,7 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 func (w *response) forget(x *codec.Exchange) {
 	w.body.free()
 	w.lease.Release()
+	w.share.resize(0)
 	w.body, w.call = nil, gateway.Call{}
 	x.Forget()
 }

@@ -85,6 +85,7 @@ type Config struct {
 	MaxHeader       int           // bytes of one request's line and headers; default 64 KiB
 	HeaderTimeout   time.Duration // for all headers of a request to arrive; default 10 s
 	BodyIdleTimeout time.Duration // for the next bytes of a body to arrive, or of an answer to be taken; default 30 s
+	MinBodyRate     int64         // bytes a second of a body, on average, after 10 s; default: a body is only bounded by BodyIdleTimeout
 	IdleTimeout     time.Duration // for the next request on a connection; default 650 s, above the usual balancers' 60 to 600 s
 	// MaxConnectionAge is how long a connection is kept, give or take a tenth; the
 	// first answer after it asks for its end. Default: for as long as it is used.
@@ -134,6 +135,9 @@ func (c Config) validate() error {
 	}
 	if all := []string{ReadyStart, ReadyAlways, ReadyNever}; !slices.Contains(all, c.ReadyBroker) {
 		return fmt.Errorf("ready broker is %q, want one of %s", c.ReadyBroker, strings.Join(all, ", "))
+	}
+	if c.MinBodyRate < 0 {
+		return fmt.Errorf("min body rate is %d, want at least 0", c.MinBodyRate)
 	}
 	if c.MaxConnectionAge < 0 {
 		return fmt.Errorf("max connection age is %v, want at least 0", c.MaxConnectionAge)

@@ -55,6 +55,7 @@ func (w *response) serve(next http.Handler, r *http.Request) {
 		}
 		w.body.free() // of a request that was not forgotten
 		w.lease.Release()
+		w.share.resize(0)
 		w.room.Release()
 	}()
 	next.ServeHTTP(w, r)

@@ -46,6 +46,7 @@ type response struct {
 	room   budget.Lease // what the call holds for its reply, and then the reply
 	call   gateway.Call
 	body   *buffer       // what the call's frames and vars are in; nil if nothing was read, or it is forgotten
+	share  share         // of the body
 	events *codec.Stream // what the answer is, if that may end with a problem
 	values [2]string     // of headers that are made for each answer
 
