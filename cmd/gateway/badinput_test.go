@@ -28,7 +28,8 @@ const post = "POST /services/echo HTTP/1.1\r\nHost: localhost\r\n"
 // chunked makes one chunk of a text.
 func chunked(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
 
-// badInput is what no worker must ever see, with the code that it is answered with.
+// badInput is what no worker must ever see, with the code that it is answered with; what is
+// not HTTP has none, since net/http answers it in plain text.
 var badInput = map[string]struct {
 	stranger
 	code string
@@ -42,8 +43,8 @@ var badInput = map[string]struct {
 	"chunks of one byte without end, and slowly": {stranger{head: post + "Transfer-Encoding: chunked\r\n", body: "1\r\na\r\n"}, "body_timeout"},
 	"a body that stops":                          {stranger{head: post + "Content-Length: 10\r\n", body: "abc"}, "body_timeout"},
 	"a chunk that is none":                       {stranger{head: post + "Transfer-Encoding: chunked\r\n", body: "xyz\r\n"}, "bad_request"},
-	"a length that is none":                      {stranger{head: post + "Content-Length: -1\r\n"}, "bad_request"},
-	"two lengths":                                {stranger{head: post + "Content-Length: 1\r\nContent-Length: 2\r\n", body: "ab"}, "bad_request"},
+	"a length that is none":                      {stranger{head: post + "Content-Length: -1\r\n"}, ""},
+	"two lengths":                                {stranger{head: post + "Content-Length: 1\r\nContent-Length: 2\r\n", body: "ab"}, ""},
 	"levels":                                     whole("application/json", `{"body":`+strings.Repeat("[", 500_000), "bad_request"),
 	"levels that close":                          whole("application/json", `{"body":`+strings.Repeat("[", 100_000)+strings.Repeat("]", 100_000)+`}`, "bad_request"),
 	"levels of vars":                             whole("application/json", `{"vars":{"a":`+strings.Repeat("[", 100)+strings.Repeat("]", 100)+`}}`, "bad_request"),
@@ -120,6 +121,12 @@ func TestBadInputIsAProblemAndReachesNoBroker(t *testing.T) {
 	for name, in := range badInput {
 		t.Run(name, func(t *testing.T) {
 			x := in.says(t, g)
+			if in.code == "" {
+				if x.answer.status != http.StatusBadRequest {
+					t.Errorf("got %d %s, want net/http's 400", x.answer.status, x.answer.body)
+				}
+				return
+			}
 			if x.answer.json("code") != in.code || x.answer.json("executed") != "no" {
 				t.Errorf("got %d %s, want %s", x.answer.status, x.answer.body, in.code)
 			}

@@ -144,7 +144,6 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{config: "brokers: [{name: a, endpoint: tcp://a:1}, {name: a, endpoint: tcp://b:1}]", want: `two brokers are named "a", want another name for each`},
 
 		// Other commands.
-		{args: "worker --dialect majortomo", want: `--dialect is "majortomo", want a dialect with workers: mdp/0.1, mdp/0.2 or loudify`},
 		{args: "worker", env: "GATEWAY_BROKER=tcp://a:1,tcp://b:1", want: `GATEWAY_BROKER is "tcp://a:1,tcp://b:1", ` + address},
 		{args: "worker --concurrency 0", want: `--concurrency is "0", want a whole number of at least 1`},
 		{args: "broker --bind 5555", want: `--bind is "5555", want tcp://address:port, tcp://address:* or ipc://path`},
