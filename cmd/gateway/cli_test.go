@@ -68,7 +68,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--admin-listen x", want: `--admin-listen is "x", ` + listen},
 		{args: "--broker inproc://x", want: `--broker is "inproc://x", ` + address},
 		{args: "--broker tcp://a:1,b:2", want: `--broker is "tcp://a:1,b:2", ` + address},
-		{args: "--dialect mdp/0.3", want: `--dialect is "mdp/0.3", want one of mdp/0.1, mdp/0.2, loudify, majortomo`},
+		{args: "--dialect mdp/0.3", want: `--dialect is "mdp/0.3", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects},
 		{args: "--embedded=maybe", want: `--embedded is "maybe", want true or false`},
 		{args: "--embedded-bind 127.0.0.1:5555", want: `--embedded-bind is "127.0.0.1:5555", want tcp://address:port, tcp://address:* or ipc://path`},
 		{args: "--timeout 25", want: `--timeout is "25", ` + duration},
@@ -138,7 +138,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{config: "brokers: [tcp://a:1]", want: `gateway.yaml:1: brokers[0] is "tcp://a:1", want keys and values`},
 		{config: "brokers: [{name: a}]", want: `gateway.yaml:1: brokers[0] has no endpoint, want tcp://host:port or ipc://path`},
 		{config: "brokers:\n- endpoint: tcp://a:1\n- endpoint: a:1", want: `gateway.yaml:3: brokers[1].endpoint is "a:1", ` + address},
-		{config: "brokers: [{endpoint: tcp://a:1, dialect: x}]", want: `gateway.yaml:1: brokers[0].dialect is "x", want one of mdp/0.1, mdp/0.2, loudify, majortomo`},
+		{config: "brokers: [{endpoint: tcp://a:1, dialect: x}]", want: `gateway.yaml:1: brokers[0].dialect is "x", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects},
 		{config: "brokers: [{endpoint: tcp://a:1, url: x}]", want: `gateway.yaml:1: brokers[0].url is no key here, want one of name, endpoint, dialect`},
 		{config: "brokers: [{endpoint: tcp://a:1}]\nbroker: tcp://b:1", want: `gateway.yaml has broker and brokers, want one of them`},
 		{config: "brokers: [{name: a, endpoint: tcp://a:1}, {name: a, endpoint: tcp://b:1}]", want: `two brokers are named "a", want another name for each`},
@@ -320,3 +320,6 @@ func TestVersionReadsNoSettings(t *testing.T) {
 		}
 	}
 }
+
+// otherDialects are those of one broker each.
+const otherDialects = "majordomogo, libmdp-0.2, libmdp-0x, plantd, irondomo, rustydomo, zmq-mdp2, wdl83"

@@ -69,7 +69,7 @@ func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
 func (d Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
 	var m WorkerMessage
 	l := d.layout()
-	rest, err := l.afterHeader(frames, l.worker)
+	rest, err := afterHeader(frames, l.delimiter, l.worker)
 	if err != nil {
 		return m, err
 	}
@@ -119,7 +119,7 @@ func Identify(frames [][]byte) (Dialect, Peer) {
 		if l.worker == nil {
 			continue
 		}
-		switch header := l.header(frames); {
+		switch header := header(frames, l.delimiter); {
 		case header == nil:
 		case bytes.Equal(header, l.client):
 			return Dialect(d), Client

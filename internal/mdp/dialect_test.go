@@ -7,7 +7,10 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-var dialects = []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify, mdp.Majortomo}
+var dialects = []mdp.Dialect{
+	mdp.V01, mdp.V02, mdp.Loudify, mdp.Majortomo, mdp.MajordomoGo, mdp.LibMDP02, mdp.LibMDP0X, mdp.Plantd,
+	mdp.IronDomo, mdp.RustyDomo, mdp.ZMQMDP2, mdp.WDL83,
+}
 
 // fr makes frames of strings.
 func fr(s ...string) [][]byte {
@@ -40,7 +43,8 @@ func TestADialectIsReadBackFromItsName(t *testing.T) {
 		}
 	}
 	var d mdp.Dialect
-	const want = `dialect is "mdp/3", want one of mdp/0.1, mdp/0.2, loudify, majortomo`
+	const want = `dialect is "mdp/3", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` +
+		"majordomogo, libmdp-0.2, libmdp-0x, plantd, irondomo, rustydomo, zmq-mdp2, wdl83"
 	if err := d.UnmarshalText([]byte("mdp/3")); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -56,6 +60,14 @@ func TestRequestsAreTheFramesThatEachDialectExpects(t *testing.T) {
 		{mdp.V02, fr("Hello world"), "MDPC02 | \x01 | echo | Hello world"},
 		{mdp.Loudify, fr("Hello world", "{'sf': 7}"), "'' | C01 | echo | Hello world | {'sf': 7}"},
 		{mdp.Majortomo, fr("Hello world"), "'' | MDPC02 | \x02 | echo | Hello world"},
+		{mdp.MajordomoGo, fr("hi"), "'' | MDPC01 | echo | hi"},
+		{mdp.LibMDP02, fr("hi"), "'' | MDPC02 | echo | hi"},
+		{mdp.LibMDP0X, fr("hi"), "'' | MDPC0X | echo | hi"},
+		{mdp.Plantd, fr("hi"), "'' | MDPC02 | REQUEST | echo | hi"},
+		{mdp.IronDomo, fr("hi"), "'' | IDPC01 | echo | hi"},
+		{mdp.RustyDomo, fr("hi"), "MDPC02 | \x01 | echo | hi"},
+		{mdp.ZMQMDP2, fr("hi"), "MDPC02 | 1 | echo | hi"},
+		{mdp.WDL83, fr("hi"), "'' | MDPC01 | echo | hi"},
 		{mdp.V01, nil, "'' | MDPC01 | echo | ''"},
 		{mdp.V02, fr("", ""), "MDPC02 | \x01 | echo | '' | ''"},
 	} {
@@ -71,6 +83,7 @@ func TestLookupsAskTheBrokerItself(t *testing.T) {
 		mdp.V01:     "'' | MDPC01 | mmi.service | echo",
 		mdp.V02:     "MDPC02 | \x01 | mmi.service | echo",
 		mdp.Loudify: "'' | C01 | mmi.service | echo",
+		mdp.Plantd:  "'' | MDPC02 | REQUEST | mmi.service | echo",
 	} {
 		got, err := d.AppendLookup(nil, []byte("echo"))
 		if err != nil || show(got) != want {

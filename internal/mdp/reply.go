@@ -11,6 +11,7 @@ const (
 	ReasonAsked     = "wrong_service" // from a service that was not asked
 	ReasonMalformed = "malformed"     // too short, or with an unknown command
 	ReasonName      = "service_name"  // a name that no service can have
+	ReasonRefused   = "refused"       // a reply in which the broker or the worker says that it failed
 )
 
 // A MessageError says why a message is not one of the protocol, or not the one that
@@ -33,23 +34,20 @@ func (e *MessageError) Unwrap() error { return e.Err }
 //	mdp/0.2    MDPC02 \x02 service body… (PARTIAL), MDPC02 \x03 service body… (FINAL)
 //	loudify    '' C01 service '' body…, and without the second '' from mmi.*
 //	majortomo  '' MDPC02 \x03 body… (partial), '' MDPC02 \x04 body… (final)
+//	libmdp-0x  '' MDPC0X \x02 service body…, and \x03 if there is no reply
+//	plantd     MDPC02 PARTIAL service body…, MDPC02 FINAL service body…
+//	wdl83      '' MDPC01 service success body…, or failure and why
 func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, final bool, err error) {
 	l := d.layout()
-	rest, err := l.afterHeader(frames, l.client)
+	rest, err := afterHeader(frames, l.replyDelimiter(), l.client)
 	if err != nil {
 		return nil, false, err
 	}
-	final = true
-	if l.final != nil {
-		if len(rest) == 0 {
-			return nil, false, malformed("a reply without command")
-		}
-		if final = bytes.Equal(rest[0], l.final); !final && !bytes.Equal(rest[0], l.partial) {
-			return nil, false, malformed("a reply with command %x", head(rest[0]))
-		}
-		rest = rest[1:]
+	if rest, final, err = l.afterCommand(rest); err != nil {
+		return nil, false, err
 	}
-	if l.namesService {
+	mmi := IsMMI(service)
+	if l.names(mmi) {
 		if len(rest) == 0 {
 			return nil, false, malformed("a reply without service")
 		}
@@ -58,13 +56,39 @@ func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, fin
 		}
 		rest = rest[1:]
 	}
-	if l.padded && !IsMMI(service) {
+	if l.padded && !mmi {
 		if len(rest) == 0 || len(rest[0]) != 0 {
 			return nil, false, malformed("a reply without the empty frame after its service")
 		}
 		rest = rest[1:]
 	}
+	if l.success != nil {
+		if len(rest) == 0 || !bytes.Equal(rest[0], l.success) {
+			return nil, false, unfit(ReasonRefused, "a reply that begins with %q", heads(rest))
+		}
+		rest = rest[1:]
+	}
 	return rest, final, nil
+}
+
+// afterCommand checks the command of a reply, if there is one, and returns what follows.
+func (l *layout) afterCommand(frames [][]byte) (rest [][]byte, final bool, err error) {
+	if l.final == nil {
+		return frames, true, nil
+	}
+	if len(frames) == 0 {
+		return nil, false, malformed("a reply without command")
+	}
+	command, rest := frames[0], frames[1:]
+	switch {
+	case bytes.Equal(command, l.final):
+		return rest, true, nil
+	case l.partial != nil && bytes.Equal(command, l.partial):
+		return rest, false, nil
+	case l.refused != nil && bytes.Equal(command, l.refused):
+		return nil, false, unfit(ReasonRefused, "a reply that says that there is none: %q", heads(rest))
+	}
+	return nil, false, malformed("a reply with command %x", head(command))
 }
 
 // AppendReply appends the frames of a reply as a broker sends it to the client
@@ -72,7 +96,7 @@ func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, fin
 // one.
 func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final bool) [][]byte {
 	l := d.layout()
-	if l.delimiter {
+	if l.replyDelimiter() {
 		dst = append(dst, nil)
 	}
 	dst = append(dst, l.client)
@@ -83,11 +107,15 @@ func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final 
 	default:
 		dst = append(dst, l.partial)
 	}
-	if l.namesService {
+	mmi := IsMMI(service)
+	if l.names(mmi) {
 		dst = append(dst, service)
 	}
-	if l.padded && !IsMMI(service) {
+	if l.padded && !mmi {
 		dst = append(dst, nil)
+	}
+	if l.success != nil {
+		dst = append(dst, l.success)
 	}
 	return append(dst, body...)
 }
@@ -134,3 +162,12 @@ func unfit(reason, format string, args ...any) error {
 
 // head cuts a frame down to what a log line can hold.
 func head(frame []byte) []byte { return frame[:min(len(frame), 32)] }
+
+// heads cuts the first frames of a message down to what a log line can hold.
+func heads(frames [][]byte) [][]byte {
+	var cut [][]byte
+	for _, frame := range frames[:min(len(frames), 3)] {
+		cut = append(cut, head(frame))
+	}
+	return cut
+}

@@ -23,6 +23,17 @@ func TestRepliesAreReadAsEachDialectSendsThem(t *testing.T) {
 		{"loudify with an empty body", mdp.Loudify, fr("", "C01", "echo", "", ""), "''", true},
 		{"majortomo partial", mdp.Majortomo, fr("", "MDPC02", "\x03", "hi"), "hi", false},
 		{"majortomo final", mdp.Majortomo, fr("", "MDPC02", "\x04", "hi"), "hi", true},
+		{"majordomogo", mdp.MajordomoGo, fr("", "MDPC01", "echo", "", "hi"), "hi", true},
+		{"libmdp 0.2", mdp.LibMDP02, fr("", "MDPC02", "echo", "hi"), "hi", true},
+		{"libmdp 0X", mdp.LibMDP0X, fr("", "MDPC0X", "\x02", "echo", "hi"), "hi", true},
+		{"plantd partial", mdp.Plantd, fr("MDPC02", "PARTIAL", "echo", "hi"), "hi", false},
+		{"plantd final", mdp.Plantd, fr("MDPC02", "FINAL", "echo", "hi"), "hi", true},
+		{"IronDomo", mdp.IronDomo, fr("", "IDPC01", "echo", "hi"), "hi", true},
+		{"rustydomo partial", mdp.RustyDomo, fr("MDPC02", "\x02", "hi"), "hi", false},
+		{"rustydomo final", mdp.RustyDomo, fr("MDPC02", "\x03", "hi"), "hi", true},
+		{"zmq-mdp2 partial", mdp.ZMQMDP2, fr("MDPC02", "2", "echo", "hi"), "hi", false},
+		{"zmq-mdp2 final", mdp.ZMQMDP2, fr("MDPC02", "3", "echo", "hi"), "hi", true},
+		{"wdl83", mdp.WDL83, fr("", "MDPC01", "echo", "success", "hi"), "hi", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			body, final, err := c.dialect.ParseReply("echo", c.reply)
@@ -50,6 +61,11 @@ func TestWhatIsNoReplyIsRefusedWithItsReason(t *testing.T) {
 		{"no command", mdp.V02, fr("MDPC02"), mdp.ReasonMalformed},
 		{"an unknown command", mdp.V02, fr("MDPC02", "\x04", "echo", "hi"), mdp.ReasonMalformed},
 		{"an empty command", mdp.V02, fr("MDPC02", "", "echo", "hi"), mdp.ReasonMalformed},
+		{"libmdp's refusal", mdp.LibMDP0X, fr("", "MDPC0X", "\x03", "echo"), mdp.ReasonRefused},
+		{"libmdp with an unknown command", mdp.LibMDP0X, fr("", "MDPC0X", "", "echo"), mdp.ReasonMalformed},
+		{"plantd behind an empty frame", mdp.Plantd, fr("", "MDPC02", "FINAL", "echo", "hi"), mdp.ReasonHeader},
+		{"wdl83's failure", mdp.WDL83, fr("", "MDPC01", "echo", "failure", "service busy"), mdp.ReasonRefused},
+		{"wdl83 without its word", mdp.WDL83, fr("", "MDPC01", "echo"), mdp.ReasonRefused},
 		{"loudify without its empty frame", mdp.Loudify, fr("", "C01", "echo", "hi"), mdp.ReasonMalformed},
 		{"loudify without body", mdp.Loudify, fr("", "C01", "echo"), mdp.ReasonMalformed},
 	} {
@@ -73,6 +89,9 @@ func TestAStatusIsTheLastFrameOfItsAnswer(t *testing.T) {
 		{mdp.V01, fr("", "MDPC01", "mmi.service", "echo", "404"), "404"},
 		{mdp.V02, fr("MDPC02", "\x03", "mmi.service", "501"), "501"},
 		{mdp.Loudify, fr("", "C01", "mmi.service", "200"), "200"},
+		{mdp.LibMDP0X, fr("", "MDPC0X", "\x02", "mmi.service", "404"), "404"},
+		{mdp.Plantd, fr("MDPC02", "FINAL", "mmi.service", "200"), "200"},
+		{mdp.RustyDomo, fr("MDPC02", "\x03", "mmi.service", "echo", "200"), "200"},
 		{mdp.V01, fr("", "MDPC01", "mmi.service", "yes"), ""},
 		{mdp.V01, fr("", "MDPC01", "mmi.service"), ""},
 		{mdp.V01, fr("", "MDPC01", "echo", "200"), ""},
@@ -138,6 +157,9 @@ func FuzzNoMessageBreaksTheParsers(f *testing.F) {
 				if !mdp.IsMMI(service) && (err != nil || show(again) != show(frames)) {
 					t.Errorf("%v: request %s is read as %s, %v", d, show(frames), show(again), err)
 				}
+			}
+			if !d.HasWorkers() {
+				continue
 			}
 			if m, err := d.ParseWorker(frames); err == nil && m.Command <= mdp.Final && !lax(d, m, frames) {
 				if again := d.AppendWorker(nil, m); show(again) != show(frames) {

@@ -53,6 +53,7 @@ func IsMMI[S string | []byte](name S) bool {
 //	mdp/0.2    MDPC02 \x01 service body…
 //	loudify    '' C01 service body…
 //	majortomo  '' MDPC02 \x02 service body…
+//	plantd     '' MDPC02 REQUEST service body…
 func (d Dialect) AppendRequest(dst [][]byte, service []byte, body [][]byte) ([][]byte, error) {
 	if err := CheckService(service); err != nil {
 		return dst, err
@@ -93,7 +94,7 @@ func (d Dialect) appendHeader(dst [][]byte, service []byte) [][]byte {
 // routing id). The results share memory with frames.
 func (d Dialect) ParseRequest(frames [][]byte) (service []byte, body [][]byte, err error) {
 	l := d.layout()
-	rest, err := l.afterHeader(frames, l.client)
+	rest, err := afterHeader(frames, l.delimiter, l.client)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -438,6 +438,7 @@ func TestBadConfigurationsAreRefused(t *testing.T) {
 		cfg  worker.Config
 		want string
 	}{
+		{worker.Config{Endpoint: "tcp://127.0.0.1:1", Services: services, Dialect: mdp.Plantd}, "worker: dialect is plantd, which has no workers"},
 		{worker.Config{Services: services}, "worker: the endpoint is empty"},
 		{worker.Config{Endpoint: "tcp://127.0.0.1:1"}, "worker: there are no services"},
 		{worker.Config{Endpoint: "tcp://127.0.0.1:1", Services: services, Concurrency: -1}, "worker: concurrency is -1, want at least 1"},
