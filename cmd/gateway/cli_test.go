@@ -84,7 +84,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--max-vars 9223372036854775807GiB", want: `--max-vars is "9223372036854775807GiB", ` + size},
 		{args: "--mmi yes", want: `--mmi is "yes", want one of on, hint, off`},
 		{args: "--vars pickle", want: `--vars is "pickle", want one of python, json, none`},
-		{args: "--allowed-hosts http://a", want: `--allowed-hosts is "http://a", want a host name without port, or * for any`},
+		{args: "--allowed-hosts http://a", want: `--allowed-hosts is "http://a", want a host name without port, ip for any address, or * for any`},
 		{args: "--log-level warning", want: `--log-level is "warning", want one of debug, info, warn, error`},
 		{args: "--ready-broker often", want: `--ready-broker is "often", want one of start, always, never`},
 		{args: "--log-format text", want: `--log-format is "text", want one of json, console`},

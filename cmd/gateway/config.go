@@ -28,7 +28,7 @@ type settings struct {
 
 	Listen           string        `group:"Listen" type:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
 	AdminListen      string        `group:"Listen" type:"listen" off:"" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; without it, /metrics is at --listen."`
-	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, * for any; default: loopback's if --listen is loopback, else any."`
+	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, ip for any IP address, * for any; default: loopback's if --listen is loopback; ip, localhost and this machine's name without keys; else any."`
 	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"10s" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
 	BodyIdleTimeout  time.Duration `group:"Listen" default:"30s" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
 	MinBodyRate      int64         `group:"Listen" hidden:"" type:"bytes" default:"8KiB" placeholder:"BYTES" help:"Average bytes a second of a request's body after its first 10 s (${default})."`
@@ -78,6 +78,8 @@ type settings struct {
 	MetricsMaxServices int           `group:"Logs and telemetry" hidden:"" default:"200" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
 	OTLPEndpoint       string        `group:"Logs and telemetry" name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
 
+	adminHosts []string // names that the admin listener is reached by
+
 	OTLPHeaders http.Header `kong:"-"` // of OTEL_EXPORTER_OTLP_HEADERS
 
 	Brokers  []client.Endpoint `kong:"-"` // of --broker, or of the file
@@ -95,17 +97,11 @@ func (s *settings) finish(r *resolver) (err error) {
 		return err
 	}
 	s.Services = r.file.services
-	loopback := isLoopback(s.Listen)
 	if s.Embedded == nil {
-		embedded := loopback && len(s.Brokers) == 0
+		embedded := isLoopback(s.Listen) && len(s.Brokers) == 0
 		s.Embedded = &embedded
 	}
-	if s.AllowedHosts == nil {
-		s.AllowedHosts = []string{"*"}
-		if loopback {
-			s.AllowedHosts = loopbackHosts
-		}
-	}
+	s.finishHosts()
 	s.finishConnections()
 	if err := s.check(r); err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,7 +15,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"mdpgateway/internal/edge"
-	"mdpgateway/internal/httpapi"
 )
 
 // lastWords is how long, after the drain, the answers of interrupted calls may
@@ -71,33 +69,6 @@ func (d *daemon) open(name, address string, s *http.Server, bounds edge.Config) 
 	d.servers = append(d.servers, server{s, listener})
 	d.log.Info("listening", zap.String("server", name), zap.Stringer("address", listener.Addr()))
 	return nil
-}
-
-// adminServer serves what callers have no business with. On loopback nothing but a
-// page in a browser of this machine could name another host (DNS rebinding), and it
-// would read profiles; elsewhere scrapers may know the address by any name.
-func (d *daemon) adminServer() *http.Server {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", d.metrics.Handler())
-	mux.Handle("GET /livez", d.api)
-	mux.Handle("GET /readyz", d.api)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	contention(mux)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	handler := http.Handler(mux)
-	if isLoopback(d.settings.AdminListen) {
-		handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if !httpapi.AnswersTo(r.Host, loopbackHosts) {
-				http.Error(w, "this listener does not answer to that Host", http.StatusForbidden)
-				return
-			}
-			mux.ServeHTTP(w, r)
-		})
-	}
-	return &http.Server{Handler: handler, ReadHeaderTimeout: d.settings.HeaderTimeout, IdleTimeout: d.settings.IdleTimeout}
 }
 
 // serve serves until ctx ends or a listener fails, and takes everything down. At

@@ -257,7 +257,7 @@ func parseOrigin(text string) (string, error) { return text, httpapi.CheckOrigin
 // parseHost reads a name as the Host header has it, without its port.
 func parseHost(text string, _ *kong.Tag) (string, error) {
 	if text == "" || strings.ContainsAny(text, "/ ") || text != "*" && strings.Contains(text, "*") {
-		return "", errors.New("a host name without port, or * for any")
+		return "", errors.New("a host name without port, ip for any address, or * for any")
 	}
 	return strings.ToLower(text), nil
 }

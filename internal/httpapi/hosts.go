@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -18,14 +19,20 @@ func (a *API) hostAllowed(r *http.Request) error {
 	if isProbe(r) || len(a.cfg.AllowedHosts) == 0 || AnswersTo(r.Host, a.cfg.AllowedHosts) {
 		return nil
 	}
-	return &gateway.Error{Kind: gateway.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q", hostname(r.Host))}
+	return &gateway.Error{Kind: gateway.OriginRefused, Detail: fmt.Sprintf("the gateway does not answer to the Host %q; --allowed-hosts names those that it answers to", hostname(r.Host))}
 }
 
+// AnyAddress stands for every IP address in a list of hosts.
+const AnyAddress = "ip"
+
 // AnswersTo reports whether the header Host names one of those hosts, which have
-// neither ports nor brackets; "*" is any.
+// neither ports nor brackets; "*" is any, and AnyAddress any IP address.
 func AnswersTo(host string, hosts []string) bool {
 	host = hostname(host)
-	return slices.ContainsFunc(hosts, func(h string) bool { return h == "*" || strings.EqualFold(h, host) })
+	_, err := netip.ParseAddr(host)
+	return slices.ContainsFunc(hosts, func(h string) bool {
+		return h == "*" || h == AnyAddress && err == nil || strings.EqualFold(h, host)
+	})
 }
 
 // hostname strips what does not make another host: port, brackets, final dot.
