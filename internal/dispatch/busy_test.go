@@ -16,7 +16,7 @@ func TestALookupThatCouldNotBeMadeIsNoDenial(t *testing.T) {
 		kind                    gateway.Kind
 		reason                  string
 	}{
-		{"a name that nobody knows", "", "new", gateway.Busy, gateway.ReasonLookup},
+		{"a name that nobody knows", "", "new", gateway.BrokerUnavailable, ""},
 		{"a catalogued one", `{svc: {}}`, "svc", "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -72,6 +72,7 @@ type Config struct {
 	MaxVars       int                // bytes of a vars frame; default 64 KiB
 	MMI           MMI
 	Exclusive     Exclusive
+	LookupWait    time.Duration // for a broker's word about a service, in all; default 2s
 	NoWorkersWait time.Duration // how long a known service may be without workers
 }
 
@@ -81,6 +82,7 @@ func (c Config) withDefaults() Config {
 	c.Log = cmp.Or(c.Log, zap.NewNop())
 	c.Timeout = cmp.Or(c.Timeout, 25*time.Second)
 	c.MaxTimeout = cmp.Or(c.MaxTimeout, 5*time.Minute)
+	c.LookupWait = cmp.Or(c.LookupWait, 2*time.Second)
 	c.MaxVars = cmp.Or(c.MaxVars, 64<<10)
 	return c
 }

@@ -13,9 +13,6 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// lookupPatience bounds a look-up together with its wait for those before it.
-const lookupPatience = 2 * time.Second
-
 // mutedFor is how long a broker that did not answer a look-up is not asked.
 const mutedFor = time.Minute
 
@@ -26,6 +23,7 @@ type query struct {
 	svc   *service           // nil if no broker confirmed it
 	again bool               // a denial is being waited out: do not trust the cache
 
+	assumed     bool // answer: it is allowed because the broker is at work on it
 	unconfirmed bool // answer: it is allowed although no broker confirmed it
 }
 
@@ -41,16 +39,36 @@ func (d *Dispatcher) consider(q *query, broker int) verdict {
 		return unreachable
 	case q.svc.known(broker, now):
 		return allowed
+	case q.svc.workingAt(broker):
+		q.assumed = true
+		return allowed
 	case !d.askable(broker, epoch, now):
 		return d.unaskable(q)
 	case d.cfg.MMI == MMIHint && q.established():
 		return allowed
+	case state == gateway.Up && d.cfg.Brokers[broker].Live != nil:
+		return d.ofRegistry(q, broker, now)
 	case !q.again && d.absent.has(broker, q.name, now):
 		return deniedByMMI
 	case state == gateway.Pending:
 		return untried
 	}
 	return unasked
+}
+
+// ofRegistry is the verdict of a broker in this process, which costs no question: names
+// that nobody knows can't keep others from being asked for.
+func (d *Dispatcher) ofRegistry(q *query, broker int, now time.Time) verdict {
+	if d.cfg.Brokers[broker].Live.Service(q.name).Workers == 0 {
+		if q.svc != nil {
+			q.svc.status[broker].Store(mdp.StatusNotFound)
+		}
+		return deniedByMMI
+	}
+	svc := d.services.add(q.name)
+	svc.status[broker].Store(mdp.StatusFound)
+	svc.confirm(broker, now)
+	return allowed
 }
 
 // askable reports whether a broker answers look-ups in this epoch, as far as is known.
@@ -76,7 +94,7 @@ func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) <-chan singl
 	name, established := q.name, q.established()
 	return d.lookups.DoChan(strconv.Itoa(broker)+" "+name, func() (any, error) {
 		// It outlives a caller that leaves: others wait for it.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupPatience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.LookupWait)
 		defer cancel()
 		return d.lookUp(ctx, broker, name, established), nil
 	})
@@ -133,7 +151,7 @@ func unheard(established bool) verdict {
 	if established {
 		return unlisted
 	}
-	return overBudget
+	return unheardOf
 }
 
 // mute keeps a broker from being asked for a while, or until it comes back.

@@ -363,7 +363,7 @@ func TestABrokerThatAnsweredBeforeIsNotMutedForOneSilence(t *testing.T) {
 		p.lookup = noAnswer
 		for i := range 2 {
 			_, err := send(t.Context(), d, call(fmt.Sprintf("new-%d", i), "x"))
-			failure(t, err, gateway.Busy, gateway.ReasonLookup)
+			failure(t, err, gateway.BrokerUnavailable, "")
 		}
 		p.lookup = answers(mdp.StatusFound)
 		if _, err := send(t.Context(), d, call("new", "x")); err != nil {

@@ -81,6 +81,7 @@ const (
 	unreachable                // it is not connected
 	unlisted                   // it can't be asked, and the name is not in the catalogue
 	deniedByMMI                // it has no workers for it
+	unheardOf                  // the question could not be put, or was not answered in time
 	overBudget                 // too many names that nobody knows are asked for
 	allowed
 )
@@ -102,6 +103,9 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 		if best == allowed {
 			q.svc = d.services.get(call.Service) // a broker may just have confirmed it
 			release, err := d.admitUnknown(&q, call)
+			if err == nil && !q.assumed && q.svc != nil { // an assumption is no ground for the next
+				release = q.svc.work(call.Brokers)
+			}
 			return q.svc, release, err
 		}
 		if best != deniedByMMI || spec == nil && !svc.remembered(time.Now()) {
@@ -234,6 +238,8 @@ func refusal(v verdict) error {
 		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker can be reached"}
 	case unlisted:
 		return notFound("the service is not in the catalogue, and the broker does not say which services it has")
+	case unheardOf:
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "the broker did not say in time whether it has the service"}
 	case overBudget:
 		return gateway.Refused(gateway.ReasonLookup, "too many services that the broker does not know are asked for")
 	default:

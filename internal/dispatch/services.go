@@ -31,6 +31,7 @@ type service struct {
 	confirmed []atomic.Int64 // Unix nanoseconds of the last time, by broker
 	replies   []atomic.Int64 // Unix nanoseconds of the last reply, by broker
 	status    []atomic.Value // MMI's last word, by broker
+	working   []atomic.Int64 // calls that may be at work there, by broker
 	touched   atomic.Int64   // Unix nanoseconds of the newest of all these
 
 	inFlight      atomic.Int64 // calls that began after it was confirmed
@@ -113,6 +114,24 @@ func (s *service) known(broker int, now time.Time) bool {
 	return s != nil && now.UnixNano()-s.confirmed[broker].Load() < int64(knownFor)
 }
 
+// work counts a call that one of these brokers may be at work on, until done; nil means
+// any of them.
+func (s *service) work(brokers []int) (done func()) {
+	add := func(n int64) {
+		for i := range s.working {
+			if brokers == nil || slices.Contains(brokers, i) {
+				s.working[i].Add(n)
+			}
+		}
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+// workingAt reports whether the broker may be at work on a call of the service: it knows it
+// then, although some brokers deny a service while all its workers are busy.
+func (s *service) workingAt(broker int) bool { return s != nil && s.working[broker].Load() > 0 }
+
 // remembered reports whether the service answered lately, so that it may only be
 // between two workers.
 func (s *service) remembered(now time.Time) bool {
@@ -167,7 +186,7 @@ func (s *services) add(name string) *service {
 	}
 	svc := &service{
 		confirmed: make([]atomic.Int64, s.brokers), replies: make([]atomic.Int64, s.brokers),
-		status: make([]atomic.Value, s.brokers),
+		working: make([]atomic.Int64, s.brokers), status: make([]atomic.Value, s.brokers),
 	}
 	s.byName[name] = svc
 	return svc

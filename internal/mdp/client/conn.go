@@ -20,12 +20,13 @@ type conn struct {
 	onSent   func() // noteSent
 
 	// Owned by whoever owns the conn.
-	current *call    // nil between two calls
-	scratch [][]byte // frames of a request, reused
-	service []byte   // name in the request, reused
-	used    time.Time
-	next    *conn // in the endpoint's list of idle ones
-	asker   *call // for which it was opened; nil once a call had it
+	current *call     // nil between two calls
+	scratch [][]byte  // frames of a request, reused
+	service []byte    // name in the request, reused
+	opened  time.Time // when it came about
+	used    time.Time // when its last call ended; zero if it had none
+	next    *conn     // in the endpoint's list of idle ones
+	asker   *call     // for which it was opened; nil once a call had it
 
 	// abandoned says why others interrupted the call: its caller left, the endpoint
 	// was lost, or the pool was closed.

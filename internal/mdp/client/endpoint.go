@@ -37,7 +37,13 @@ const (
 // end after lostGrace more: 4.5 s in all, so that the 5 s that are promised hold
 // on a busy machine too. A shorter Timeout would take a crowded link for a dark
 // one.
-var sentinelOptions = zsock.WatchOptions{Handshake: time.Second, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second}
+//
+// A handshake takes two to three round trips, so it has the time that any connection has.
+func (e *endpoint) sentinelOptions() zsock.WatchOptions {
+	return zsock.WatchOptions{
+		Handshake: e.pool.cfg.ConnectTimeout, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second,
+	}
+}
 
 // An endpoint is one broker: whether it can be reached, and the connections to
 // it. Its sentinel is a connection of its own that carries no calls; it alone
@@ -56,7 +62,8 @@ type endpoint struct {
 
 	// Guarded by pool.mu.
 	state      gateway.EndpointState
-	address    string // with the host's name resolved
+	address    string        // with the host's name resolved
+	handshake  time.Duration // how long the sentinel's took
 	reconnects uint64
 	upSince    time.Time
 	asked      uint64 // requests since it came up
@@ -112,12 +119,23 @@ func (e *endpoint) watch(ctx context.Context) {
 // attempt connects once and stays while the connection lives. It reports whether
 // there was one.
 func (e *endpoint) attempt(ctx context.Context) (connected bool) {
-	address, err := resolve(ctx, e.pool.cfg.Resolver, e.Address)
+	addresses, err := resolve(ctx, e.pool.cfg.Resolver, e.Address)
 	if err != nil {
 		e.down("name not resolved", err)
 		return false
 	}
-	w, err := e.pool.zctx.Watch(address, sentinelOptions)
+	for _, address := range addresses {
+		if e.stay(ctx, address) {
+			return true
+		}
+	}
+	return false
+}
+
+// stay connects to one address, and is attempt for it.
+func (e *endpoint) stay(ctx context.Context, address string) (connected bool) {
+	begun := time.Now()
+	w, err := e.pool.zctx.Watch(address, e.sentinelOptions())
 	if err != nil {
 		e.down("sentinel not opened", err)
 		return false
@@ -129,8 +147,8 @@ func (e *endpoint) attempt(ctx context.Context) (connected bool) {
 		e.down(event.String(), err)
 		return false
 	}
-	e.up(address)
 	up := time.Now()
+	e.up(address, up.Sub(begun))
 	event, err = w.Next()
 	e.down(event.String(), err)
 	e.startGrace(up, time.Now())
@@ -147,14 +165,14 @@ func (e *endpoint) startGrace(up, now time.Time) {
 }
 
 // up lets calls use the endpoint.
-func (e *endpoint) up(address string) {
+func (e *endpoint) up(address string, handshake time.Duration) {
 	p := e.pool
 	p.mu.Lock()
 	if !e.upSince.IsZero() {
 		e.reconnects++
 	}
 	reconnects := e.reconnects
-	e.state, e.address, e.upSince, e.asked = gateway.Up, address, time.Now(), 0
+	e.state, e.address, e.handshake, e.upSince, e.asked = gateway.Up, address, handshake, time.Now(), 0
 	p.announce()
 	p.serve()
 	p.mu.Unlock()

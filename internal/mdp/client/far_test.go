@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
 )
@@ -98,4 +99,22 @@ func TestCallsShorterThanAHandshakeAreAnsweredOnceConnectionsAreThere(t *testing
 		}
 	}
 	t.Errorf("not all of the %d calls from the fourth on were answered", calls-warm)
+}
+
+// At a round trip of a second, look-ups and calls work once handshakes have the time.
+func TestABrokerASecondAwayIsReachedAndAsked(t *testing.T) {
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		if string(m[2]) == mdp.MMIService {
+			return [][][]byte{frames("", "MDPC01", mdp.MMIService, mdp.StatusFound)}
+		}
+		return [][][]byte{m}
+	})
+	link := mdptest.NewProxy(t, broker.Endpoint())
+	link.Delay(500 * time.Millisecond)
+	p := newPool(t, client.Config{ConnectTimeout: 10 * time.Second, QueueTimeout: 10 * time.Second}, at(link.Endpoint()))
+	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
+	if status, err := p.Lookup(context.Background(), 0, "echo"); err != nil || status != mdp.StatusFound {
+		t.Errorf("look-up: got %q, %v, want %s", status, err, mdp.StatusFound)
+	}
+	mustCall(t, p, "hello")
 }

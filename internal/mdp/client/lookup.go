@@ -7,10 +7,18 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// lookupTimeout bounds a question about a service and, apart from it, its wait
-// for those before it. Some brokers never answer one: the first that waits in
-// vain must not make the others wait one after the other.
+// lookupTimeout bounds a question about a service and, apart from it, its wait for those
+// before it, unless the broker is far. Some brokers never answer one: the first that waits
+// in vain must not make the others wait one after the other.
 const lookupTimeout = 500 * time.Millisecond
+
+// lookupTimeout is that of this endpoint: twice as long as a handshake took, which is more
+// than three round trips.
+func (e *endpoint) lookupTimeout() time.Duration {
+	e.pool.mu.Lock()
+	defer e.pool.mu.Unlock()
+	return max(lookupTimeout, 2*e.handshake)
+}
 
 // Lookup asks a broker, by its index, whether a service has workers (RFC 8/MMI).
 // The answer is one of the mdp.Status constants and no more than a hint: brokers
@@ -45,7 +53,8 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 // takeAsker takes the connection for look-ups, which is opened if it is not there or not
 // fit. Who takes it gives it back.
 func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+	// A connection that is opened for it has its own time beside that.
+	ctx, cancel := context.WithTimeout(ctx, e.lookupTimeout()+e.pool.cfg.ConnectTimeout)
 	defer cancel()
 	for {
 		var c *conn
@@ -110,7 +119,7 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 	if err != nil {
 		return "", &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
-	asked, cancel := context.WithTimeout(ctx, lookupTimeout)
+	asked, cancel := context.WithTimeout(ctx, c.endpoint.lookupTimeout())
 	defer cancel()
 	stop := context.AfterFunc(asked, c.sock.Interrupt)
 	answer, err := c.answer(question)

@@ -99,7 +99,7 @@ func (p *Pool) opened(e *endpoint, d *dial, c *conn, err error) {
 	}
 	switch {
 	case err == nil && e.state == gateway.Up && !p.over:
-		c.asker = asker
+		c.asker, c.opened = asker, time.Now()
 		e.fresh.push(c)
 		c = nil
 	default:

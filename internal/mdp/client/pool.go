@@ -35,9 +35,13 @@ const (
 	rest = time.Millisecond
 
 	// maxAttempts bounds the connections that are opened for a call that was not
-	// sent: each of them may have broken a moment ago. Of those that had calls before,
+	// sent: each of them may have broken a moment ago. Of those that were there before,
 	// which a lost broker breaks all at once, any number may be tried.
 	maxAttempts = 3
+
+	// balanceWait is how long a call waits for a connection to the broker with the fewest
+	// calls in flight while one to another rests.
+	balanceWait = 50 * time.Millisecond
 
 	// firstVerdict is how long a call waits for the outcome of the very first
 	// attempt to reach any broker.
@@ -162,7 +166,7 @@ func (p *Pool) run(x *call) error {
 		if err != nil {
 			return err
 		}
-		if c.used.IsZero() {
+		if c.opened.After(x.start) {
 			opened++
 		}
 		again, err := p.attempt(c, x)

@@ -224,11 +224,14 @@ func (e *endpoint) before(other *endpoint, now time.Time) bool {
 	if doubtful := e.doubtful(now); doubtful != other.doubtful(now) {
 		return !doubtful
 	}
-	if len(e.busy) != len(other.busy) {
-		return len(e.busy) < len(other.busy)
+	if e.load() != other.load() {
+		return e.load() < other.load()
 	}
 	return e.turn < other.turn
 }
+
+// load is how many calls are in flight, and how many connections are opened for others.
+func (e *endpoint) load() int { return len(e.busy) + e.opening }
 
 // doubtful reports whether the broker does not seem to answer: it is silent, or calls have
 // timed out since its last reply. Now and then a call tries it again all the same.
@@ -286,9 +289,16 @@ func (e *endpoint) takeOwn(x *call, now time.Time) *conn {
 	return e.fresh.pop()
 }
 
+// takeElsewhere is for when the best endpoint has no connection that is fit: it takes that
+// of another. From one with more calls in flight only after a while, in which a connection
+// to the best one is opened unless it is far.
 func (p *Pool) takeElsewhere(best *endpoint, x *call, now time.Time) *conn {
 	for _, e := range p.endpoints {
 		if e == best || e.state != gateway.Up || !x.mayUse(e) || e.doubtful(now) && !best.doubtful(now) {
+			continue
+		}
+		if until := x.start.Add(balanceWait); e.load() > best.load() && now.Before(until) {
+			p.wake(until, now)
 			continue
 		}
 		if c := p.take(e, x, now); c != nil {

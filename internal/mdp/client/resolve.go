@@ -12,37 +12,44 @@ import (
 
 const resolveTimeout = 2 * time.Second
 
-// resolve turns a host's name in an address into an IP address. libzmq would do
-// it in its I/O thread, where one silent name server stops every socket.
-func resolve(ctx context.Context, resolver *net.Resolver, address string) (string, error) {
+// resolve turns a host's name in an address into its IP addresses. libzmq would do it in
+// its I/O thread, where one silent name server stops every socket.
+func resolve(ctx context.Context, resolver *net.Resolver, address string) ([]string, error) {
 	if !strings.HasPrefix(address, "tcp://") {
-		return address, nil
+		return []string{address}, nil
 	}
 	host, port, err := splitTCP(address)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
-		return address, nil
+		return []string{address}, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
 	defer cancel()
 	ips, err := resolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return "tcp://" + net.JoinHostPort(preferred(ips).String(), port), nil
+	var addresses []string
+	for _, ip := range inOrder(ips) {
+		addresses = append(addresses, "tcp://"+net.JoinHostPort(ip.String(), port))
+	}
+	return addresses, nil
 }
 
-// preferred is the first IPv4 address, since brokers bind those unless they are
-// told otherwise, or else the first.
-func preferred(ips []netip.Addr) netip.Addr {
+// inOrder puts IPv4 addresses first, since brokers bind those unless they are told
+// otherwise.
+func inOrder(ips []netip.Addr) (ordered []netip.Addr) {
+	var others []netip.Addr
 	for _, ip := range ips {
 		if ip = ip.Unmap(); ip.Is4() {
-			return ip
+			ordered = append(ordered, ip)
+		} else {
+			others = append(others, ip)
 		}
 	}
-	return ips[0]
+	return append(ordered, others...)
 }
 
 func splitTCP(address string) (host, port string, err error) {

@@ -166,3 +166,27 @@ func TestCallsWaitForHandshakesNoLongerThanInTheQueue(t *testing.T) {
 		failure(t, await(t, c), gateway.BrokerUnavailable, "")
 	}
 }
+
+// Calls that come at once, before there are connections, are spread like those in flight.
+func TestABurstIsSpreadOverAllBrokers(t *testing.T) {
+	script, arrived := hold()
+	p := newPool(t, client.Config{}, at(mdptest.NewRouter(t, script).Endpoint()), at(mdptest.NewRouter(t, script).Endpoint()))
+	bothUp(t, p)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	const calls = 30
+	var ended []<-chan error
+	for range calls {
+		ended = append(ended, inBackground(ctx, p, echo("hello")))
+	}
+	for range calls {
+		await(t, arrived)
+	}
+	if s := p.Stats(); s.Endpoints[0].InFlight < calls/3 || s.Endpoints[1].InFlight < calls/3 {
+		t.Errorf("in flight: %d and %d, want about half each", s.Endpoints[0].InFlight, s.Endpoints[1].InFlight)
+	}
+	cancel()
+	for _, c := range ended {
+		failure(t, await(t, c), gateway.Canceled, "")
+	}
+}
