@@ -1,15 +1,18 @@
-# Trouble and time: included by the Makefile.
+# Tests that take minutes or hours. Included by the Makefile.
 
 CHAOS ?= 10m
 SOAK  ?= 1h
 RATE  ?= 100
-.PHONY: chaos overload soak model
+.PHONY: chaos overload hostile soak model
 
 chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
 	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
 
 overload: setup ## three times the load that can be done, and 10,000 time-outs and leavers in a minute; judges times
 	$(GO) test -v -count=1 -run 'TestThreeTimesTheLoad|TestAStorm' ./chaos -timed
+
+hostile: setup ## what strangers send, with 10,000 connections, at a gateway of 1 GiB; prints memory and times, 10 minutes
+	$(GO) test -v -count=1 -timeout 30m -run 'TestStrangers|TestACallerIsAnsweredAmong' ./chaos -hostile -timed
 
 soak: setup ## an hour of steady load: memory, files and goroutines at start, middle and end (SOAK=10m, RATE=100 calls a second)
 	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK) -rate $(RATE)
