@@ -26,6 +26,9 @@ func FuzzVars(f *testing.F) {
 			}
 			return
 		}
+		if len(vars) > 6 && strings.EqualFold(vars[:7], "UTF-8''") {
+			return // it is percent-encoded, which no body is
+		}
 		if string(e.vars.Text()) != strings.Trim(vars, " \t\r\n") {
 			t.Errorf("%q became %q", vars, e.vars.Text())
 		}

@@ -1,6 +1,10 @@
 package codec
 
 import (
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"mdpgateway/internal/ijson"
@@ -20,7 +24,10 @@ func parseVars(q query, header []string) (vars ijson.Object, by string, err erro
 	case len(header) == 1 && q.hasVars:
 		return vars, "", badTwice("?vars", "Flowgraph-Vars")
 	case len(header) == 1:
-		text, by = header[0], "Flowgraph-Vars"
+		by = "Flowgraph-Vars"
+		if text, err = headerVars(header[0]); err != nil {
+			return vars, by, err
+		}
 	case q.hasVars:
 		by = "?vars"
 	default:
@@ -28,6 +35,22 @@ func parseVars(q query, header []string) (vars ijson.Object, by string, err erro
 	}
 	vars, err = ijson.ParseObject([]byte(text))
 	return vars, by, badJSON(atVars, err)
+}
+
+// headerVars returns the JSON of the header: as it is, or in the encoding in which headers
+// carry what is not ASCII (RFC 8187).
+func headerVars(value string) (string, error) {
+	if scheme := "UTF-8''"; len(value) >= len(scheme) && strings.EqualFold(value[:len(scheme)], scheme) {
+		text, err := url.PathUnescape(value[len(scheme):])
+		if err != nil {
+			return "", badAt(atVars, "invalid percent-encoding in Flowgraph-Vars after %s", scheme)
+		}
+		return text, nil
+	}
+	if !utf8.ValidString(value) {
+		return "", badAt(atVars, "Flowgraph-Vars is not UTF-8: browsers send headers as Latin-1; write UTF-8'' and the JSON percent-encoded, or use ?vars")
+	}
+	return value, nil
 }
 
 func badTwice(one, other string) error {
