@@ -29,6 +29,7 @@ type settings struct {
 	Listen           string        `group:"Listen" type:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
 	AdminListen      string        `group:"Listen" type:"listen" off:"" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; without it, /metrics is at --listen."`
 	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, ip for any IP address, * for any; default: loopback's if --listen is loopback; ip, localhost and this machine's name without keys; else any."`
+	TrustedProxies   []string      `group:"Listen" hidden:"" type:"network" placeholder:"CIDR" help:"Proxies whose Forwarded or X-Forwarded-For says where a request comes from; repeatable."`
 	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"10s" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
 	BodyIdleTimeout  time.Duration `group:"Listen" default:"30s" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
 	MinBodyRate      int64         `group:"Listen" hidden:"" type:"bytes" default:"8KiB" placeholder:"BYTES" help:"Average bytes a second of a request's body after its first 10 s (${default})."`

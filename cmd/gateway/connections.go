@@ -1,6 +1,11 @@
 package main
 
 import (
+	"errors"
+	"net/netip"
+
+	"github.com/alecthomas/kong"
+
 	"mdpgateway/internal/edge"
 	"mdpgateway/internal/mdp/client"
 )
@@ -38,5 +43,27 @@ func (s *settings) brokerConnections() int {
 
 // bounds are those of the API's listener.
 func (s *settings) bounds() edge.Config {
-	return edge.Config{Max: s.MaxConnections, PerPeer: s.MaxConnectionsPerPeer, HeaderTimeout: s.HeaderTimeout}
+	return edge.Config{
+		Max: s.MaxConnections, PerPeer: s.MaxConnectionsPerPeer, HeaderTimeout: s.HeaderTimeout, Shared: s.proxies().Trusts,
+	}
+}
+
+// proxies are those of --trusted-proxies.
+func (s *settings) proxies() (all edge.Proxies) {
+	for _, text := range s.TrustedProxies {
+		all = append(all, netip.MustParsePrefix(text)) // parseNetwork has made it
+	}
+	return all
+}
+
+// parseNetwork reads a network, or one address, as a network.
+func parseNetwork(text string, _ *kong.Tag) (string, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		return netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen()).String(), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return "", errors.New("a network such as 10.0.0.0/8, or an address")
+	}
+	return p.Masked().String(), nil
 }

@@ -165,7 +165,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
-		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys,
+		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys, Proxies: s.proxies(),
 	}
 	if d.tracer != nil {
 		cfg.Tracer = d.tracer

@@ -55,6 +55,7 @@ func mappers() []kong.Option {
 		kong.NamedMapper("collector", scalar(parseCollector)),
 		kong.NamedMapper("broker", list(text(parseBroker))),
 		kong.NamedMapper("host", list(parseHost)),
+		kong.NamedMapper("network", list(parseNetwork)),
 		kong.NamedMapper("origin", list(text(parseOrigin))),
 	}
 }

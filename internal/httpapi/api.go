@@ -43,7 +43,12 @@ func New(cfg Config) (*API, error) {
 }
 
 // ServeHTTP answers one request.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.mux.ServeHTTP(w, r) }
+//
+// From here on its RemoteAddr is that of the caller, for logs, limits and traces: a proxy's is replaced.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r.RemoteAddr = a.cfg.Proxies.Peer(r.RemoteAddr, r.Header)
+	a.mux.ServeHTTP(w, r)
+}
 
 // Server returns a server of this API, over HTTP/1.1 and, by prior knowledge,
 // unencrypted HTTP/2. It has no ReadTimeout, which would cut a call that runs. Bodies and

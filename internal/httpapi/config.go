@@ -14,6 +14,7 @@ import (
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/audit"
 	"mdpgateway/internal/budget"
+	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
 )
 
@@ -80,6 +81,8 @@ type Config struct {
 	Log      *zap.Logger    // default: no log
 	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of 512 MiB
 	Version  Version
+
+	Proxies edge.Proxies // whose word is taken for where a request comes from; default: none
 
 	MaxBody         int64         // bytes of one body; default 64 MiB
 	MaxHeader       int           // bytes of one request's line and headers; default 64 KiB
