@@ -45,6 +45,14 @@ func (h *handle) Plan(call gateway.Call) (gateway.Plan, error) {
 	return h.d.plan(&call, h.spec)
 }
 
+// Admit is gateway.Service.
+func (h *handle) Admit() error {
+	if err := h.d.sendable(h.name, h.spec); err != nil {
+		return err
+	}
+	return h.d.services.room(h.name, h.spec)
+}
+
 // Call is gateway.Service: it checks a call, completes it, sends it and judges the reply.
 func (h *handle) Call(ctx context.Context, call gateway.Call) (reply gateway.Reply, err error) {
 	call.Service = h.name

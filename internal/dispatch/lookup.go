@@ -29,6 +29,12 @@ type query struct {
 
 func (q *query) established() bool { return q.spec != nil || q.svc != nil }
 
+// mayReturn reports whether a denial is waited out: the service is known to exist and may
+// be between two workers.
+func (q *query) mayReturn(v verdict) bool {
+	return v == deniedByMMI && (q.spec != nil || q.svc.remembered(time.Now()))
+}
+
 // consider returns one broker's verdict, as far as it is known without asking.
 // Whatever a broker said before, it can't take a call while it is down.
 func (d *Dispatcher) consider(q *query, broker int) verdict {

@@ -89,8 +89,8 @@ const (
 // route chooses the brokers that a call may go to. svc is what is remembered of
 // the service, if anything; release must be called when the call has ended.
 func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Service) (svc *service, release func(), err error) {
-	if spec == nil && d.cfg.Exclusive == Only {
-		return nil, nil, notFound("the service is not in the catalogue")
+	if err := d.excluded(spec); err != nil {
+		return nil, nil, err
 	}
 	var giveUp time.Time
 	for {
@@ -108,10 +108,9 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 			}
 			return q.svc, release, err
 		}
-		if best != deniedByMMI || spec == nil && !svc.remembered(time.Now()) {
+		if !q.mayReturn(best) {
 			return nil, nil, refusal(best)
 		}
-		// The service is known to exist: it may be between two workers.
 		if giveUp.IsZero() {
 			giveUp = time.Now().Add(d.cfg.NoWorkersWait)
 		}
@@ -121,19 +120,49 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 	}
 }
 
-// survey finds every broker's verdict, notes in call those that allow it, and
-// returns the one that counts. One that hangs, or that nobody has reached yet,
-// does not hold up a call that another can take.
-func (d *Dispatcher) survey(clock *clock, q *query, call *gateway.Call) (best verdict, err error) {
-	var few [8]verdict // so that nothing is allocated
-	verdicts := few[:0]
+// excluded returns the error of every call to a service that is not in the catalogue, if
+// only those of the catalogue may be called.
+func (d *Dispatcher) excluded(spec *catalogue.Service) error {
+	if spec == nil && d.cfg.Exclusive == Only {
+		return notFound("the service is not in the catalogue")
+	}
+	return nil
+}
+
+// sendable returns the error that every call to a service has now, as far as it is known
+// without asking.
+func (d *Dispatcher) sendable(name string, spec *catalogue.Service) error {
+	if err := d.excluded(spec); err != nil {
+		return err
+	}
+	q := query{name: name, spec: spec, svc: d.services.get(name)}
+	var few [8]verdict
+	verdicts := d.verdicts(&q, few[:0])
+	best := slices.Max(verdicts)
+	if slices.Min(verdicts) <= unasked || best == allowed || q.mayReturn(best) {
+		return nil
+	}
+	return refusal(best)
+}
+
+// verdicts appends every broker's verdict, as far as it is known without asking.
+func (d *Dispatcher) verdicts(q *query, to []verdict) []verdict {
 	for i, broker := range d.cfg.Brokers {
 		v := unreachable
 		if q.spec.MayAsk(broker.Name) {
 			v = d.consider(q, i)
 		}
-		verdicts = append(verdicts, v)
+		to = append(to, v)
 	}
+	return to
+}
+
+// survey finds every broker's verdict, notes in call those that allow it, and
+// returns the one that counts. One that hangs, or that nobody has reached yet,
+// does not hold up a call that another can take.
+func (d *Dispatcher) survey(clock *clock, q *query, call *gateway.Call) (best verdict, err error) {
+	var few [8]verdict // so that nothing is allocated
+	verdicts := d.verdicts(q, few[:0])
 	for _, open := range [...]verdict{unasked, untried} {
 		if slices.Contains(verdicts, open) && (open == unasked || slices.Max(verdicts) < allowed) {
 			if err := d.inquire(clock, q, verdicts, open); err != nil {

@@ -220,6 +220,24 @@ func (s *services) last(name string, broker int) (ago time.Duration, mmi string)
 	return ago, mmi
 }
 
+// room returns an error if a service has a limit and no place is free.
+func (s *services) room(name string, spec *catalogue.Service) error {
+	if spec == nil || spec.MaxInFlight == 0 {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.full(name, spec)
+}
+
+// full is room with mu held.
+func (s *services) full(name string, spec *catalogue.Service) error {
+	if s.inFlight[name] < spec.MaxInFlight {
+		return nil
+	}
+	return gateway.Refused(gateway.ReasonService, "the service has as many calls in flight as it may")
+}
+
 // enter takes one of a service's places, if it has a limit. leave gives it back.
 func (s *services) enter(name string, spec *catalogue.Service) (leave func(), err error) {
 	if spec == nil || spec.MaxInFlight == 0 {
@@ -227,8 +245,8 @@ func (s *services) enter(name string, spec *catalogue.Service) (leave func(), er
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.inFlight[name] >= spec.MaxInFlight {
-		return nil, gateway.Refused(gateway.ReasonService, "the service has as many calls in flight as it may")
+	if err := s.full(name, spec); err != nil {
+		return nil, err
 	}
 	s.inFlight[name]++
 	return func() {

@@ -28,14 +28,20 @@ type Service interface {
 	// Errors are *Error.
 	Plan(call Call) (Plan, error)
 
+	// Admit returns the error that every call has now, whatever its body: there is no such
+	// service, no broker can be reached, or the service has its maximum of calls in flight.
+	// nil means that a call may succeed. It asks no broker and takes no place. Errors are
+	// *Error.
+	Admit() error
+
 	// Call sends a request and waits for its reply, at most for the time of Limit and
 	// until ctx ends. Errors are *Error. The reply's Timing is also set with an error.
 	// After Call has returned, it does not use the call's frames and vars, and the reply
 	// does not share memory with them.
 	Call(ctx context.Context, call Call) (Reply, error)
 
-	// Refused counts a call that was refused as busy before its body was complete, so
-	// that Call was never called.
+	// Refused counts a call that was refused before its body was complete, so that Call
+	// was never called.
 	Refused(e *Error)
 }
 

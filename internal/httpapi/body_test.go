@@ -104,6 +104,43 @@ func TestADeclaredLengthIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	}
 }
 
+// A refusing Caller has services that refuse every call, and counts the refusals.
+type refusing struct {
+	caller
+	err     *gateway.Error
+	refused *int
+}
+
+func (c refusing) Service(name string) gateway.Service { return refuser{service{c.caller, name}, c} }
+
+type refuser struct {
+	service
+	by refusing
+}
+
+func (r refuser) Admit() error           { return r.by.err }
+func (r refuser) Refused(*gateway.Error) { *r.by.refused++ }
+
+func TestWhatNeedsNoBodyIsRefusedBeforeOneIsRead(t *testing.T) {
+	for kind, expect := range map[gateway.Kind]string{
+		gateway.ServiceNotFound: "Expect: 100-continue\r\n", gateway.BrokerUnavailable: "Expect: 100-continue\r\n", gateway.Busy: "",
+	} {
+		refused := 0
+		onVirtualTime(t, Config{Caller: refusing{never(t), &gateway.Error{Kind: kind}, &refused}}, func(t *testing.T, g *testServer, raw *rawConn) {
+			raw.send(head + "Content-Length: 60000000\r\n" + expect + "\r\n")
+			p := raw.answer().wantProblem(t, kind) // not 100
+			if p["executed"] != "no" || refused != 1 {
+				t.Errorf("executed is %v and %d refusals were counted, want no and 1", p["executed"], refused)
+			}
+			raw.wantClosed()
+		})
+		g := serve(t, Config{Caller: refusing{never(t), &gateway.Error{Kind: kind}, &refused}})
+		if a := g.post("/services/svc?dry_run=true", "x"); a.StatusCode != 200 || refused != 1 {
+			t.Errorf("a dry run is answered %d, %d refusals were counted, want 200 and 1", a.StatusCode, refused)
+		}
+	}
+}
+
 // What is refused unread does not hold the connection for as long as the caller
 // likes to go on sending it, or not to.
 func TestTheRestOfARefusedBodyIsNotWaitedFor(t *testing.T) {

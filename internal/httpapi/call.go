@@ -12,8 +12,8 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// call answers POST /services/{name}. All that can be refused without the body is
-// refused before it is read. What is not needed while the call waits is in functions
+// call answers POST /services/{name}. What the name, the key and the brokers' state
+// decide is decided before the body is read. What is not needed while the call waits is in functions
 // of its own: the stacks of all calls that wait are most of what they hold.
 func (a *API) call(w *response, r *http.Request) error {
 	w.audited = a.cfg.Audit != nil
@@ -64,6 +64,12 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: reply})
 	if err != nil {
 		return nil, err
+	}
+	if !x.DryRun {
+		if err := svc.Admit(); err != nil {
+			svc.Refused(gateway.AsError(err))
+			return nil, err
+		}
 	}
 	body, err := a.readBody(w, r)
 	if err != nil {

@@ -41,6 +41,7 @@ func (s service) Call(ctx context.Context, call gateway.Call) (gateway.Reply, er
 	call.Service = s.name
 	return s.call(ctx, call)
 }
+func (service) Admit() error                          { return nil }
 func (service) Refused(*gateway.Error)                {}
 func (service) Limit(call gateway.Call) time.Duration { return min(call.Timeout, 5*time.Minute) }
 func (service) Form() (string, gateway.Encoding)      { return "", "" }
