@@ -22,7 +22,7 @@ type Key struct {
 	SHA256      [sha256.Size]byte // of the key that callers send
 	Services    []string          // which may be called: names in which * is any text and ? any character
 	Expires     time.Time         // from when on it is not valid; zero means never
-	Rate        Rate              // calls per time; zero means any
+	Rate        Rate              // requests per time; zero means any
 	MaxInFlight int               // calls at once; 0 means any
 	Metrics     bool              // whether /metrics may be read, which shows all keys' ids and all services
 }

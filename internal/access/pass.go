@@ -127,11 +127,19 @@ func (p Pass) Enter(now time.Time) (leave func(), err error) {
 		p.use.inFlight.Add(-1)
 		return nil, limited("the key has as many calls in flight as it may")
 	}
-	if l := p.use.limiter; l != nil && !l.AllowN(now, 1) {
+	if err := p.Count(now); err != nil {
 		p.use.inFlight.Add(-1)
-		return nil, limited("the key calls more often than it may")
+		return nil, err
 	}
 	return func() { p.use.inFlight.Add(-1) }, nil
+}
+
+// Count takes one request of the key's rate. The error is a *gateway.Error.
+func (p Pass) Count(now time.Time) error {
+	if p.key == nil || p.use.limiter == nil || p.use.limiter.AllowN(now, 1) {
+		return nil
+	}
+	return limited("the key is used more often than it may")
 }
 
 func limited(detail string) error {

@@ -20,6 +20,8 @@ type API struct {
 	interrupt context.CancelCauseFunc
 	page      []byte // GET /problems
 
+	documents documents // GET /openapi.json
+
 	origins  atomic.Pointer[origins]
 	notReady atomic.Bool
 	draining atomic.Bool

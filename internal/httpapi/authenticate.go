@@ -15,11 +15,19 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 	return a.handle(func(w *response, r *http.Request) error {
 		err := w.authenticate(a.cfg.Keys, r)
 		defer a.tellKey(w)
+		if err == nil && !isCall(r) {
+			err = w.pass.Count(time.Now()) // a call is counted by enter
+		}
 		if err == nil {
 			next.ServeHTTP(w, r)
 		}
 		return err
 	})
+}
+
+// isCall reports whether a request is on the route of calls.
+func isCall(r *http.Request) bool {
+	return r.Method == http.MethodPost && r.Pattern == callPath
 }
 
 func (w *response) authenticate(keys *access.Store, r *http.Request) (err error) {

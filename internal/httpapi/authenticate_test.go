@@ -25,7 +25,7 @@ func keys(t *testing.T) *access.Store {
 	var file strings.Builder
 	for id, rest := range map[string]string{
 		"all": "services: ['*']", "other": "services: ['lora_*', other]", "old": "services: ['*'], expires: 2020-01-01",
-		"slow": "services: ['*'], rate: 2/h", "narrow": "services: ['*'], max_in_flight: 1",
+		"scraper": "metrics: true", "slow": "services: ['*'], rate: 2/h", "narrow": "services: ['*'], max_in_flight: 1",
 	} {
 		fmt.Fprintf(&file, "- {id: %s, sha256: %x, %s}\n", id, sha256.Sum256([]byte("key-"+id)), rest)
 	}
@@ -82,7 +82,14 @@ func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
 			{"an expired key", []string{bearer("old")}, gateway.Unauthorized, "old expired"},
 			{"a key of another service", []string{bearer("other")}, "", "other ok"},
 			{"the right key", []string{bearer("all")}, "", "all ok"},
+			{"a key for the metrics", []string{bearer("scraper")}, "", "scraper ok"},
 		} {
+			if c.name == "a key for the metrics" && ofService {
+				c.code, c.key = gateway.Forbidden, "scraper forbidden"
+			}
+			if metrics := r.path == "/metrics" && (r.method == "GET" || r.method == "HEAD"); metrics && strings.HasSuffix(c.key, " ok") && c.name != "a key for the metrics" {
+				c.code, c.key = gateway.Forbidden, strings.Replace(c.key, "ok", "forbidden", 1)
+			}
 			if c.name == "a key of another service" && ofService {
 				c.code, c.key = gateway.Forbidden, "other forbidden"
 			}
@@ -179,12 +186,24 @@ func TestAKeyOverItsRateIsToldToComeBack(t *testing.T) {
 	if after := a.Header.Get("Retry-After"); after != "1" && after != "2" && after != "3" {
 		t.Errorf("Retry-After is %q, want 1 to 3", after)
 	}
-	g.get("/version", bearer("slow")).wantBody(t, 200, string(g.get("/version", bearer("all")).body))
 	g.post("/services/echo", "x", bearer("all")).wantBody(t, 200, "x")
 	g.stop()
 	if got := g.seen.keys; slices.Index(got, "slow rate_limited") != 2 {
 		t.Errorf("the observer was told of %q, want the third to be rate_limited", got)
 	}
+}
+
+func TestEveryRequestCountsTowardsTheRateOfItsKey(t *testing.T) {
+	g := serve(t, Config{Keys: keys(t)})
+	g.post("/services/echo", "x", bearer("slow")).wantBody(t, 200, "x")
+	if a := g.get("/openapi.json", bearer("slow")); a.StatusCode != 200 {
+		t.Errorf("the second request is answered %d, want 200", a.StatusCode)
+	}
+	for _, path := range []string{"/openapi.json", "/services", "/services/echo", "/version", "/nothing"} {
+		g.get(path, bearer("slow")).wantProblem(t, gateway.RateLimited)
+	}
+	g.get("/livez", bearer("slow")).wantBody(t, 200, "{\"live\":true}\n")
+	g.post("/services/echo", "x", bearer("slow")).wantProblem(t, gateway.RateLimited)
 }
 
 func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {

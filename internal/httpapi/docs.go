@@ -85,11 +85,17 @@ func sendDocs(w *response, r *http.Request, file string) error {
 	if err != nil {
 		return err
 	}
-	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10)) // http.ServeContent leaves it out of what is encoded,
-	r.Header.Del("Range")                                       // of which nobody needs a part
-	h.Set("Cache-Control", "no-cache")
+	h.Set("Content-Length", strconv.FormatInt(info.Size(), 10)) // http.ServeContent leaves it out of what is encoded
 	h.Set("Content-Type", docsTypes[path.Ext(file)])
-	h.Set("ETag", docsTag())
-	http.ServeContent(w, r, file, time.Time{}, opened.(io.ReadSeeker))
+	serveTagged(w, r, docsTag(), opened.(io.ReadSeeker))
 	return nil
+}
+
+// serveTagged answers with content, or with 304 if the caller has what is tagged so. The
+// caller may keep it, but must ask whether it is still the same.
+func serveTagged(w *response, r *http.Request, tag string, content io.ReadSeeker) {
+	r.Header.Del("Range") // nobody needs a part of it
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", tag)
+	http.ServeContent(w, r, "", time.Time{}, content)
 }

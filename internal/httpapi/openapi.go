@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"regexp"
@@ -42,33 +43,47 @@ func servicePath(name string) (path string, parts []object) {
 
 // openAPIJSON answers GET /openapi.json: the contract, and a path for each service
 // of the catalogue that the caller's key may call, with what its vars are.
-func (a *API) openAPIJSON(w *response, _ *http.Request) error {
+func (a *API) openAPIJSON(w *response, r *http.Request) error {
+	var shown []gateway.ServiceInfo
+	for _, info := range a.cfg.Caller.Services() {
+		if info.Catalogued && w.pass.May(info.Name) {
+			shown = append(shown, info)
+		}
+	}
+	doc, err := a.documents.get(shown)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	serveTagged(w, r, doc.tag, bytes.NewReader(doc.body))
+	return nil
+}
+
+// newDocument returns the contract with a path for each of these services.
+func newDocument(shown []gateway.ServiceInfo) ([]byte, error) {
 	var doc object
 	if err := json.Unmarshal(api.OpenAPIJSON, &doc); err != nil {
-		return err
+		return nil, err
 	}
 	paths := dig(doc, "paths")
 	call := dig(paths, callPath, "post")
 	schemas := dig(doc, "components", "schemas")
 	ids := map[string]bool{}
-	for _, info := range a.cfg.Caller.Services() {
-		if !info.Catalogued || !w.pass.May(info.Name) {
-			continue
-		}
+	for _, info := range shown {
 		path, parts := servicePath(info.Name)
 		if path == wholeTemplate || paths[path] != nil {
 			continue // it is called by the path for all services
 		}
 		op, err := serviceOperation(call, schemas, info, operationID(info.Name, ids))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		paths[path] = object{"post": op}
 		if len(parts) > 0 {
 			dig(paths, path)["parameters"] = parts
 		}
 	}
-	return sendJSON(w, doc)
+	return json.Marshal(doc)
 }
 
 // dig returns the object that names lead to.

@@ -36,7 +36,7 @@ var problems = map[gateway.Kind]problemType{
 	gateway.BodyTooLarge:      {413, "Body too large", false, "The body is larger than the gateway takes."},
 	gateway.UnsupportedMedia:  {415, "Unsupported media type", false, "The gateway does not read bodies of this type or encoding; Accept-Post names those that it reads."},
 	gateway.InvalidVars:       {422, "Invalid vars", false, "The flowgraph vars can't be sent to this service; errors says why."},
-	gateway.RateLimited:       {429, "Rate limited", true, "The key's rate or its share of calls in flight is used up. Nothing was sent."},
+	gateway.RateLimited:       {429, "Rate limited", true, "The key's rate, or its number of calls in flight, is used up. Nothing was sent."},
 	gateway.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
 	gateway.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
 	gateway.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},

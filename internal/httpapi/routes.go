@@ -52,7 +52,7 @@ func (a *API) routes() chi.Router {
 		get(r, "/openapi.json", a.handle(a.openAPIJSON))
 		get(r, "/problems", a.handle(a.problems))
 		if a.cfg.Metrics != nil {
-			get(r, "/metrics", a.cfg.Metrics.ServeHTTP)
+			get(r, "/metrics", a.handle(a.metrics))
 		}
 	})
 	return mux
