@@ -15,7 +15,7 @@ import (
 )
 
 // A hall is a gateway with three brokers of different dialects, a, b and c, and a
-// fourth one, mute, which does not understand the dialect that it is spoken to in.
+// fourth one, mute, which takes what it is sent and never answers.
 type hall struct {
 	*gateway
 	brokers map[string]*broker
@@ -25,7 +25,7 @@ func newHall(t *testing.T) *hall {
 	t.Helper()
 	h := &hall{brokers: map[string]*broker{}}
 	var listed strings.Builder
-	for name, dialect := range map[string]string{"a": "mdp/0.2", "b": "mdp/0.1", "c": "loudify", "mute": "majortomo"} {
+	for name, dialect := range map[string]string{"a": "mdp/0.2", "b": "mdp/0.1", "c": "loudify"} {
 		b := startBroker(t, "")
 		spawn(t, "worker of "+name, nil, binary, "worker", "--broker", b.endpoint, "--dialect", "mdp/0.2", "--concurrency", "16")
 		h.brokers[name] = b
@@ -35,6 +35,7 @@ func newHall(t *testing.T) *hall {
 		mdptest.WaitForService(t, b.endpoint, "echo")
 		mdptest.WaitForService(t, b.endpoint, "sleep")
 	}
+	fmt.Fprintf(&listed, "  - {name: mute, endpoint: %q, dialect: majortomo}\n", mdptest.NewRouter(t, nil).Endpoint())
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
 	content := fmt.Sprintf(`
 listen: 127.0.0.1:0
@@ -48,7 +49,7 @@ brokers:
 		t.Fatal(err)
 	}
 	h.gateway = attach(t, spawn(t, "gateway", nil, binary, "serve", "--config", config))
-	for name := range h.brokers {
+	for _, name := range []string{"a", "b", "c", "mute"} {
 		h.awaitUp(name, 1)
 	}
 	return h
@@ -64,6 +65,10 @@ func (h *hall) awaitUp(name string, up float64) {
 	eventually(h.t, fmt.Sprintf("broker_up of %s is %v", name, up), func() bool { return h.ofBroker("up", name) == up })
 }
 
+// each is how many of the calls that spread starts a broker gets. A connection that takes
+// longer than a call waits for the best broker sends one to another.
+const each, slack = 10, 1
+
 // spread starts ten calls for each of the three brokers. The function that it returns
 // waits for their answers.
 func (h *hall) spread() (answers func() (right, lost int)) {
@@ -73,7 +78,6 @@ func (h *hall) spread() (answers func() (right, lost int)) {
 	}
 	h.works("sleep") // the first call asks all three brokers for the service
 	<-time.After(300 * time.Millisecond)
-	const each = 10
 	type outcome struct {
 		answer
 		text string
@@ -82,12 +86,15 @@ func (h *hall) spread() (answers func() (right, lost int)) {
 	results := make(chan outcome, 3*each)
 	for i := range 3 * each {
 		go func() {
-			text := fmt.Sprintf("%dns", 10*time.Second+time.Duration(i))
+			text := fmt.Sprintf("%dns", 20*time.Second+time.Duration(i))
 			a, err := h.post(context.Background(), "sleep?timeout=1m", text)
 			results <- outcome{a, text, err}
 		}()
+		// One after the other: what a late connection sent elsewhere, the next call makes up for.
+		eventually(h.t, "the calls are in flight", func() bool {
+			return h.metric(`mdp_gateway_pool_connections{state="busy"}`) == float64(i+1)
+		})
 	}
-	eventually(h.t, "the calls are in flight", func() bool { return h.metric(`mdp_gateway_pool_connections{state="busy"}`) == 3*each })
 	return func() (right, lost int) {
 		h.t.Helper()
 		for range 3 * each {
@@ -132,8 +139,8 @@ func TestOfSeveralBrokersOnlyTheCallsOfOneInTroubleFail(t *testing.T) {
 		l := startLoad(t, h.gateway, 8, "echo")
 		l.progress(200)
 		right, lost := answers()
-		if right != 20 || lost != 10 {
-			t.Errorf("%s: %d answered, %d lost with their broker, want 20 and 10", trouble.name, right, lost)
+		if lost < each-slack || lost > each+slack || right+lost != 3*each {
+			t.Errorf("%s: %d answered, %d lost with their broker, want %d and %d", trouble.name, right, lost, 2*each, each)
 		}
 		before := h.ofBroker("last_reply_timestamp_seconds", "b")
 		h.brokers["b"] = trouble.end(h.brokers["b"])
@@ -166,7 +173,7 @@ func (h *hall) namesTheMuteOne(since time.Time) {
 		h.t.Errorf("the log names %q, want mute", got)
 	}
 	for name := range h.brokers {
-		if name != "mute" && h.ofBroker("silent", name) != 0 {
+		if h.ofBroker("silent", name) != 0 {
 			h.t.Errorf("%s is called silent, too", name)
 		}
 	}
