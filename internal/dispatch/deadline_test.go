@@ -5,6 +5,7 @@ package dispatch_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -152,6 +153,67 @@ func TestOrphansAreForgottenInTimeOrWithTheirBroker(t *testing.T) {
 		p.mu.Unlock()
 		if got := d.Orphans(); len(got) != 0 {
 			t.Errorf("with another broker: got %v, want none", got)
+		}
+	})
+}
+
+// A service that answers is not taken to be at work for much longer than it ever was.
+func TestAnOrphanCountsForAsLongAsItsServiceTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hung atomic.Bool
+		p := &pool{call: func(ctx context.Context, req gateway.Request) (reply gateway.Reply, err error) {
+			if hung.Load() {
+				reply, err = hangs(ctx, req)
+				reply.Timing.Broker = 25 * time.Second
+				return reply, err
+			}
+			time.Sleep(20 * time.Second)
+			reply.Timing.Broker = 20 * time.Second
+			return reply, nil
+		}}
+		d := newDispatcher(t, p, dispatch.Config{MaxTimeout: time.Hour}, "")
+		if _, err := send(t.Context(), d, call("echo", "x")); err != nil {
+			t.Fatal(err)
+		}
+		hung.Store(true)
+		send(t.Context(), d, call("echo", "x"))
+		time.Sleep(49 * time.Second)
+		if got := d.Orphans(); got["echo"] != 1 {
+			t.Errorf("49 s after a wait of 25 s: got %v, want it counted", got)
+		}
+		time.Sleep(time.Second)
+		if got := d.Orphans(); got["echo"] != 0 {
+			t.Errorf("50 s after a wait of 25 s: got %v, want none", got)
+		}
+	})
+}
+
+// has is the registry of a broker that has that many requests of any service.
+type has struct{ busy, queued *int }
+
+func (h has) Services() []gateway.LiveService { return nil }
+
+func (h has) Service(name string) gateway.LiveService {
+	return gateway.LiveService{Name: name, Workers: 9, Busy: *h.busy, Queued: *h.queued}
+}
+
+func TestTheBrokerInThisProcessSaysHowManyOrphansThereAreAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy, queued := 2, 2
+		d, err := dispatch.New(dispatch.Config{
+			Pool: &pool{call: hangs}, Brokers: []dispatch.Broker{{Name: "embedded", Dialect: mdp.V01, Live: has{&busy, &queued}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			send(t.Context(), d, call("echo", "x"))
+		}
+		for _, c := range []struct{ busy, queued, want int }{{2, 2, 4}, {2, 0, 2}, {0, 0, 0}, {9, 0, 0}} {
+			busy, queued = c.busy, c.queued
+			if got := d.Orphans()["echo"]; got != c.want {
+				t.Errorf("%d at work, %d queued: %d orphans, want %d", c.busy, c.queued, got, c.want)
+			}
 		}
 	})
 }

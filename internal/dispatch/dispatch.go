@@ -199,9 +199,9 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 	*reply, err = d.cfg.Pool.Call(clock.ctx, call.Request)
 	reply.Timing.Queue += routed
 	if err != nil {
-		e := d.failed(clock, call.Service, reply.Broker, err)
+		e := d.failed(clock, call.Service, reply, err)
 		if e.Kind == gateway.ReplyTooLarge && e.Reason == gateway.ReasonMemory {
-			d.services.add(call.Service).received(reply.Bytes) // so that the next is not sent in vain
+			d.services.add(call.Service).largest.note(reply.Bytes) // so that the next is not sent in vain
 		}
 		return e
 	}
@@ -209,20 +209,20 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 		svc = d.services.add(call.Service)
 	}
 	svc.replied(reply.Broker, time.Now())
-	svc.received(reply.Bytes)
+	svc.largest.note(reply.Bytes)
+	svc.slowest.note(int64(reply.Timing.Broker))
 	return d.judge(spec, reply)
 }
 
 // failed completes the error of a call that the pool could not answer.
-func (d *Dispatcher) failed(clock *clock, service string, broker int, err error) *gateway.Error {
+func (d *Dispatcher) failed(clock *clock, service string, reply *gateway.Reply, err error) *gateway.Error {
 	e := gateway.AsError(err)
 	if goesOn(e) {
-		_, epoch := d.cfg.Pool.State(broker)
-		d.orphans.add(service, broker, epoch, time.Now().Add(d.cfg.MaxTimeout))
+		d.orphaned(service, reply)
 	}
 	if e.Kind == gateway.Timeout {
 		e.Timeout = clock.detail()
-		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, broker)
+		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, reply.Broker)
 		if e.Detail == "" {
 			e.Detail = fmt.Sprintf("no reply within %v; the service may still be at work", e.Timeout.Limit)
 		}

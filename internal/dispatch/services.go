@@ -28,27 +28,39 @@ const (
 // A service is what is remembered of a name that a broker confirmed, by a reply
 // or by MMI.
 type service struct {
-	confirmed []atomic.Int64 // Unix nanoseconds of the last time, by broker
-	replies   []atomic.Int64 // Unix nanoseconds of the last reply, by broker
+	base      time.Time      // what times are counted from, by the monotonic clock
+	confirmed []atomic.Int64 // when it was last, by broker; 0 means never
+	replies   []atomic.Int64 // when the last reply came, by broker; 0 means never
 	status    []atomic.Value // MMI's last word, by broker
 	working   []atomic.Int64 // calls that may be at work there, by broker
-	touched   atomic.Int64   // Unix nanoseconds of the newest of all these
+	touched   atomic.Int64   // the newest of all these times
 
 	inFlight      atomic.Int64 // calls that began after it was confirmed
 	calls, failed atomic.Uint64
-	largest       atomic.Int64 // bytes of the largest reply lately
+	largest       recent // bytes of the largest reply
+	slowest       recent // nanoseconds that a reply took
 }
 
-// fade is how fast a large reply is forgotten: each smaller one takes that part of the
+// at is a moment in nanoseconds from 1 on, which the wall clock does not change.
+func (s *service) at(now time.Time) int64 { return int64(now.Sub(s.base)) + 1 }
+
+// within reports whether a moment was, and is not longer ago than that.
+func (s *service) within(last int64, now time.Time, d time.Duration) bool {
+	return last > 0 && s.at(now)-last < int64(d)
+}
+
+// A recent is the largest of the values lately.
+type recent struct{ atomic.Int64 }
+
+// fade is how fast a large value is forgotten: each smaller one takes that part of the
 // difference away, so that after 100 of them 0.2 % of it is left.
 const fade = 16
 
-// received notes the size of a reply.
-func (s *service) received(size int64) {
-	if largest := s.largest.Load(); size < largest {
-		size = largest - (largest-size+fade-1)/fade
+func (r *recent) note(value int64) {
+	if largest := r.Load(); value < largest {
+		value = largest - (largest-value+fade-1)/fade
 	}
-	s.largest.Store(size)
+	r.Store(value)
 }
 
 // expected returns how many bytes a reply is likely to have at most.
@@ -57,6 +69,15 @@ func (s *service) expected() int64 {
 		return 0
 	}
 	return s.largest.Load()
+}
+
+// usual returns how long a reply takes at most, as far as is known; 0 means that there
+// was none.
+func (s *service) usual() time.Duration {
+	if s == nil {
+		return 0
+	}
+	return time.Duration(s.slowest.Load())
 }
 
 // begin counts a call, which ends with end. A nil service counts nothing.
@@ -82,7 +103,7 @@ func (s *service) count(info *gateway.ServiceInfo, now time.Time) {
 	info.InFlight, info.Calls, info.Failed = s.inFlight.Load(), s.calls.Load(), s.failed.Load()
 	for i := range s.replies {
 		if last := s.replies[i].Load(); last > 0 {
-			ago := (now.UnixNano() - last) / int64(time.Millisecond)
+			ago := (s.at(now) - last) / int64(time.Millisecond)
 			if info.LastOK == nil || ago < *info.LastOK {
 				info.LastOK = &ago
 			}
@@ -100,18 +121,18 @@ func (s *service) said(broker int) string {
 }
 
 func (s *service) replied(broker int, now time.Time) {
-	s.replies[broker].Store(now.UnixNano())
+	s.replies[broker].Store(s.at(now))
 	s.confirm(broker, now)
 }
 
 func (s *service) confirm(broker int, now time.Time) {
-	s.confirmed[broker].Store(now.UnixNano())
-	s.touched.Store(now.UnixNano())
+	s.confirmed[broker].Store(s.at(now))
+	s.touched.Store(s.at(now))
 }
 
 // known reports whether the broker confirmed the service a moment ago.
 func (s *service) known(broker int, now time.Time) bool {
-	return s != nil && now.UnixNano()-s.confirmed[broker].Load() < int64(knownFor)
+	return s != nil && s.within(s.confirmed[broker].Load(), now, knownFor)
 }
 
 // work counts a call that one of these brokers may be at work on, until done; nil means
@@ -139,7 +160,7 @@ func (s *service) remembered(now time.Time) bool {
 		return false
 	}
 	for i := range s.replies {
-		if last := s.replies[i].Load(); last > 0 && now.UnixNano()-last < int64(rememberedFor) {
+		if s.within(s.replies[i].Load(), now, rememberedFor) {
 			return true
 		}
 	}
@@ -148,6 +169,7 @@ func (s *service) remembered(now time.Time) bool {
 
 // services holds what is remembered of services.
 type services struct {
+	base    time.Time
 	brokers int
 
 	mu       sync.RWMutex // guards what follows
@@ -156,7 +178,7 @@ type services struct {
 }
 
 func newServices(brokers int) *services {
-	return &services{brokers: brokers, byName: map[string]*service{}, inFlight: map[string]int{}}
+	return &services{base: time.Now(), brokers: brokers, byName: map[string]*service{}, inFlight: map[string]int{}}
 }
 
 // get returns what is remembered of a name, or nil.
@@ -185,7 +207,7 @@ func (s *services) add(name string) *service {
 		s.forgetOldest()
 	}
 	svc := &service{
-		confirmed: make([]atomic.Int64, s.brokers), replies: make([]atomic.Int64, s.brokers),
+		base: s.base, confirmed: make([]atomic.Int64, s.brokers), replies: make([]atomic.Int64, s.brokers),
 		working: make([]atomic.Int64, s.brokers), status: make([]atomic.Value, s.brokers),
 	}
 	s.byName[name] = svc
@@ -212,7 +234,7 @@ func (s *services) last(name string, broker int) (ago time.Duration, mmi string)
 		return ago, mmi
 	}
 	if t := svc.replies[broker].Load(); t > 0 {
-		ago = time.Since(time.Unix(0, t))
+		ago = time.Duration(svc.at(time.Now()) - t)
 	}
 	if said := svc.said(broker); said != "" {
 		mmi = said

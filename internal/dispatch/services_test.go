@@ -4,7 +4,34 @@ import (
 	"fmt"
 	"testing"
 	"time"
+	"unsafe"
 )
+
+// setBack returns the same moment as a clock shows it that was set back by whole seconds:
+// the monotonic part, which time.Time has beside the wall clock's, stays.
+func setBack(t *testing.T, moment time.Time, by time.Duration) time.Time {
+	shown := moment
+	*(*uint64)(unsafe.Pointer(&shown)) -= uint64(by/time.Second) << 30
+	if shown.Sub(moment) != 0 || shown.Unix() != moment.Add(-by).Unix() {
+		t.Fatalf("time.Time has another layout: %v became %v", moment, shown)
+	}
+	return shown
+}
+
+func TestAClockThatIsSetBackKeepsNoServiceKnown(t *testing.T) {
+	svc := newServices(1).add("echo")
+	now := time.Now()
+	svc.replied(0, now)
+	if later := setBack(t, now.Add(knownFor-time.Millisecond), time.Hour); !svc.known(0, later) || !svc.remembered(later) {
+		t.Error("the service is forgotten early")
+	}
+	if later := setBack(t, now.Add(knownFor), time.Hour); svc.known(0, later) {
+		t.Errorf("the service is known %v after its reply", knownFor)
+	}
+	if later := setBack(t, now.Add(rememberedFor), time.Hour); svc.remembered(later) {
+		t.Errorf("the service is remembered %v after its reply", rememberedFor)
+	}
+}
 
 func TestServicesAreRememberedUpToABoundTheNewestFirst(t *testing.T) {
 	s := newServices(1)
@@ -46,9 +73,9 @@ func TestOrphansAreBounded(t *testing.T) {
 	var o orphans
 	until := time.Now().Add(time.Hour)
 	for range maxOrphans + 1 {
-		o.add("svc", 0, 0, until)
+		o.add(orphan{"svc", 0, 0, until})
 	}
-	got := o.count(time.Now(), func(int, uint64) bool { return true })["svc"]
+	got := o.count(func(orphan, int) bool { return true })["svc"]
 	if got > maxOrphans || got < maxOrphans/2 {
 		t.Errorf("%d are counted, want the newer half of %d", got, maxOrphans)
 	}
