@@ -1,7 +1,6 @@
 package client_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -84,25 +83,6 @@ func TestCallsWorkAgainWhenADarkLinkComesBack(t *testing.T) {
 		return err == nil && text(reply) == "after"
 	})
 	t.Logf("calls worked %v after the link came back", time.Since(start).Round(time.Millisecond))
-}
-
-// A connection whose frames take longer than any heartbeat is alive all the same.
-func TestLargeBodiesCrossASlowLink(t *testing.T) {
-	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{m} })
-	link := mdptest.NewProxy(t, broker.Endpoint())
-	p := newPool(t, client.Config{}, at(link.Endpoint()))
-	mustCall(t, p, "small")
-	link.Throttle(4 << 20)
-	body := bytes.Repeat([]byte("24MiB..."), 3<<20)
-	start := time.Now()
-	reply, err := p.Call(context.Background(), gateway.Request{Service: "echo", Frames: [][]byte{body}})
-	if err != nil || len(reply.Frames) != 1 || !bytes.Equal(reply.Frames[0], body) {
-		t.Fatalf("got %d frames, %v, want the body back", len(reply.Frames), err)
-	}
-	t.Logf("24 MiB both ways at 4 MiB/s took %v", time.Since(start).Round(time.Millisecond))
-	if s := p.Stats().Endpoints[0]; s.Reconnects != 0 {
-		t.Errorf("%d reconnects meanwhile, want none", s.Reconnects)
-	}
 }
 
 // The endpoint's name is asked of a name server that never answers; the other
