@@ -45,6 +45,7 @@ type settings struct {
 	MaxTimeout            time.Duration `group:"Limits" default:"5m" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
 	MaxConnections        int           `group:"Limits" min:"1" placeholder:"N" help:"Connections of callers; default: what RLIMIT_NOFILE leaves, at most 8192."`
 	MaxConnectionsPerPeer int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Connections from one IPv4 address or IPv6 /64; default: a quarter of --max-connections."`
+	MaxRequests           int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Requests in flight over all routes but probes; default: 4 times --pool-max and --queue-max together."`
 	PoolMax               int           `group:"Limits" default:"256" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
 	PoolIdle              time.Duration `group:"Limits" hidden:"" default:"60s" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
 	PoolReserve           float64       `group:"Limits" hidden:"" default:"0.1" placeholder:"SHARE" help:"Share of --pool-max kept for services that hold less than it (${default})."`

@@ -32,7 +32,7 @@ func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
 		row := fmt.Sprintf("\n| `--%s` | `%s` | ", name, value)
 		switch name {
 		case "otlp-endpoint", "admin-listen", "embedded", "allowed-hosts", "access", "audit-log", "keys-file", "cors-origin",
-			"max-connections", "max-connections-per-peer", "trusted-proxies":
+			"max-connections", "max-connections-per-peer", "max-requests", "trusted-proxies":
 			row = fmt.Sprintf("\n| `--%s` | | ", name)
 		}
 		if !strings.Contains(page, row) {

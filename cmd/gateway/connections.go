@@ -20,7 +20,7 @@ const (
 	mostConnections  = 8192
 )
 
-// finishConnections sets how many connections callers may have, unless it is given. A pool's connections have their
+// finishConnections sets how many connections and requests callers may have, unless it is given. A pool's connections have their
 // other ends in this process if the broker is embedded.
 func (s *settings) finishConnections() {
 	if s.MaxConnections == 0 {
@@ -29,6 +29,9 @@ func (s *settings) finishConnections() {
 			left -= s.brokerConnections()
 		}
 		s.MaxConnections = min(max(left, leastConnections), mostConnections)
+	}
+	if s.MaxRequests == 0 {
+		s.MaxRequests = 4 * (s.PoolMax + s.QueueMax)
 	}
 	if s.MaxConnectionsPerPeer == 0 {
 		s.MaxConnectionsPerPeer = (s.MaxConnections + 3) / 4

@@ -163,7 +163,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 	s := d.settings
 	cfg := httpapi.Config{
 		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
-		Budget: held, Version: httpapi.Version(build), MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
+		Budget: held, Version: httpapi.Version(build), MaxRequests: s.MaxRequests, MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys, Proxies: s.proxies(),
 	}

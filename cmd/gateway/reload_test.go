@@ -91,6 +91,7 @@ func TestAReloadPutsTheServicesInForce(t *testing.T) {
 // force.
 func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 	secret, entry := newKey(t, "web")
+	entry = strings.Replace(entry, "}", ", metrics: true}", 1)
 	key := []string{"Authorization", "Bearer " + secret}
 	const good = "keys-file: DIR/keys.yaml\ncors-origin: https://lab.example\nlog-level: debug\nservices:\n  echo: {}\n"
 	g := startWith(t, good, map[string]string{"keys.yaml": entry, "empty.yaml": "", "other.yaml": strings.ReplaceAll(entry, "web", "other")})

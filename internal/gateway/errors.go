@@ -61,6 +61,7 @@ const (
 	ReasonLookup      = "lookup"      // too many unknown names are asked for
 	ReasonAudit       = "audit"       // the audit log can't be written
 	ReasonConnections = "connections" // there are too many connections of callers
+	ReasonRequests    = "requests"    // too many requests are in flight, over all routes
 )
 
 // NoMemory is the detail where --max-buffered has no room for a request or for a reply
@@ -79,7 +80,8 @@ const ReasonRate = "rate"
 // Busy, and ReasonRate.
 func RejectReasons() []string {
 	return []string{
-		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonAudit, ReasonRate,
+		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonAudit,
+		ReasonRequests, ReasonRate,
 	}
 }
 

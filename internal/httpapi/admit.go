@@ -14,7 +14,7 @@ const refusalTimeout = 2 * time.Second
 
 // patience is how long the next part of the answer may take to be written.
 func (w *response) patience() time.Duration {
-	if refused(w.status) || w.status == http.StatusRequestHeaderFieldsTooLarge {
+	if refused(w.status) || w.crowded || w.status == http.StatusRequestHeaderFieldsTooLarge {
 		return min(w.timeout, refusalTimeout)
 	}
 	return w.timeout
@@ -56,6 +56,18 @@ func admitted(r *http.Request) error {
 		return nil
 	}
 	return gateway.Refused(gateway.ReasonConnections, "there are as many connections as there may be")
+}
+
+// uncrowded refuses a request that has no place among MaxRequests.
+func (a *API) uncrowded(next http.Handler) http.Handler {
+	return a.handle(func(w *response, r *http.Request) error {
+		if w.crowded {
+			a.cfg.Observer.Rejected(gateway.ReasonRequests)
+			return gateway.Refused(gateway.ReasonRequests, "there are as many requests in flight as there may be")
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
 }
 
 // isProbe reports whether a request asks for the gateway's own state.

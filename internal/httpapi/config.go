@@ -49,6 +49,9 @@ type Observer interface {
 	Started(route, method string)
 	Done(route, method string, code int, took time.Duration)
 
+	// Rejected tells of a request that was refused because there are MaxRequests.
+	Rejected(reason string)
+
 	// Authenticated tells of a request that needed a key: the id of the key, or
 	// access.NoKey or access.UnknownKey, and what came of it, a constant.
 	Authenticated(keyID, result string)
@@ -84,6 +87,7 @@ type Config struct {
 
 	Proxies edge.Proxies // whose word is taken for where a request comes from; default: none
 
+	MaxRequests     int           // in flight at once, probes excepted; default: any number
 	MaxBody         int64         // bytes of one body; default 64 MiB
 	MaxHeader       int           // bytes of one request's line and headers; default 64 KiB
 	HeaderTimeout   time.Duration // for all headers of a request to arrive; default 10 s
@@ -139,6 +143,9 @@ func (c Config) validate() error {
 	if all := []string{ReadyStart, ReadyAlways, ReadyNever}; !slices.Contains(all, c.ReadyBroker) {
 		return fmt.Errorf("ready broker is %q, want one of %s", c.ReadyBroker, strings.Join(all, ", "))
 	}
+	if c.MaxRequests < 0 {
+		return fmt.Errorf("max requests is %d, want at least 0", c.MaxRequests)
+	}
 	if c.MinBodyRate < 0 {
 		return fmt.Errorf("min body rate is %d, want at least 0", c.MinBodyRate)
 	}
@@ -164,4 +171,5 @@ type nobody struct{}
 
 func (nobody) Started(string, string)                  {}
 func (nobody) Done(string, string, int, time.Duration) {}
+func (nobody) Rejected(string)                         {}
 func (nobody) Authenticated(string, string)            {}

@@ -14,8 +14,18 @@ const lull = 500 * time.Millisecond
 
 // requests counts those that are served.
 type requests struct {
-	open  atomic.Int64
-	begun atomic.Uint64
+	open   atomic.Int64
+	begun  atomic.Uint64
+	places atomic.Int64 // taken, of MaxRequests
+}
+
+// place takes one of max places for a request; 0 means that there are any number.
+func (q *requests) place(max int) bool {
+	if q.places.Add(1) <= int64(max) || max == 0 {
+		return true
+	}
+	q.places.Add(-1)
+	return false
 }
 
 // NotReady makes /readyz say that no more calls should be sent here. Those that come are

@@ -91,6 +91,8 @@ type seen struct {
 	mu   sync.Mutex
 	open int
 	keys []string // of Authenticated
+
+	rejected []string
 }
 
 func (s *seen) Started(string, string) {
@@ -104,6 +106,12 @@ func (s *seen) Done(route, method string, code int, _ time.Duration) {
 	s.open--
 	s.mu.Unlock()
 	s.done <- strings.Join([]string{route, method, http.StatusText(code)}, " ")
+}
+
+func (s *seen) Rejected(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rejected = append(s.rejected, reason)
 }
 
 func (s *seen) Authenticated(keyID, result string) {

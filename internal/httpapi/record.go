@@ -25,6 +25,11 @@ func (a *API) record(next http.Handler) http.Handler {
 		a.requests.begun.Add(1)
 		a.requests.open.Add(1)
 		defer a.requests.open.Add(-1)
+		if !isProbe(r) {
+			if w.crowded = !a.requests.place(a.cfg.MaxRequests); !w.crowded {
+				defer a.requests.places.Add(-1)
+			}
+		}
 		w.lease, w.room = a.cfg.Budget.Lease(), a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {

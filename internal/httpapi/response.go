@@ -54,6 +54,7 @@ type response struct {
 	returned time.Time
 	callKind gateway.Kind
 
+	crowded bool // there are MaxRequests without it
 	audited bool // its end is recorded by the Auditor
 
 	unread bool // HTTP/1: some of the body may be still to come

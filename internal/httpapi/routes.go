@@ -25,6 +25,7 @@ func (a *API) routes() chi.Router {
 		a.allowTiming,   // who may read its Server-Timing
 		a.recoverPanic,  // a panic is an error like any other
 		judgeConnection, // what becomes of the connection
+		a.uncrowded,     // 503: beyond --max-requests
 		a.guard(
 			admitted,        // 503: beyond --max-connections
 			a.headersFit,    // 431

@@ -42,7 +42,7 @@ func newCalls() calls {
 		workerErrors: counter("worker_errors_total", "Replies with which a worker says that it failed.", "service", "reason"),
 		requestSize:  prometheus.NewHistogramVec(sizes("request_size_bytes", "All frames of a request that was sent."), []string{"service"}),
 		replySize:    prometheus.NewHistogramVec(sizes("reply_size_bytes", "All frames of a reply."), []string{"service"}),
-		rejected:     counter("rejected_total", "Calls refused because a bound was reached, by which.", "reason"),
+		rejected:     counter("rejected_total", "Calls, and requests of other routes, refused because a bound was reached, by which.", "reason"),
 		queueWait:    prometheus.NewHistogram(durations("queue_wait_seconds", "How long calls waited for a connection.")),
 	}
 	for _, reason := range gateway.RejectReasons() {

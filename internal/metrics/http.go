@@ -45,6 +45,9 @@ func (h *HTTP) Done(route, method string, code int, took time.Duration) {
 	h.duration.WithLabelValues(route, method, text).Observe(took.Seconds())
 }
 
+// Rejected counts a request that was refused at a bound; the reason is a constant.
+func (h *HTTP) Rejected(reason string) { h.rejected.WithLabelValues(reason).Inc() }
+
 // Describe is prometheus.Collector.
 func (h *HTTP) Describe(ch chan<- *prometheus.Desc) {
 	h.total.Describe(ch)
