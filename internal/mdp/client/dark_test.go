@@ -19,7 +19,7 @@ func TestCallsInFlightEndWhenTheLinkGoesDark(t *testing.T) {
 	script, arrived := hold()
 	broker := mdptest.NewRouter(t, script)
 	link := mdptest.NewProxy(t, broker.Endpoint())
-	p := newPool(t, client.Config{}, at(link.Endpoint()))
+	p := newPool(t, client.Config{QueueTimeout: patience, ConnectTimeout: patience}, at(link.Endpoint()))
 	const calls = 50
 	var ended []<-chan error
 	for range calls {
@@ -47,7 +47,7 @@ func TestCallsSeeThemselvesThatTheirConnectionsBroke(t *testing.T) {
 	script, arrived := hold()
 	broker := mdptest.NewRouter(t, script)
 	link := mdptest.NewProxy(t, broker.Endpoint())
-	p := newPool(t, client.Config{}, at(link.Endpoint()))
+	p := newPool(t, client.Config{QueueTimeout: patience, ConnectTimeout: patience}, at(link.Endpoint()))
 	eventually(t, "the sentinel is connected", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
 	const calls = 50
 	var ended []<-chan error

@@ -64,7 +64,7 @@ func (x *call) giveUp() {
 
 // trim gives the memory of large messages back to the system once there are no more of
 // them: while they come, the next one needs it.
-func (p *Pool) trim() {
+func (p *Pool) trim() (trimmed bool) {
 	switch recent := p.large.Swap(false); {
 	case recent:
 		p.swollen = true
@@ -72,7 +72,9 @@ func (p *Pool) trim() {
 		p.swollen = false
 		zsock.TrimHeap()
 		debug.FreeOSMemory()
+		return true
 	}
+	return false
 }
 
 func noRoom() *gateway.Error {

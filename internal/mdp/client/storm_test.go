@@ -27,6 +27,7 @@ func TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind(t *testing.T) {
 	const callers, each = 100, 50
 	p := newPool(t, client.Config{Max: callers, QueueTimeout: patience}, at(broker.Endpoint()))
 	var connecting atomic.Int64
+	// Of the files, an idle connection has three, and one at the broker.
 	half := func() (files, goroutines int, memory int64) {
 		var running sync.WaitGroup
 		for caller := range callers {
@@ -52,11 +53,14 @@ func TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind(t *testing.T) {
 			t.Errorf("left behind: %+v", s)
 		}
 		eventually(t, "no connection is being opened", func() bool { return p.Stats().Connecting == 0 })
-		// An idle connection has three, and one at the broker.
 		return descriptorsAtRest(t) - 4*p.Stats().Idle, runtime.NumGoroutine(), resident(t)
 	}
 	files, goroutines, memory := half()
 	files2, goroutines2, memory2 := half()
+	// On a busy machine libzmq and the broker take their time for what was closed.
+	for end := time.Now().Add(patience); (files2 > files+8 || goroutines2 > goroutines+8) && time.Now().Before(end); {
+		files2, goroutines2 = descriptorsAtRest(t)-4*p.Stats().Idle, runtime.NumGoroutine()
+	}
 	t.Logf("after 5,000 and 10,000: %d and %d files beside those of idle connections, %d and %d goroutines, %d and %d MiB; %d reached the broker, at most %d places were connecting",
 		files, files2, goroutines, goroutines2, memory>>20, memory2>>20, connected.Load(), connecting.Load())
 	if files2 > files+8 || goroutines2 > goroutines+8 {
