@@ -282,7 +282,7 @@ func scripted(t *testing.T, script func(broker *mdptest.Router) [][][]byte) *run
 
 func badReply(t *testing.T) exchange {
 	return scripted(t, func(*mdptest.Router) [][][]byte {
-		return [][][]byte{{nil, []byte("MDPC01"), []byte("other"), []byte("hello")}}
+		return [][][]byte{{nil, []byte("MDPC01")}} // without service
 	}).call(t, "echo", jsonBody, `{}`)
 }
 

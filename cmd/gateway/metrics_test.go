@@ -115,7 +115,7 @@ func TestDurationsAreClassicAndNativeHistogramsWithExemplars(t *testing.T) {
 func eventful(t *testing.T) (metrics string) {
 	t.Helper()
 	liar := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
-		return [][][]byte{{nil, []byte("MDPC01"), []byte("another"), []byte("reply")}}
+		return [][][]byte{{nil, []byte("MDPC01")}} // without service
 	})
 	secret, entry := newKey(t, "web")
 	g := startWith(t, `
