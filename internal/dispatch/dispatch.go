@@ -177,7 +177,7 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 	if err != nil {
 		return err
 	}
-	defer leave()
+	call.Leave = both(leave, call.Leave)
 	clock := d.start(ctx, call, spec)
 	defer clock.end()
 
@@ -199,7 +199,7 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 	*reply, err = d.cfg.Pool.Call(clock.ctx, call.Request)
 	reply.Timing.Queue += routed
 	if err != nil {
-		e := d.failed(clock, call.Service, reply, err)
+		e := d.failed(clock, call, reply, err)
 		if e.Kind == gateway.ReplyTooLarge && e.Reason == gateway.ReasonMemory {
 			d.services.add(call.Service).largest.note(reply.Bytes) // so that the next is not sent in vain
 		}
@@ -215,19 +215,30 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 }
 
 // failed completes the error of a call that the pool could not answer.
-func (d *Dispatcher) failed(clock *clock, service string, reply *gateway.Reply, err error) *gateway.Error {
+func (d *Dispatcher) failed(clock *clock, call *gateway.Call, reply *gateway.Reply, err error) *gateway.Error {
 	e := gateway.AsError(err)
 	if goesOn(e) {
-		d.orphaned(service, reply)
+		d.orphaned(call, reply, e.Kind)
 	}
 	if e.Kind == gateway.Timeout {
 		e.Timeout = clock.detail()
-		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(service, reply.Broker)
+		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(call.Service, reply.Broker)
 		if e.Detail == "" {
 			e.Detail = fmt.Sprintf("no reply within %v; the service may still be at work", e.Timeout.Limit)
 		}
 	}
 	return e
+}
+
+// both returns a function that calls a and b, of which either may be nil.
+func both(a, b func()) func() {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return func() { a(); b() }
 }
 
 // goesOn reports whether a call that failed was sent and how it ended at the worker

@@ -18,6 +18,7 @@ type handle struct {
 
 // Service returns the service of that name, whether or not there is one.
 func (d *Dispatcher) Service(name string) gateway.Service {
+	d.settle()
 	spec, _ := d.cfg.Catalogue.Get(name)
 	return &handle{d, name, spec}
 }
@@ -58,7 +59,12 @@ func (h *handle) Call(ctx context.Context, call gateway.Call) (reply gateway.Rep
 	call.Service = h.name
 	svc, known := h.d.began(h.name, h.spec)
 	reply.Broker, err = -1, errPanicked
-	defer func() { err = h.d.ended(&call, &reply, known, svc, err) }()
+	defer func() {
+		err = h.d.ended(&call, &reply, known, svc, err)
+		if call.Leave != nil { // no orphan holds the places
+			call.Leave()
+		}
+	}()
 	err = h.d.call(ctx, &call, h.spec, &reply)
 	return reply, err
 }

@@ -16,12 +16,16 @@ const maxOrphans = 100_000
 // answers fast may have slow calls, too.
 const leastOrphaned = 10 * time.Second
 
+// settleEvery is how often calls look for orphans that have ended, whose places they may take.
+const settleEvery = 100 * time.Millisecond
+
 // orphans counts requests that nobody waits for any more but that may still
 // run, since MDP cannot cancel. It is an estimate: each is counted for as long as its
 // service takes at most, or until its broker was lost.
 type orphans struct {
 	mu    sync.Mutex
-	queue []orphan // guarded by mu; in the order in which they were given up
+	queue []orphan  // guarded by mu; in the order in which they were given up
+	next  time.Time // guarded by mu; from when on due is true
 }
 
 type orphan struct {
@@ -29,6 +33,14 @@ type orphan struct {
 	broker  int
 	epoch   uint64
 	until   time.Time
+	leave   func() // gives back the places of the call; nil if it holds none
+}
+
+// end gives back the places of an orphan.
+func (o *orphan) end() {
+	if o.leave != nil {
+		o.leave()
+	}
 }
 
 func (o *orphans) add(lost orphan) {
@@ -36,8 +48,22 @@ func (o *orphans) add(lost orphan) {
 	defer o.mu.Unlock()
 	o.queue = append(o.queue, lost)
 	if len(o.queue) > maxOrphans {
-		o.queue = append(o.queue[:0], o.queue[maxOrphans/2:]...)
+		for i := range maxOrphans / 2 {
+			o.queue[i].end()
+		}
+		o.queue = slices.Delete(o.queue, 0, maxOrphans/2)
 	}
+}
+
+// due reports whether it is time to look for those that have ended.
+func (o *orphans) due(now time.Time) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 || now.Before(o.next) {
+		return false
+	}
+	o.next = now.Add(settleEvery)
+	return true
 }
 
 // count returns how many there are of each service, and forgets the others. mayRun is
@@ -52,7 +78,9 @@ func (o *orphans) count(mayRun func(lost orphan, newer int) bool) map[string]int
 			counts[lost.service]++
 			first--
 			o.queue[first] = lost
+			continue
 		}
+		lost.end()
 	}
 	o.queue = slices.Delete(o.queue, 0, first)
 	return counts
@@ -60,13 +88,26 @@ func (o *orphans) count(mayRun func(lost orphan, newer int) bool) map[string]int
 
 // orphaned counts a request that was given up. Nobody knows when it ends: it counts for
 // twice as long as a reply of its service took lately or this one was waited for.
-func (d *Dispatcher) orphaned(service string, reply *gateway.Reply) {
+// Until then it keeps its places if its caller left or its time passed: callers who leave
+// could otherwise fill all workers.
+func (d *Dispatcher) orphaned(call *gateway.Call, reply *gateway.Reply, why gateway.Kind) {
 	_, epoch := d.cfg.Pool.State(reply.Broker)
 	most := d.cfg.MaxTimeout
-	if usual := d.services.get(service).usual(); usual > 0 {
+	if usual := d.services.get(call.Service).usual(); usual > 0 {
 		most = min(most, max(leastOrphaned, 2*usual, 2*reply.Timing.Broker))
 	}
-	d.orphans.add(orphan{service, reply.Broker, epoch, time.Now().Add(most)})
+	lost := orphan{service: call.Service, broker: reply.Broker, epoch: epoch, until: time.Now().Add(most)}
+	if why == gateway.Canceled || why == gateway.Timeout {
+		lost.leave, call.Leave = call.Leave, nil
+	}
+	d.orphans.add(lost)
+}
+
+// settle frees the places of orphans that have ended.
+func (d *Dispatcher) settle() {
+	if d.orphans.due(time.Now()) {
+		d.Orphans()
+	}
 }
 
 // Orphans returns, by service, how many requests were given up and may still be

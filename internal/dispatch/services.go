@@ -260,10 +260,11 @@ func (s *services) full(name string, spec *catalogue.Service) error {
 	return gateway.Refused(gateway.ReasonService, "the service has as many calls in flight as it may")
 }
 
-// enter takes one of a service's places, if it has a limit. leave gives it back.
+// enter takes one of a service's places. leave gives it back; it is nil if the service has
+// no limit.
 func (s *services) enter(name string, spec *catalogue.Service) (leave func(), err error) {
 	if spec == nil || spec.MaxInFlight == 0 {
-		return func() {}, nil
+		return nil, nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -73,7 +73,7 @@ func TestOrphansAreBounded(t *testing.T) {
 	var o orphans
 	until := time.Now().Add(time.Hour)
 	for range maxOrphans + 1 {
-		o.add(orphan{"svc", 0, 0, until})
+		o.add(orphan{service: "svc", until: until})
 	}
 	got := o.count(func(orphan, int) bool { return true })["svc"]
 	if got > maxOrphans || got < maxOrphans/2 {

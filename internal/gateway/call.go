@@ -46,6 +46,11 @@ type Call struct {
 	Timeout   time.Duration // how long to wait for the reply; 0 means the default
 	TimeoutBy string        // what set Timeout, such as "?timeout"
 
+	// Leave, if set, gives back the places that the call holds at its caller. Service.Call
+	// calls it once: when it returns, or, of a call that was given up after it was sent, when
+	// its reply would no longer matter.
+	Leave func()
+
 	RequestID, TraceID string // of the caller's request, for logs and metrics; empty if it has none
 }
 

@@ -16,7 +16,7 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 		err := w.authenticate(a.cfg.Keys, r)
 		defer a.tellKey(w)
 		if err == nil && !isCall(r) {
-			err = w.pass.Count(time.Now()) // a call is counted by enter
+			err = w.pass.Count(time.Now()) // admit counts a call
 		}
 		if err == nil {
 			next.ServeHTTP(w, r)
@@ -49,13 +49,4 @@ func authResult(w *response) string {
 		return string(w.err.Kind)
 	}
 	return w.pass.Result
-}
-
-// enter checks that the request's key is for the service that it names, and takes
-// a place among its calls until leave is called.
-func (w *response) enter() (leave func(), err error) {
-	if err := w.pass.Check(w.service); err != nil {
-		return nil, err
-	}
-	return w.pass.Enter(time.Now())
 }

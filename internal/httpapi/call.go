@@ -17,12 +17,10 @@ import (
 // of its own: the stacks of all calls that wait are most of what they hold.
 func (a *API) call(w *response, r *http.Request) error {
 	w.audited = a.cfg.Audit != nil
-	leave, err := a.admit(w, r)
+	svc, err := a.admit(w, r)
 	if err != nil {
 		return err
 	}
-	defer leave()
-	svc := a.cfg.Caller.Service(w.service)
 	if w.audited && !a.cfg.Audit.Ready() {
 		e := &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonAudit, Detail: "the audit log can't be written"}
 		svc.Refused(e)
@@ -38,6 +36,7 @@ func (a *API) call(w *response, r *http.Request) error {
 	case x.Stream:
 		return a.stream(w, r, x, svc)
 	}
+	w.handOver()
 	reply, err := svc.Call(r.Context(), w.call)
 	w.forget(x)
 	a.returned(w, reply.Timing, err)
@@ -47,15 +46,24 @@ func (a *API) call(w *response, r *http.Request) error {
 	return writeReply(w, x, &reply)
 }
 
-// admit checks what a request says in its path, and that its key is for it.
-func (a *API) admit(w *response, r *http.Request) (leave func(), err error) {
+// handOver makes the places that the request holds those of its call.
+func (w *response) handOver() { w.call.Leave, w.leave = w.leave, nil }
+
+// admit checks what a request says in its path, and that its key is for it. It takes a
+// place among the key's calls.
+func (a *API) admit(w *response, r *http.Request) (svc gateway.Service, err error) {
 	if a.draining.Load() {
 		return nil, &gateway.Error{Kind: gateway.Draining}
 	}
 	if w.service, err = serviceName(r); err != nil {
 		return nil, err
 	}
-	return w.enter()
+	if err := w.pass.Check(w.service); err != nil {
+		return nil, err
+	}
+	svc = a.cfg.Caller.Service(w.service) // before Enter: it frees places of calls that were given up
+	w.leave, err = w.pass.Enter(time.Now())
+	return svc, err
 }
 
 // decode reads the headers and the body and makes the response's call of them.

@@ -39,6 +39,9 @@ type service struct {
 
 func (s service) Call(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 	call.Service = s.name
+	if call.Leave != nil {
+		defer call.Leave()
+	}
 	return s.call(ctx, call)
 }
 func (service) Admit() error                          { return nil }

@@ -58,6 +58,9 @@ func (w *response) serve(next http.Handler, r *http.Request) {
 		if v := recover(); v != nil {
 			w.err, w.abort = bug(v), true
 		}
+		if w.leave != nil {
+			w.leave()
+		}
 		w.body.free() // of a request that was not forgotten
 		w.lease.Release()
 		w.share.resize(0)

@@ -54,8 +54,9 @@ type response struct {
 	returned time.Time
 	callKind gateway.Kind
 
-	crowded bool // there are MaxRequests without it
-	audited bool // its end is recorded by the Auditor
+	leave   func() // gives back the place of the key, unless the call has it; may be nil
+	crowded bool   // there are MaxRequests without it
+	audited bool   // its end is recorded by the Auditor
 
 	unread bool // HTTP/1: some of the body may be still to come
 	abort  bool // the answer can't be given, or not to its end

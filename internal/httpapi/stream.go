@@ -23,6 +23,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gatewa
 	q := newStreamQueue(ctx, cancel, s, a.cfg.Budget)
 	defer q.stop(true) // also if the call panics
 	w.call.Partial = q.put
+	w.handOver()
 	reply, err := svc.Call(ctx, w.call)
 	w.forget(x)
 	if fits := hold(&w.room, mdp.Size(reply.Frames)); err == nil {
