@@ -346,12 +346,14 @@ func busyService(t *testing.T) exchange {
 func busyMemory(t *testing.T) exchange { return startFull(t).call(t, "echo", jsonBody, `{}`) }
 
 // startFull starts a gateway that holds as many bytes as it may: of bodies whose
-// callers have said how long they are, and have sent nothing.
+// callers have said how long they are, and have sent nothing. Each caller has an address
+// of its own, since one address cannot hold all.
 func startFull(t *testing.T) *running {
 	t.Helper()
 	g := startLora(t, "--max-body", "1MiB", "--max-reply", "1MiB", "--max-buffered", "2MiB")
-	for range 2 {
-		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	for n := range byte(2) {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2+n)}}
+		c, err := from.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
