@@ -211,10 +211,19 @@ func TestTheEmbeddedBrokerRunsOnlyWhereNobodyElseCanReachIt(t *testing.T) {
 	}
 }
 
-func TestHostsAreThoseOfLoopbackOnlyOnLoopback(t *testing.T) {
+func TestHostsAreThoseOfThisMachineWhereNoKeyIsNeeded(t *testing.T) {
+	own, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, entry := newKey(t, "web")
+	keys := write(t, t.TempDir(), "keys.yaml", entry)
 	for _, c := range []struct{ args, want string }{
 		{"", "[localhost 127.0.0.1 ::1]"},
-		{"--listen :80 --access open --embedded", "[*]"},
+		{"--keys-file " + keys, "[localhost 127.0.0.1 ::1]"},
+		{"--listen :80 --access open --embedded", "[localhost ip " + strings.ToLower(own) + "]"},
+		{"--listen :80 --embedded --keys-file " + keys, "[*]"},
+		{"--listen :80 --access open --embedded --allowed-hosts *", "[*]"},
 		{"--allowed-hosts LAB.example,localhost", "[lab.example localhost]"},
 		{"--allowed-hosts *", "[*]"},
 	} {

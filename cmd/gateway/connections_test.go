@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -30,20 +29,7 @@ func limitedWithBroker(t *testing.T, files int) (address, broker string, open fu
 	keys := write(t, t.TempDir(), "keys.yaml", entry)
 	cmd := exec.Command("sh", "-c", `ulimit -n "$1" && shift && exec "$@"`, "sh", strconv.Itoa(files), os.Args[0],
 		"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", "--keys-file", keys)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.Env = append(os.Environ(), asProgram+"=1")
-	stderr, err := cmd.StderrPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	c := &child{cmd, bufio.NewScanner(stderr)}
+	c := spawnCommand(t, cmd)
 	broker = strings.TrimPrefix(c.logged(t, "embedded broker", "endpoint"), "tcp://")
 	address = c.logged(t, "listening", "address")
 	return address, broker, func() int {
@@ -96,7 +82,7 @@ func TestStrangersConnectionsStarveNobody(t *testing.T) {
 	address, open, key := limited(t, 2000)
 	valid := noKey + "Authorization: Bearer " + key + "\r\n"
 	eventually(t, "the demo worker is there", func() bool { return hold(t, "127.0.0.1", address, valid) == 200 })
-	for range 3000 {
+	for range 2200 {
 		if status := hold(t, "127.0.0.1", address, noKey); status != 401 {
 			t.Fatalf("a stranger got %d, want 401", status)
 		}
@@ -156,7 +142,7 @@ func TestABoundOfConnectionsIsGivenWhole(t *testing.T) {
 
 // The embedded broker's port is open to more than callers, and libzmq accepts whoever connects.
 func TestSilentConnectionsToTheBrokersPortLeaveDescriptorsForCallers(t *testing.T) {
-	const files, silent = 2000, 3000
+	const files, silent = 2000, 2200
 	address, broker, open, key := limitedWithBroker(t, files)
 	for i := range silent {
 		c, err := net.DialTimeout("tcp", broker, patience)

@@ -254,9 +254,9 @@ func TestADrainShorterThanATimeOutIsWorthAWarning(t *testing.T) {
 // comes on the way.
 func (c *child) line(t *testing.T, message string, show func(line map[string]any)) map[string]any {
 	t.Helper()
-	for c.logs.Scan() {
+	for text := range c.logs {
 		line := make(map[string]any)
-		_ = json.Unmarshal(c.logs.Bytes(), &line)
+		_ = json.Unmarshal(text, &line)
 		show(line)
 		if line["msg"] == message {
 			return line

@@ -211,14 +211,19 @@ const asProgram = "MDP_TEST_AS_PROGRAM"
 // A child is a process of the program.
 type child struct {
 	cmd  *exec.Cmd
-	logs *bufio.Scanner
+	logs <-chan []byte // its first lines, for logged
 }
 
 // spawn runs the program with these arguments in a process of its own, which ends
 // with the test.
 func spawn(t *testing.T, args ...string) *child {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], args...)
+	return spawnCommand(t, exec.Command(os.Args[0], args...))
+}
+
+// spawnCommand runs a command that becomes the program.
+func spawnCommand(t *testing.T, cmd *exec.Cmd) *child {
+	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	stderr, err := cmd.StderrPipe()
@@ -232,7 +237,22 @@ func spawn(t *testing.T, args ...string) *child {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	return &child{cmd, bufio.NewScanner(stderr)}
+	return &child{cmd, lines(stderr)}
+}
+
+// lines reads all lines, since a child must not block on a full pipe, and hands on as many as anyone may wait for.
+func lines(r io.Reader) <-chan []byte {
+	read := make(chan []byte, 1024)
+	go func() {
+		defer close(read)
+		for s := bufio.NewScanner(r); s.Scan(); {
+			select {
+			case read <- bytes.Clone(s.Bytes()):
+			default:
+			}
+		}
+	}()
+	return read
 }
 
 // logged waits for a line of the child's log with that message and returns a
@@ -240,18 +260,14 @@ func spawn(t *testing.T, args ...string) *child {
 func (c *child) logged(t *testing.T, message, field string) string {
 	t.Helper()
 	var seen bytes.Buffer
-	for c.logs.Scan() {
+	for text := range c.logs {
 		var line map[string]any
-		_ = json.Unmarshal(c.logs.Bytes(), &line)
+		_ = json.Unmarshal(text, &line)
 		if line["msg"] == message {
 			value, _ := line[field].(string)
-			go func() { // the child must not block on a full pipe
-				for c.logs.Scan() {
-				}
-			}()
 			return value
 		}
-		seen.Write(c.logs.Bytes())
+		seen.Write(text)
 	}
 	t.Fatalf("no %q in the log: %s", message, seen.String())
 	return ""
