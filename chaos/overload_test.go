@@ -110,10 +110,11 @@ func TestThreeTimesTheLoadIsAnsweredOrBusyAndLeavesNothing(t *testing.T) {
 	}
 }
 
-// within fails the test if a process holds more than it did.
+// within fails the test if a process holds more than it did: a quarter more, and the garbage that
+// GOGC=400 lets lie beside a live heap of a few MiB.
 func (u usage) within(t *testing.T, before usage) {
 	t.Helper()
-	if u.files > before.files+8 || u.goroutines > before.goroutines+16 || u.memory > before.memory+before.memory/4+8<<20 {
+	if u.files > before.files+8 || u.goroutines > before.goroutines+16 || u.memory > before.memory+before.memory/4+24<<20 {
 		t.Errorf("before: %v; after: %v, want nothing left behind", before, u)
 	}
 }
