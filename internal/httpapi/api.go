@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"go.uber.org/zap"
@@ -40,6 +41,7 @@ func New(cfg Config) (*API, error) {
 		return nil, err
 	}
 	a.base, a.interrupt = context.WithCancelCause(context.Background())
+	a.requests.since = time.Now()
 	a.mux = a.routes()
 	return a, nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"strconv"
 	"sync"
 
 	"mdpgateway/internal/gateway"
@@ -64,7 +65,7 @@ func digest(shown []gateway.ServiceInfo) (sum [sha256.Size]byte) {
 		part([]byte(s.Vars))
 		part(s.VarsSchema)
 		part(s.Example)
-		part(binary.LittleEndian.AppendUint64(nil, uint64(s.MaxFrames)))
+		part([]byte(strconv.Itoa(s.MaxFrames)))
 	}
 	h.Sum(sum[:0])
 	return sum

@@ -14,9 +14,29 @@ const lull = 500 * time.Millisecond
 
 // requests counts those that are served.
 type requests struct {
+	since  time.Time // set once; what last counts from
 	open   atomic.Int64
-	begun  atomic.Uint64
+	last   atomic.Int64 // when one last began or ended, in nanoseconds
 	places atomic.Int64 // taken, of MaxRequests
+}
+
+// begin counts a request, which ends with end.
+func (q *requests) begin() {
+	q.open.Add(1)
+	q.last.Store(int64(time.Since(q.since)))
+}
+
+func (q *requests) end() {
+	q.last.Store(int64(time.Since(q.since)))
+	q.open.Add(-1)
+}
+
+// idle is how long no request has been open.
+func (q *requests) idle() time.Duration {
+	if q.open.Load() > 0 {
+		return 0
+	}
+	return time.Since(q.since) - time.Duration(q.last.Load())
 }
 
 // place takes one of max places for a request; 0 means that there are any number.
@@ -39,31 +59,23 @@ func (a *API) Drain() {
 	a.draining.Store(true)
 }
 
-// AwaitIdle waits until no request is open and none has come for a moment. net/http's
+// AwaitIdle waits until no request has been open for a moment. net/http's
 // Shutdown answers nothing that it reads afterwards, so it should begin then. With the
 // end of ctx only open requests are an error.
 func (a *API) AwaitIdle(ctx context.Context) error {
 	tick := time.NewTicker(lull / 20)
 	defer tick.Stop()
-	var before uint64
-	since := time.Now()
-	for {
-		open, begun := a.requests.open.Load(), a.requests.begun.Load()
-		switch {
-		case open > 0 || begun != before:
-			before, since = begun, time.Now()
-		case time.Since(since) >= lull:
-			return nil
-		}
+	for a.requests.idle() < lull {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			if open == 0 {
+			if a.requests.open.Load() == 0 {
 				return nil
 			}
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // Interrupt ends the open calls of Server's servers: with interrupted those that

@@ -22,9 +22,8 @@ func (a *API) record(next http.Handler) http.Handler {
 		start := time.Now()
 		w := newResponse(rw, r, a.cfg.BodyIdleTimeout)
 		w.expires, w.leaving = a.expiry(r), &a.notReady
-		a.requests.begun.Add(1)
-		a.requests.open.Add(1)
-		defer a.requests.open.Add(-1)
+		a.requests.begin()
+		defer a.requests.end()
 		if !isProbe(r) {
 			if w.crowded = !a.requests.place(a.cfg.MaxRequests); !w.crowded {
 				defer a.requests.places.Add(-1)
