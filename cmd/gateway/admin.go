@@ -37,7 +37,7 @@ func guardAdmin(next http.Handler, hosts []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		changing := *r
 		changing.Method = http.MethodPost // GET is not checked, and a profile is started by one
-		switch seconds, err := strconv.ParseFloat(r.FormValue("seconds"), 64); {
+		switch seconds, err := strconv.ParseFloat(r.URL.Query().Get("seconds"), 64); {
 		case r.URL.Path == "/livez" || r.URL.Path == "/readyz":
 			next.ServeHTTP(w, r)
 		case !httpapi.AnswersTo(r.Host, hosts):

@@ -67,7 +67,7 @@ type settings struct {
 	KeysFile   string   `group:"Access" placeholder:"FILE" help:"YAML file with the keys of callers."`
 	CORSOrigin []string `group:"Access" name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
 
-	AuditLog     string `group:"Access" placeholder:"FILE" help:"File with a JSON line for each call: when, which key, which service, what came of it; stderr for stderr."`
+	AuditLog     string `group:"Access" placeholder:"FILE" help:"File with a JSON line for each call: when, which key, which service, what came of it; or the word stderr."`
 	AuditLogMode string `group:"Access" default:"closed" one:"closed|best-effort" placeholder:"MODE" help:"Whether calls are refused while the audit log can't be written (closed), or its lines are dropped (best-effort) (${default})."`
 
 	ReadyBroker string        `group:"Shutdown and readiness" default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`

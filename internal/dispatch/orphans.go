@@ -88,8 +88,8 @@ func (o *orphans) count(mayRun func(lost orphan, newer int) bool) map[string]int
 
 // orphaned counts a request that was given up. Nobody knows when it ends: it counts for
 // twice as long as a reply of its service took lately or this one was waited for.
-// Until then it keeps its places if its caller left or its time passed: callers who leave
-// could otherwise fill all workers.
+// Until then it keeps its places if its caller left, did not read or asked for too little time:
+// callers could otherwise fill all workers.
 func (d *Dispatcher) orphaned(call *gateway.Call, reply *gateway.Reply, why gateway.Kind) {
 	_, epoch := d.cfg.Pool.State(reply.Broker)
 	most := d.cfg.MaxTimeout
@@ -97,7 +97,7 @@ func (d *Dispatcher) orphaned(call *gateway.Call, reply *gateway.Reply, why gate
 		most = min(most, max(leastOrphaned, 2*usual, 2*reply.Timing.Broker))
 	}
 	lost := orphan{service: call.Service, broker: reply.Broker, epoch: epoch, until: time.Now().Add(most)}
-	if why == gateway.Canceled || why == gateway.Timeout {
+	if why == gateway.Canceled || why == gateway.Timeout || why == gateway.ReplyTooLarge {
 		lost.leave, call.Leave = call.Leave, nil
 	}
 	d.orphans.add(lost)

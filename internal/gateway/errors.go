@@ -77,7 +77,7 @@ const ReasonReader = "slow_reader"
 const ReasonRate = "rate"
 
 // RejectReasons returns every reason for which a call is refused at a bound: those of
-// Busy, and ReasonRate.
+// Busy but ReasonConnections, which the listener counts, and ReasonRate.
 func RejectReasons() []string {
 	return []string{
 		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonAudit,

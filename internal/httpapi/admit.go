@@ -58,13 +58,15 @@ func admitted(r *http.Request) error {
 	return gateway.Refused(gateway.ReasonConnections, "there are as many connections as there may be")
 }
 
-// uncrowded refuses a request that has no place among MaxRequests.
+// uncrowded refuses a request that finds no place among MaxRequests. It comes after
+// authenticate: a caller without a key takes no place.
 func (a *API) uncrowded(next http.Handler) http.Handler {
 	return a.handle(func(w *response, r *http.Request) error {
-		if w.crowded {
+		if w.crowded = !a.requests.place(a.cfg.MaxRequests); w.crowded {
 			a.cfg.Observer.Rejected(gateway.ReasonRequests)
 			return gateway.Refused(gateway.ReasonRequests, "there are as many requests in flight as there may be")
 		}
+		defer a.requests.places.Add(-1)
 		next.ServeHTTP(w, r)
 		return nil
 	})

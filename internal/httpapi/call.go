@@ -16,12 +16,13 @@ import (
 // decide is decided before the body is read. What is not needed while the call waits is in functions
 // of its own: the stacks of all calls that wait are most of what they hold.
 func (a *API) call(w *response, r *http.Request) error {
-	w.audited = a.cfg.Audit != nil
+	recordable := a.cfg.Audit == nil || a.cfg.Audit.Ready()
+	w.audited = a.cfg.Audit != nil && recordable // what is refused meanwhile must not pile up
 	svc, err := a.admit(w, r)
 	if err != nil {
 		return err
 	}
-	if w.audited && !a.cfg.Audit.Ready() {
+	if !recordable {
 		e := &gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonAudit, Detail: "the audit log can't be written"}
 		svc.Refused(e)
 		return e
@@ -53,7 +54,7 @@ func (w *response) handOver() { w.call.Leave, w.leave = w.leave, nil }
 // place among the key's calls.
 func (a *API) admit(w *response, r *http.Request) (svc gateway.Service, err error) {
 	if a.draining.Load() {
-		return nil, &gateway.Error{Kind: gateway.Draining}
+		return nil, gateway.ShuttingDown()
 	}
 	if w.service, err = serviceName(r); err != nil {
 		return nil, err

@@ -16,13 +16,16 @@ func TestBeyondTheMostRequestsOnlyProbesAreAnswered(t *testing.T) {
 		calls.Go(func() { g.post("/services/sleep", "x") })
 		<-began
 	}
-	for _, path := range []string{"/services", "/docs", "/nothing"} {
+	for _, path := range []string{"/services", "/version", "/nothing"} {
 		p := g.get(path).wantProblem(t, gateway.Busy)
 		if p["reason"] != gateway.ReasonRequests || p["executed"] != "no" || p["retryable"] != true {
 			t.Errorf("%s: the problem is %v, want the reason requests, not executed, retryable", path, p)
 		}
 	}
 	g.get("/livez").wantBody(t, 200, "{\"live\":true}\n")
+	if a := g.get("/docs"); a.StatusCode != 200 { // anyone may ask for it, so it must take no place
+		t.Errorf("/docs is %d, want 200", a.StatusCode)
+	}
 	if want := []string{"requests", "requests", "requests"}; !slices.Equal(g.seen.rejected, want) {
 		t.Errorf("the observer was told of %q, want %q", g.seen.rejected, want)
 	}

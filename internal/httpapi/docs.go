@@ -58,6 +58,9 @@ func docsFile(w *response, r *http.Request) error {
 	return sendDocs(w, r, file)
 }
 
+// docsTimeout is how long the next part of a file may take to be written: anyone may ask.
+const docsTimeout = 5 * time.Second
+
 // docsTag is the ETag of every file of the page: they change together.
 var docsTag = sync.OnceValue(func() string {
 	sum := sha256.New()
@@ -73,6 +76,7 @@ var docsTag = sync.OnceValue(func() string {
 // the same: its name does not change with the gateway's version. The large files are
 // there in compressed form only, which any browser takes.
 func sendDocs(w *response, r *http.Request, file string) error {
+	w.timeout = min(w.timeout, docsTimeout)
 	h := w.Header()
 	opened, err := docs.Open("docs/" + file)
 	if err != nil {

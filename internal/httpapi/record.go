@@ -24,11 +24,6 @@ func (a *API) record(next http.Handler) http.Handler {
 		w.expires, w.leaving = a.expiry(r), &a.notReady
 		a.requests.begin()
 		defer a.requests.end()
-		if !isProbe(r) {
-			if w.crowded = !a.requests.place(a.cfg.MaxRequests); !w.crowded {
-				defer a.requests.places.Add(-1)
-			}
-		}
 		w.lease, w.room = a.cfg.Budget.Lease(), a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {

@@ -25,7 +25,6 @@ func (a *API) routes() chi.Router {
 		a.allowTiming,   // who may read its Server-Timing
 		a.recoverPanic,  // a panic is an error like any other
 		judgeConnection, // what becomes of the connection
-		a.uncrowded,     // 503: beyond --max-requests
 		a.guard(
 			admitted,        // 503: beyond --max-connections
 			a.headersFit,    // 431
@@ -40,7 +39,11 @@ func (a *API) routes() chi.Router {
 
 	mux.Group(func(r chi.Router) {
 		r.Use(open.Middlewares()...)
-		r.Use(a.authenticate, vouch) // 401
+		r.Use(
+			a.authenticate, // 401
+			a.uncrowded,    // 503: beyond --max-requests
+			vouch,
+		)
 		r.NotFound(a.handle(notFound))
 		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
 

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 )
 
@@ -50,13 +50,18 @@ func (s *share) resize(n int64) bool {
 }
 
 // callerOf names who holds what a request holds: its key, else the address that it comes
-// from.
+// from. One host often has a whole /64 of IPv6.
 func callerOf(w *response, r *http.Request) string {
 	if w.pass.ID != "" {
 		return "key " + w.pass.ID
 	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		return host
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
 	}
-	return r.RemoteAddr
+	address := from.Addr().Unmap().WithZone("")
+	if address.Is6() {
+		return netip.PrefixFrom(address, 64).Masked().String()
+	}
+	return address.String()
 }

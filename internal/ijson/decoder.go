@@ -152,7 +152,7 @@ func (d *Decoder) step() error {
 	switch kind {
 	case '{', '[':
 		if depth+d.outer == MaxDepth {
-			return &Error{d.Pointer(), "more than 64 levels of objects and arrays"}
+			return &Error{d.Pointer(), fmt.Sprintf("more than %d levels of objects and arrays", MaxDepth)}
 		}
 		d.open[depth+1], d.begins[depth+1] = len(d.hashes), int(d.d.InputOffset())-1
 	case '}':
