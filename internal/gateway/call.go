@@ -20,6 +20,14 @@ type Request struct {
 	// alone ends it. It costs less than the deadline of a context.
 	Deadline time.Time
 
+	// Sending, if set, is called once: when a connection is leased, the brokers have been asked, and nothing has
+	// been sent. Its error ends the call unsent and leaves the connection good. After nil the request is sent, or
+	// the call's error says that it was not.
+	Sending func() error
+
+	// Within, if set, is the time from Sending to the whole reply, in place of Deadline.
+	Within time.Duration
+
 	// Room, if set, holds the bytes that the reply will need from before the request is
 	// sent. When the call has ended it holds those of the reply, or none with an error.
 	Room Room

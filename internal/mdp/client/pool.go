@@ -17,6 +17,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -201,6 +202,10 @@ func (p *Pool) attempt(c *conn, x *call) (again bool, err error) {
 			return false, err
 		}
 	}
+	if err := x.sending(); err != nil {
+		p.putBack(c, x)
+		return false, err
+	}
 	x.reply.Broker = c.endpoint.index
 	err = p.carry(c, x)
 	e, failed := err.(*gateway.Error)
@@ -208,6 +213,24 @@ func (p *Pool) attempt(c *conn, x *call) (again bool, err error) {
 		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
 	}
 	return failed && e.Kind == gateway.BrokerUnavailable, err
+}
+
+// sending asks the caller, once, whether the request may go out, and starts the time that it has from then on.
+func (x *call) sending() error {
+	if ask := x.req.Sending; ask != nil {
+		if err := ask(); err != nil {
+			var told *gateway.Error
+			if !errors.As(err, &told) {
+				told = &gateway.Error{Kind: gateway.Canceled, Err: err}
+			}
+			return told
+		}
+		x.req.Sending = nil
+	}
+	if x.req.Within > 0 {
+		x.req.Deadline = time.Now().Add(x.req.Within)
+	}
+	return nil
 }
 
 // carry makes a call on the connection that it leased, and takes that back. A panic

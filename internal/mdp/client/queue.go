@@ -323,17 +323,25 @@ func (p *Pool) onAlarm() {
 	p.serve()
 }
 
-// putBack takes back a connection that was leased and not used.
+// putBack takes back a connection that was leased and not used. One that was lost meanwhile is closed.
 func (p *Pool) putBack(c *conn, x *call) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.leave(c, x)
-	if c.used.IsZero() {
+	_, reason := c.givenUp()
+	switch {
+	case reason != "" || c.endpoint.state != gateway.Up:
+		reason = closedLost
+		p.drop(c, reason, time.Now())
+	case c.used.IsZero():
 		c.endpoint.fresh.pushFront(c)
-	} else {
+	default:
 		c.endpoint.idle.pushFront(c)
 	}
 	p.serve()
+	p.mu.Unlock()
+	if reason != "" {
+		c.close()
+	}
 }
 
 // leave ends what match began. The mutex must be held.
