@@ -3,19 +3,24 @@ package edge
 import (
 	"container/list"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mdpgateway/internal/certs"
 )
 
 // A Conn is a caller's connection. Its methods may be called on nil, for requests that came by no Listener.
 type Conn struct {
-	net.Conn
+	net.Conn // of requests in clear text: secure or raw
 
 	// Set once, by Accept.
+	raw      net.Conn
+	secure   *certs.Conn // nil without TLS
 	listener *Listener
 	from     netip.Addr
 	peer     *peer
@@ -25,6 +30,9 @@ type Conn struct {
 	// Guarded by listener.mu.
 	gone                     bool
 	inIdle, inPeer, inSpares *list.Element
+
+	shake    sync.Once
+	unshaken bool // the handshake failed; set by shake
 
 	refused atomic.Bool // a request of it was refused
 	known   atomic.Bool // it is no stranger
@@ -69,12 +77,12 @@ func (c *Conn) key() netip.Addr {
 	return c.from
 }
 
-// turnAway closes a connection that was given up for another.
+// turnAway closes a connection that was given up for another. It does not wait, as a TLS connection's own Close may.
 func (c *Conn) turnAway() {
-	if !c.touched.Load() {
-		_, _ = c.Conn.Write([]byte(unavailable)) // it fits the socket's empty buffer
+	if c.secure == nil && !c.touched.Load() {
+		_, _ = c.raw.Write([]byte(unavailable)) // it fits the socket's empty buffer
 	}
-	_ = c.Conn.Close()
+	_ = c.raw.Close()
 }
 
 // Close closes the connection and gives its place back.
@@ -119,8 +127,11 @@ func (c *Conn) rest() {
 	c.rearm()
 }
 
-// Read reads, and over HTTP/2 follows the frames.
+// Read reads, and over HTTP/2 follows the frames. The first one does the handshake of TLS, if there is one.
 func (c *Conn) Read(p []byte) (int, error) {
+	if !c.shaken() {
+		return 0, io.EOF // what net/http would answer to another error could not be sent
+	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
 		c.touched.Store(true)

@@ -8,12 +8,14 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
+	"mdpgateway/internal/certs"
 	"mdpgateway/internal/gateway"
 )
 
@@ -33,6 +35,10 @@ type Config struct {
 
 	HeaderTimeout time.Duration // for a request's headers to arrive over HTTP/2; default 10 s
 	RefusedIdle   time.Duration // how long a connection may be idle on which requests were only refused; default 5 s
+
+	// HandshakeFailed is told of each TLS handshake that failed, and why (ClearText and so on). It must not block.
+	// Default: nobody is.
+	HandshakeFailed func(peer net.Addr, reason string, err error)
 
 	// Shared reports addresses that stand for many callers, as a proxy's: PerPeer does not hold for them. Default: none.
 	Shared func(netip.Addr) bool
@@ -55,6 +61,12 @@ func (c Config) withDefaults() Config {
 // A stranger is a connection on which nothing was answered yet but what anybody is answered: refusals, probes, /docs.
 type Listener struct {
 	net.Listener
+	secure *certs.Store // makes connections TLS; nil for clear text
+	*bounds
+}
+
+// bounds are what the Listeners of one server share.
+type bounds struct {
 	cfg Config // set once
 
 	mu      sync.Mutex
@@ -63,6 +75,8 @@ type Listener struct {
 	idle    list.List            // strangers without a request, idle for the longest first
 	spares  list.List            // oldest first
 	refused map[string]uint64    // by reason
+
+	handshakes map[string]uint64 // that failed, by reason
 }
 
 // A peer is the callers of one address.
@@ -73,10 +87,15 @@ type peer struct {
 
 // Listen bounds the connections that a listener accepts, for the server that Guard is given.
 func Listen(l net.Listener, cfg Config) *Listener {
-	return &Listener{
-		Listener: l, cfg: cfg.withDefaults(), peers: make(map[netip.Addr]*peer),
+	return &Listener{Listener: l, bounds: &bounds{
+		cfg: cfg.withDefaults(), peers: make(map[netip.Addr]*peer),
 		refused: map[string]uint64{Full: 0, PeerFull: 0, MadeRoom: 0, NoRequest: 0},
-	}
+	}}
+}
+
+// Beside returns a Listener of the same server at another address. The bounds hold for both together.
+func (l *Listener) Beside(next net.Listener) *Listener {
+	return &Listener{Listener: next, bounds: l.bounds}
 }
 
 // connKey is that of a Conn in the context of its requests.
@@ -113,7 +132,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{Conn: raw, listener: l, from: addressOf(raw.RemoteAddr()), born: time.Now()}
+	c := &Conn{Conn: raw, raw: raw, listener: l, from: addressOf(raw.RemoteAddr()), born: time.Now()}
+	if l.secure != nil {
+		c.secure = l.secure.Server(raw)
+		c.Conn = c.secure
+	}
 	if leaver := l.admit(c); leaver != nil {
 		leaver.turnAway()
 	}
@@ -211,9 +234,8 @@ func (l *Listener) Stats() gateway.ConnectionStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := gateway.ConnectionStats{Open: l.open + l.spares.Len(), Max: l.cfg.Max, Refused: make(map[string]uint64, len(l.refused))}
-	for reason, n := range l.refused {
-		s.Refused[reason] = n
-	}
+	maps.Copy(s.Refused, l.refused)
+	s.Handshakes = maps.Clone(l.handshakes)
 	return s
 }
 

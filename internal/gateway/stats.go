@@ -59,4 +59,6 @@ const (
 type ConnectionStats struct {
 	Open, Max int
 	Refused   map[string]uint64 // refused or closed early, by reason; all reasons are there
+
+	Handshakes map[string]uint64 // of TLS that failed, by reason; all reasons are there, nil without TLS
 }

@@ -25,7 +25,7 @@ func judgeConnection(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w, c := rw.(*response), edge.Of(r.Context())
 		_ = w.control.SetWriteDeadline(time.Time{}) // the server's WriteTimeout is for net/http's own answers
-		if c.Spare() {
+		if c.Spare() || certificateHolds(r) != nil {
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
@@ -56,6 +56,15 @@ func admitted(r *http.Request) error {
 		return nil
 	}
 	return gateway.Refused(gateway.ReasonConnections, "there are as many connections as there may be")
+}
+
+// certificateHolds refuses a request whose caller's certificate held at the handshake of its connection and does not any
+// more: it has expired, was revoked, or its authority is trusted no longer.
+func certificateHolds(r *http.Request) error {
+	if _, err := edge.Of(r.Context()).TLS(); err != nil {
+		return &gateway.Error{Kind: gateway.Unauthorized, Detail: "the certificate of this connection is not valid any more", Err: err}
+	}
+	return nil
 }
 
 // uncrowded refuses a request that finds no place among MaxRequests. It comes after

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"go.uber.org/zap"
+
+	"mdpgateway/internal/edge"
 )
 
 // An API is the handler of all routes. It starts no goroutine of its own.
@@ -48,14 +50,18 @@ func New(cfg Config) (*API, error) {
 
 // ServeHTTP answers one request.
 //
-// From here on its RemoteAddr is that of the caller, for logs, limits and traces: a proxy's is replaced.
+// From here on its RemoteAddr is that of the caller, for logs, limits and traces: a proxy's is replaced. Its TLS is that
+// of its connection, with the chains of the caller's certificate that hold at this moment.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if c := edge.Of(r.Context()); c != nil {
+		r.TLS, _ = c.TLS() // certificateHolds refuses the request after an error
+	}
 	r.RemoteAddr = a.cfg.Proxies.Peer(r.RemoteAddr, r.Header)
 	a.mux.ServeHTTP(w, r)
 }
 
-// Server returns a server of this API, over HTTP/1.1 and, by prior knowledge,
-// unencrypted HTTP/2. It has no ReadTimeout, which would cut a call that runs. Bodies and
+// Server returns a server of this API, over HTTP/1.1 and, by prior knowledge, HTTP/2. Listeners that are secure give it
+// connections in clear text, too (edge.Listener.Secure). It has no ReadTimeout, which would cut a call that runs. Bodies and
 // answers have rolling deadlines instead; its WriteTimeout is for the answers that
 // net/http gives itself, and judgeConnection lifts it.
 //

@@ -26,10 +26,11 @@ func (a *API) routes() chi.Router {
 		a.recoverPanic,  // a panic is an error like any other
 		judgeConnection, // what becomes of the connection
 		a.guard(
-			admitted,        // 503: beyond --max-connections
-			a.headersFit,    // 431
-			a.hostAllowed,   // 403: DNS rebinding
-			a.originAllowed, // 403: a foreign page's POST
+			admitted,         // 503: beyond --max-connections
+			certificateHolds, // 401: the caller's certificate does not any more
+			a.headersFit,     // 431
+			a.hostAllowed,    // 403: DNS rebinding
+			a.originAllowed,  // 403: a foreign page's POST
 		),
 	)
 	get(open, "/livez", a.handle(a.livez))
