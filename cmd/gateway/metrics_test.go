@@ -24,7 +24,7 @@ var metricLabels = map[string]string{
 	"queue_wait_seconds": "", "queue_depth": "",
 	"requests_in_flight": "service", "orphaned_requests": "service",
 	"timeouts_total": "service stage", "rejected_total": "reason", "worker_errors_total": "reason service",
-	"request_size_bytes": "service", "reply_size_bytes": "service", "stray_replies_total": "reason",
+	"request_size_bytes": "service", "reply_size_bytes": "service", "stray_replies_total": "reason", "repeating_services": "",
 	"pool_connections": "state", "pool_connections_closed_total": "reason", "pool_connections_max": "", "pool_queue_max": "",
 	"buffered_bytes": "", "buffered_bytes_max": "",
 	"connections": "listener", "connections_max": "listener", "connections_refused_total": "listener reason",

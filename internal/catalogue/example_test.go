@@ -33,7 +33,7 @@ services:
 	fmt.Println(lora.CheckVars(ijson.MustObject(`{"sf": 6}`)))
 	fmt.Println(lora.Match([][]byte{[]byte("decode_error")}).Status)
 	// Output:
-	// 30s python true
+	// 30s python auto
 	// [{#/vars/sf minimum: got 6, want 7}]
 	// 422
 }

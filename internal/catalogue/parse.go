@@ -78,7 +78,7 @@ func checkName(name string) error {
 
 // parseService reads one service; path is its place in the file.
 func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service, error) {
-	s := &Service{Name: name, Vars: defaults.Vars, Reply: gateway.Auto, Reuse: true}
+	s := &Service{Name: name, Vars: defaults.Vars, Reply: gateway.Auto}
 	var example, schema *yaml.Node
 	err := yamlnode.Object(path, n, []yamlnode.Field{
 		{Key: "description", Read: yamlnode.Text(&s.Description)},
@@ -93,7 +93,7 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		{Key: "max_reply", Read: yamlnode.Scalar(&s.MaxReply, gateway.ParseBytes)},
 		{Key: "content_type", Read: yamlnode.Scalar(&s.ContentType, parseContentType)},
 		{Key: "max_in_flight", Read: yamlnode.Integer(&s.MaxInFlight, 1, mostInFlight)},
-		{Key: "reuse", Read: yamlnode.Boolean(&s.Reuse)},
+		{Key: "reuse", Read: yamlnode.Scalar(&s.Reuse, gateway.ParseReuse)},
 		{Key: "errors", Read: yamlnode.List(&s.Errors, mostRules, "{frame, equals, reason, status, detail}", rule)},
 	})
 	if err != nil {

@@ -81,7 +81,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 		Name: "lora_decode", Description: "demodulates one LoRa frame of I/Q samples", Brokers: []string{"hall1"},
 		Timeout: 30 * time.Second, MaxTimeout: 2 * time.Minute, Vars: flowgraph.Python, VarsSchema: got.VarsSchema,
 		Example:   []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`),
-		MaxFrames: 1, MaxReply: 4 << 20, Reply: gateway.Base64, ContentType: "audio/x-raw", MaxInFlight: 32, Reuse: false,
+		MaxFrames: 1, MaxReply: 4 << 20, Reply: gateway.Base64, ContentType: "audio/x-raw", MaxInFlight: 32, Reuse: gateway.ReuseNever,
 		Errors: []catalogue.Rule{
 			{Frame: 0, Equals: []byte("\x06"), Reason: "flowgraph_failed", Detail: "the flowgraph failed or timed out"},
 			{Frame: 1, Equals: []byte("decode_error"), Reason: "no_frame", Status: 422, Detail: "no frame was found in the samples"},
@@ -95,7 +95,7 @@ func TestParseReadsEveryKey(t *testing.T) {
 func TestParseFillsInDefaults(t *testing.T) {
 	for _, file := range []string{"services: {echo: }", "services: {echo: {}}", "services: {echo: {timeout: , errors: , reuse: , vars: }}"} {
 		got, ok := mustParse(t, file).Get("echo")
-		if want := (catalogue.Service{Name: "echo", Reply: gateway.Auto, Reuse: true}); !ok || !reflect.DeepEqual(*got, want) {
+		if want := (catalogue.Service{Name: "echo", Reply: gateway.Auto}); !ok || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%s: got %+v, want %+v", file, got, want)
 		}
 	}
@@ -176,7 +176,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{echo: {max_frames: 0}}`, `services.echo.max_frames is "0", want a whole number from 1 to 10000`},
 		{`{echo: {max_in_flight: 1.5}}`, `services.echo.max_in_flight is "1.5", want a whole number from 1 to 1000000`},
 		{`{echo: {max_in_flight: 1000001}}`, `services.echo.max_in_flight is "1000001", want a whole number from 1 to 1000000`},
-		{`{echo: {reuse: "yes"}}`, `services.echo.reuse is "yes", want true or false`},
+		{`{echo: {reuse: yes}}`, `services.echo.reuse is "yes", want auto, true or false`},
 
 		{`{echo: {content_type: audio}}`, `services.echo.content_type is "audio", want a media type such as audio/x-raw`},
 		{`{echo: {content_type: "audio/*"}}`, `services.echo.content_type is "audio/*", want a media type such as audio/x-raw`},

@@ -26,7 +26,7 @@ type Service struct {
 	MaxReply    int64              // bytes of a reply; 0 means the gateway's
 	ContentType string             // of raw replies; empty means application/octet-stream
 	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
-	Reuse       bool               // false: each call gets a connection of its own
+	Reuse       gateway.Reuse      // whether its calls share connections
 	Errors      []Rule             // replies that mean failure, the first that matches counts
 }
 

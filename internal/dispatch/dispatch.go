@@ -34,6 +34,8 @@ type Pool interface {
 	Lookup(ctx context.Context, broker int, service string) (status string, err error)
 	// State says whether a broker can be reached, and how often it came back.
 	State(broker int) (state gateway.EndpointState, epoch uint64)
+	// Repeats reports whether a service was seen to repeat replies lately.
+	Repeats(service string) bool
 }
 
 // An Observer is told of every call. It must not block.
@@ -191,7 +193,7 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 	defer release()
 	call.Expect = svc.expected()
 	if spec != nil {
-		call.Fresh = !spec.Reuse
+		call.Reuse = spec.Reuse
 		if call.MaxReply = spec.MaxReply; call.MaxReply > 0 {
 			call.Expect = call.MaxReply
 		}

@@ -29,6 +29,8 @@ type pool struct {
 	lookup func(broker int, service string) (string, error)
 	call   func(ctx context.Context, req gateway.Request) (gateway.Reply, error)
 
+	repeats string // the service that repeats replies
+
 	mu      sync.Mutex
 	states  []gateway.EndpointState
 	epoch   uint64
@@ -72,6 +74,8 @@ func (p *pool) State(broker int) (gateway.EndpointState, uint64) {
 	}
 	return gateway.Up, p.epoch
 }
+
+func (p *pool) Repeats(service string) bool { return service == p.repeats }
 
 func (p *pool) Started(string, bool) {
 	p.mu.Lock()
@@ -334,15 +338,15 @@ func TestAServiceHasNoMoreCallsInFlightThanItMay(t *testing.T) {
 
 func TestACallOfAServiceThatForbidsReuseGetsAConnectionOfItsOwn(t *testing.T) {
 	p := new(pool)
-	d := newDispatcher(t, p, dispatch.Config{}, `{alone: {reuse: false}, other: {}}`)
-	for _, service := range []string{"alone", "other", "any"} {
+	d := newDispatcher(t, p, dispatch.Config{}, `{alone: {reuse: false}, shared: {reuse: true}, auto: {reuse: auto}, other: {}}`)
+	for _, service := range []string{"alone", "shared", "auto", "other", "any"} {
 		if _, err := send(t.Context(), d, call(service, "x")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for i, want := range []bool{true, false, false} {
-		if p.called[i].Fresh != want {
-			t.Errorf("%s: fresh %v, want %v", p.called[i].Service, p.called[i].Fresh, want)
+	for i, want := range []gateway.Reuse{gateway.ReuseNever, gateway.ReuseAlways, gateway.ReuseAuto, gateway.ReuseAuto, gateway.ReuseAuto} {
+		if p.called[i].Reuse != want {
+			t.Errorf("%s: reuse %v, want %v", p.called[i].Service, p.called[i].Reuse, want)
 		}
 	}
 }
@@ -434,11 +438,11 @@ func TestARequestKeepsTheCatalogueOfItsBeginning(t *testing.T) {
 		service gateway.Service
 		form    string
 		timeout time.Duration
-		fresh   bool
+		reuse   gateway.Reuse
 		frames  string
 	}{
-		{"before the reload", before, "text/plain text", 7 * time.Second, true, "[x {}]"},
-		{"after it", d.Service("svc"), "image/png base64", 9 * time.Second, false, "[x]"},
+		{"before the reload", before, "text/plain text", 7 * time.Second, gateway.ReuseNever, "[x {}]"},
+		{"after it", d.Service("svc"), "image/png base64", 9 * time.Second, gateway.ReuseAuto, "[x]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			contentType, encoding := c.service.Form()
@@ -458,8 +462,8 @@ func TestARequestKeepsTheCatalogueOfItsBeginning(t *testing.T) {
 				t.Fatal(err)
 			}
 			sent := p.called[len(p.called)-1]
-			if got := fmt.Sprintf("%s", sent.Frames); got != c.frames || sent.Fresh != c.fresh || sent.Service != "svc" {
-				t.Errorf("sent to %s %s, fresh %v, want svc %s, %v", sent.Service, got, sent.Fresh, c.frames, c.fresh)
+			if got := fmt.Sprintf("%s", sent.Frames); got != c.frames || sent.Reuse != c.reuse || sent.Service != "svc" {
+				t.Errorf("sent to %s %s, reuse %v, want svc %s, %v", sent.Service, got, sent.Reuse, c.frames, c.reuse)
 			}
 		})
 	}

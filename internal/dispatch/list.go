@@ -51,7 +51,7 @@ func (d *Dispatcher) info(name string, spec *catalogue.Service) (gateway.Service
 	info := gateway.ServiceInfo{
 		Name: name, Catalogued: spec != nil, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
 		Vars: d.cfg.Vars.String(), Reply: gateway.Auto, MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
-		Availability: d.availability(name, spec, svc, time.Now()), Live: live,
+		Availability: d.availability(name, spec, svc, time.Now()), Live: live, Repeats: d.cfg.Pool.Repeats(name),
 	}
 	if spec != nil {
 		describe(&info, spec)

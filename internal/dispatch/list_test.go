@@ -20,7 +20,7 @@ import (
 func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fails := false
-		p := &pool{call: func(_ context.Context, req gateway.Request) (gateway.Reply, error) {
+		p := &pool{repeats: "lora", call: func(_ context.Context, req gateway.Request) (gateway.Reply, error) {
 			if fails {
 				return gateway.Reply{}, &gateway.Error{Kind: gateway.BrokerLost}
 			}
@@ -43,7 +43,7 @@ func TestServicesAreListedWithWhatBecameOfTheirCalls(t *testing.T) {
 		}
 		got, _ := json.Marshal(lora)
 		const want = `{"name":"lora","description":"a demodulator","catalogued":true,"availability":"unknown","in_flight":0,"calls":0,"failed":0,` +
-			`"timeout_ms":40000,"max_timeout_ms":50000,"vars":"json","vars_schema":{"type":"object"},"max_frames":100,"max_in_flight":3,"reply":"base64"}`
+			`"timeout_ms":40000,"max_timeout_ms":50000,"vars":"json","vars_schema":{"type":"object"},"max_frames":100,"max_in_flight":3,"reply":"base64","repeats":true}`
 		if string(got) != want {
 			t.Errorf("lora:\ngot  %s\nwant %s", got, want)
 		}

@@ -36,7 +36,7 @@ type Request struct {
 	MaxReply int64 // bytes that it may have; 0 means as many as the pool allows
 
 	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
-	Fresh   bool  // use a connection that no call had before, and none will have after
+	Reuse   Reuse // whether it may use a connection that calls had before, and leave it to others
 }
 
 // A Room is a part of the memory for callers. A *budget.Lease is one.

@@ -85,7 +85,8 @@ type ServiceInfo struct {
 	MaxInFlight  int             `json:"max_in_flight,omitempty"`
 	Reply        Encoding        `json:"reply"`
 	ContentType  string          `json:"content_type,omitempty"`
-	Live         *LiveService    `json:"live,omitempty"` // at the embedded broker
+	Repeats      bool            `json:"repeats,omitempty"` // it was seen to repeat replies lately
+	Live         *LiveService    `json:"live,omitempty"`    // at the embedded broker
 }
 
 // A LiveService is a service that has workers, or requests that wait for one, at

@@ -29,6 +29,7 @@ type PoolStats struct {
 	Waiting, QueueMax           int               // calls waiting for a connection now, and at most
 	Closed                      map[string]uint64 // connections closed, by reason
 	Stray                       map[string]uint64 // messages that were no reply to anything, by reason
+	Repeating                   int               // services that were seen to repeat replies lately
 	Endpoints                   []EndpointStats
 }
 

@@ -17,8 +17,9 @@ const (
 // A MessageError says why a message is not one of the protocol, or not the one that
 // was waited for.
 type MessageError struct {
-	Reason string // a constant, fit for a label
-	Err    error  // with what was received, cut to what a log line can hold
+	Reason  string // a constant, fit for a label
+	Service string // of ReasonAsked: that which the message names
+	Err     error  // with what was received, cut to what a log line can hold
 }
 
 func (e *MessageError) Error() string { return e.Reason + ": " + e.Err.Error() }
@@ -52,7 +53,7 @@ func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, fin
 			return nil, false, malformed("a reply without service")
 		}
 		if string(rest[0]) != service {
-			return nil, false, unfit(ReasonAsked, "a reply of service %q", head(rest[0]))
+			return nil, false, &MessageError{ReasonAsked, string(rest[0][:min(len(rest[0]), MaxServiceName+1)]), fmt.Errorf("a reply of service %q", head(rest[0]))}
 		}
 		rest = rest[1:]
 	}

@@ -116,7 +116,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m.WatchPool(func() gateway.PoolStats {
 		return gateway.PoolStats{
 			Idle: 3, Busy: 2, Connecting: 1, Max: 256, Waiting: 4, QueueMax: 1024,
-			Closed: map[string]uint64{"timeout": 1, "idle": 5}, Stray: map[string]uint64{"malformed": 1},
+			Closed: map[string]uint64{"timeout": 1, "idle": 5}, Stray: map[string]uint64{"malformed": 1}, Repeating: 1,
 			Endpoints: []gateway.EndpointStats{
 				{Name: "hall1", Endpoint: "tcp://hall1:5555", State: gateway.Up, Reconnects: 2, LastReply: time.UnixMilli(1_790_000_000_500)},
 				{Name: "tcp://hall2:5555", Endpoint: "tcp://hall2:5555", State: gateway.Down, Silent: true},

@@ -40,6 +40,8 @@ func poolMetrics() []poolMetric {
 			func(s *gateway.PoolStats, add func(float64, ...string)) { add(float64(s.Waiting)) }},
 		{desc("stray_replies_total", "Messages that were the reply to nothing, by what was wrong with them.", "reason"), counter,
 			byReason(func(s *gateway.PoolStats) map[string]uint64 { return s.Stray })},
+		{desc("repeating_services", "Services that were seen to repeat replies lately: with reuse: auto their calls share no connections."), gauge,
+			func(s *gateway.PoolStats, add func(float64, ...string)) { add(float64(s.Repeating)) }},
 		{desc("broker_up", "1 if the broker can be reached.", "endpoint"), gauge,
 			byEndpoint(func(e *gateway.EndpointStats) float64 { return boolean(e.State == gateway.Up) })},
 		{desc("broker_reconnects_total", "How often the connection to the broker came back.", "endpoint"), counter,

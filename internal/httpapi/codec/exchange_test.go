@@ -204,11 +204,11 @@ func TestVarsOfTheQueryGoWithEveryBody(t *testing.T) {
 
 func TestDecodeLeavesTheRestOfTheCallAlone(t *testing.T) {
 	call := gateway.Call{Timeout: time.Second, TimeoutBy: "me"}
-	call.Service, call.Fresh = "echo", true
+	call.Service, call.Reuse = "echo", gateway.ReuseNever
 	if err := mustParse(t, Options{}, "").Decode([]byte("x"), &call); err != nil {
 		t.Fatal(err)
 	}
-	if call.Timeout != time.Second || call.TimeoutBy != "me" || call.Service != "echo" || !call.Fresh {
+	if call.Timeout != time.Second || call.TimeoutBy != "me" || call.Service != "echo" || call.Reuse != gateway.ReuseNever {
 		t.Errorf("the call is now %+v", call)
 	}
 }

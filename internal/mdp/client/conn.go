@@ -22,7 +22,8 @@ type conn struct {
 	// Owned by whoever owns the conn.
 	current *call     // nil between two calls
 	scratch [][]byte  // frames of a request, reused
-	service []byte    // name in the request, reused
+	service []byte    // name in the last request, reused
+	before  []byte    // name in the one before that, reused
 	opened  time.Time // when it came about
 	used    time.Time // when its last call ended; zero if it had none
 	next    *conn     // in the endpoint's list of idle ones
@@ -74,6 +75,7 @@ type call struct {
 	size    int64     // of what was received
 	room    int64     // that it holds of req.Room
 	reason  string    // why the connection can't be used again; empty if it can
+	alone   bool      // the connection carries no other call
 
 	// Guarded by Pool.mu while the call waits for a connection.
 	ready   chan struct{} // closed when it is settled; nil if nobody waits for that
@@ -114,14 +116,14 @@ func (c *conn) roundTrip(x *call) error {
 		x.reason = string(gateway.Canceled)
 	case x.strays > 0:
 		x.reason = closedStray
-	case x.req.Fresh:
+	case x.alone:
 		x.reason = closedFresh
 	}
 	return err
 }
 
 func (c *conn) converse(x *call) error {
-	c.service = append(c.service[:0], x.req.Service...)
+	c.before, c.service = c.service, append(c.before[:0], x.req.Service...)
 	message, err := c.endpoint.Dialect.AppendRequest(c.scratch[:0], c.service, x.req.Frames)
 	if err != nil {
 		return &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
@@ -129,6 +131,9 @@ func (c *conn) converse(x *call) error {
 	c.scratch = message
 	frames, err := c.sock.Exchange(message, c.onSent)
 	clear(message) // the body must not live as long as the connection
+	if err == zsock.ErrStray {
+		c.accuse()
+	}
 	for err == nil {
 		var final bool
 		if final, err = c.accept(x, frames); final || err != nil {
@@ -175,6 +180,9 @@ func (c *conn) unfit(x *call, frames [][]byte, err error) error {
 		c.endpoint.logBadReply(x.req.Service, frames, err)
 	}
 	told := badReply(err)
+	if told.Reason == mdp.ReasonAsked {
+		c.endpoint.repeated(serviceOf(err))
+	}
 	if told.Reason != mdp.ReasonAsked || x.heard || x.strays == mostStrays {
 		return told
 	}

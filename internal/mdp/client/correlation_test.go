@@ -120,7 +120,9 @@ func TestDuplicatedRepliesAreFoundBeforeTheConnectionIsUsedAgain(t *testing.T) {
 	const calls = 2000
 	crossed := 0
 	for i := range calls {
-		reply, err := p.Call(context.Background(), echo(fmt.Sprint(i)))
+		req := echo(fmt.Sprint(i))
+		req.Reuse = gateway.ReuseAlways
+		reply, err := p.Call(context.Background(), req)
 		if err != nil {
 			t.Fatal(err)
 		}

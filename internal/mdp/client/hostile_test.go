@@ -81,7 +81,7 @@ func TestLateDuplicatesNeverCrossWhereConnectionsAreNotShared(t *testing.T) {
 	p := newPool(t, client.Config{}, at(broker.Endpoint()))
 	for i := range 1000 {
 		req := echo(fmt.Sprintf("%0*d", i%20+4, i))
-		req.Fresh = true
+		req.Reuse = gateway.ReuseNever
 		reply, err := p.Call(context.Background(), req)
 		if err != nil || text(reply) != string(req.Frames[0]) {
 			t.Fatalf("call %d: got %q, %v", i, reply.Frames, err)

@@ -11,8 +11,8 @@
 //
 // pool.go has the way of a call, queue.go who gets which connection, open.go how
 // connections come about, conn.go a round trip, memory.go
-// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, close.go
-// the end.
+// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, repeaters.go
+// services whose replies come twice, close.go the end.
 package client
 
 import (
@@ -88,6 +88,8 @@ type Pool struct {
 	changed chan struct{}     // closed, and replaced, when an endpoint's state changes
 	closed  map[string]uint64 // connections, by reason
 	stray   map[string]uint64 // messages, by reason
+
+	repeaters repeaters
 }
 
 // New starts a pool. It returns before any broker has been reached: calls wait a
@@ -107,11 +109,12 @@ func New(cfg Config) (*Pool, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Pool{
 		cfg: cfg, zctx: zctx, cancel: cancel,
-		ended:   make(chan struct{}),
-		freed:   make(chan struct{}),
-		changed: make(chan struct{}),
-		closed:  map[string]uint64{},
-		stray:   map[string]uint64{},
+		ended:     make(chan struct{}),
+		freed:     make(chan struct{}),
+		changed:   make(chan struct{}),
+		closed:    map[string]uint64{},
+		stray:     map[string]uint64{},
+		repeaters: repeaters{},
 		gate: gate{
 			free: cfg.Max, reserve: int(cfg.Reserve * float64(cfg.Max)), held: map[string]int{},
 		},
@@ -304,6 +307,7 @@ func (p *Pool) Stats() gateway.PoolStats {
 		Closed: maps.Clone(p.closed), Stray: maps.Clone(p.stray),
 	}
 	now := time.Now()
+	s.Repeating = p.repeaters.count(now)
 	for _, e := range p.endpoints {
 		s.Idle += e.idle.len + e.fresh.len
 		s.Busy += len(e.busy)

@@ -127,7 +127,7 @@ func TestAConnectionIsUsedAgainUnlessTheCallerForbidsIt(t *testing.T) {
 	}
 	for range 5 {
 		req := echo("hello")
-		req.Fresh = true
+		req.Reuse = gateway.ReuseNever
 		if _, err := p.Call(context.Background(), req); err != nil {
 			t.Fatal(err)
 		}

@@ -166,6 +166,7 @@ func (p *Pool) serve() {
 // match settles a call if it can: with a connection, or with an error if no broker is
 // left for it. Otherwise it sees to it that a connection is opened.
 func (p *Pool) match(x *call, now time.Time) (settled bool) {
+	x.alone = x.req.Reuse == gateway.ReuseNever || x.req.Reuse == gateway.ReuseAuto && p.repeaters.has(x.req.Service, now)
 	best := p.choose(x, now)
 	switch {
 	case best == nil:
@@ -263,7 +264,7 @@ func (p *Pool) refuseAllHopeless() {
 // one that no call had before.
 func (p *Pool) take(e *endpoint, x *call, now time.Time) *conn {
 	oldest := e.idle.first
-	if oldest != nil && !x.req.Fresh {
+	if oldest != nil && !x.alone {
 		rested := oldest.used.Add(rest)
 		if !e.Dialect.NamesService() {
 			return e.takeOwn(x, now)
