@@ -38,7 +38,7 @@ func New(cfg Config) (*API, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	a := &API{cfg: cfg, page: problemsPage(), shares: newShares(cfg.Budget.Max(), cfg.MaxBody)}
+	a := &API{cfg: cfg, page: problemsPage(), shares: newShares(cfg.Budget, cfg.MaxBody)}
 	if err := a.Trust(cfg.Origins); err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"mdpgateway/internal/budget"
 	"mdpgateway/internal/gateway"
 )
 
@@ -25,25 +24,23 @@ const (
 const bodyGrace = 10 * time.Second
 
 // readBody reads the whole body of a request. It refuses what is too large, as
-// early as the length is known, and takes the bytes from the response's lease before
+// early as the length is known, and takes the bytes from the response's share before
 // it allocates them, as the body grows. The next bytes have to arrive within the
 // configured time, and all of them at the least rate; net/http lifts that deadline
 // at the body's end. A caller who waits for 100 Continue never gets it for a body
 // that is refused here. The bytes are those of w.body, until it is freed.
 func (a *API) readBody(w *response, r *http.Request) ([]byte, error) {
+	w.share = a.shares.share(callerOf(w, r))
 	if r.ContentLength == 0 {
 		return nil, nil
 	}
 	if r.ContentLength > a.cfg.MaxBody {
 		return nil, tooLarge(fmt.Sprintf("%d bytes", r.ContentLength), a.cfg.MaxBody)
 	}
-	w.share = share{of: a.shares, caller: callerOf(w, r)}
-	in := body{
-		from: r.Body, lease: &w.lease, share: &w.share, budget: a.cfg.Budget, length: r.ContentLength, max: a.cfg.MaxBody,
-	}
+	in := body{from: r.Body, share: &w.share, length: r.ContentLength, max: a.cfg.MaxBody}
 	start := time.Now()
 	err := in.read(func(n int) { _ = w.control.SetReadDeadline(a.bodyDeadline(start, n)) })
-	w.body, w.in = in.buffer, int64(len(in.buf))
+	w.body, w.in, w.share.body = in.buffer, int64(len(in.buf)), w.share.lease.Bytes()
 	if err != nil {
 		return nil, bodyError(r, err)
 	}
@@ -71,9 +68,7 @@ func tooLarge(size string, limit int64) error {
 // A body is a request's body being read.
 type body struct {
 	from   io.Reader
-	lease  *budget.Lease
 	share  *share
-	budget *budget.Budget
 	length int64 // -1 if unknown
 	max    int64
 	buffer *buffer
@@ -82,7 +77,7 @@ type body struct {
 
 // read fills buf with all there is; before each read it calls wait with what is there.
 func (b *body) read(wait func(n int)) error {
-	if err := b.fits(b.length); err != nil {
+	if err := b.share.fits(b.length); err != nil {
 		return err
 	}
 	for int64(len(b.buf)) != b.length {
@@ -107,33 +102,6 @@ func (b *body) read(wait func(n int)) error {
 	return nil
 }
 
-// fits refuses a body that would have n bytes if there is no room for all of them now.
-// Who declares much gets a prompt answer, and holds only what has come.
-func (b *body) fits(n int64) error {
-	reserve := int64(0)
-	if n > smallBody { // of what two of the largest bodies leave
-		reserve = min(b.budget.Max()/16, max(0, b.budget.Max()-2*b.max))
-	}
-	if n > b.lease.Bytes() && b.budget.Bytes()+n-b.lease.Bytes() > b.budget.Max()-reserve {
-		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
-	}
-	return nil
-}
-
-// take makes n bytes what the body holds.
-func (b *body) take(n int64) error {
-	if err := b.fits(n); err != nil {
-		return err
-	}
-	if !b.share.resize(n) {
-		return gateway.Refused(gateway.ReasonMemory, "the bodies of this caller hold as many bytes as one caller's may")
-	}
-	if !b.lease.Resize(n) {
-		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
-	}
-	return nil
-}
-
 // grow makes room for twice as much as there was, one byte over the limit at most. Of a
 // known length it makes room for all once a thirty-second is there, so that little is copied.
 func (b *body) grow() error {
@@ -148,7 +116,7 @@ func (b *body) grow() error {
 			size = b.length
 		}
 	}
-	if err := b.take(size); err != nil {
+	if err := b.share.take(size); err != nil {
 		return err
 	}
 	next := newBuffer(int(size))

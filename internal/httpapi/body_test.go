@@ -357,9 +357,8 @@ func TestPartsWithoutFramesAreHeldWhileTheReplyIsWritten(t *testing.T) {
 }
 
 func TestTheBufferGrowsWithWhatHasComeNotWithWhatIsDeclared(t *testing.T) {
-	all := budget.New(1 << 40)
-	lease := all.Lease()
-	in := body{from: iotest.ErrReader(io.ErrUnexpectedEOF), lease: &lease, share: new(share), budget: all, length: 1 << 30, max: 1 << 40}
+	held := newShares(budget.New(1<<40), 1<<38).share("x")
+	in := body{from: iotest.ErrReader(io.ErrUnexpectedEOF), share: &held, length: 1 << 30, max: 1 << 40}
 	waits := 0
 	if err := in.read(func(int) { waits++ }); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
@@ -374,13 +373,12 @@ func BenchmarkReadBody(b *testing.B) {
 		for name, known := range map[string]int64{"declared": int64(size), "chunked": -1} {
 			b.Run(fmt.Sprintf("length=%s/size=%d", name, size), func(b *testing.B) {
 				from, all := bytes.NewReader(nil), make([]byte, size)
-				held := budget.New(1 << 40)
-				lease := held.Lease()
+				held := newShares(budget.New(1<<40), 1<<38).share("x")
 				b.SetBytes(int64(size))
 				b.ReportAllocs()
 				for b.Loop() {
 					from.Reset(all)
-					in := body{from: from, lease: &lease, share: new(share), budget: held, length: known, max: 1 << 30}
+					in := body{from: from, share: &held, length: known, max: 1 << 30}
 					if err := in.read(func(int) {}); err != nil {
 						b.Fatal(err)
 					}

@@ -82,15 +82,15 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	}
 	body, err := a.readBody(w, r)
 	if err != nil {
-		if e := gateway.AsError(err); e.Kind == gateway.Busy && !x.DryRun {
-			svc.Refused(e)
-		}
+		refuseBusy(x, svc, err)
 		return nil, err
 	}
 	call := &w.call
 	call.RequestID, call.TraceID, call.Room = w.id, w.trace.ID, &w.room
 	call.Timeout, call.TimeoutBy = x.Timeout, x.TimeoutBy
+	x.Room = &w.share
 	if err := x.Decode(body, call); err != nil {
+		refuseBusy(x, svc, err)
 		return nil, err
 	}
 	if !x.DryRun && x.TimeoutBy == codec.ByPrefer {
@@ -99,12 +99,18 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	return x, nil
 }
 
+// refuseBusy counts a call that found no room, which a dry run is not.
+func refuseBusy(x *codec.Exchange, svc gateway.Service, err error) {
+	if e := gateway.AsError(err); e.Kind == gateway.Busy && !x.DryRun {
+		svc.Refused(e)
+	}
+}
+
 // forget lets go of the request, which nobody reads once the call has returned:
 // what is held from then on is the reply.
 func (w *response) forget(x *codec.Exchange) {
 	w.body.free()
-	w.lease.Release()
-	w.share.resize(0)
+	w.share.release()
 	w.body, w.call = nil, gateway.Call{}
 	x.Forget()
 }

@@ -24,7 +24,7 @@ func (a *API) record(next http.Handler) http.Handler {
 		w.expires, w.leaving = a.expiry(r), &a.notReady
 		a.requests.begin()
 		defer a.requests.end()
-		w.lease, w.room = a.cfg.Budget.Lease(), a.cfg.Budget.Lease()
+		w.room = a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {
 			route = "unmatched"
@@ -56,8 +56,7 @@ func (w *response) serve(next http.Handler, r *http.Request) {
 			w.leave()
 		}
 		w.body.free() // of a request that was not forgotten
-		w.lease.Release()
-		w.share.resize(0)
+		w.share.release()
 		w.room.Release()
 	}()
 	next.ServeHTTP(w, r)

@@ -42,11 +42,10 @@ type response struct {
 	in, out int64 // bytes of the body, and of the answer's
 
 	// Of the call: here, since what every request has is cheaper in one piece.
-	lease  budget.Lease // what the body holds
 	room   budget.Lease // what the call holds for its reply, and then the reply
 	call   gateway.Call
 	body   *buffer       // what the call's frames and vars are in; nil if nothing was read, or it is forgotten
-	share  share         // of the body
+	share  share         // what the body and the call's frames hold
 	events *codec.Stream // what the answer is, if that may end with a problem
 	values [2]string     // of headers that are made for each answer
 

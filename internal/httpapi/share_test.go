@@ -124,3 +124,75 @@ func TestSmallBodiesHaveAReserve(t *testing.T) {
 	g.post("/services/echo", strings.Repeat("x", 128<<10)).wantProblem(t, gateway.Busy)
 	g.post("/services/echo", strings.Repeat("x", 1000)).wantBody(t, 200, strings.Repeat("x", 1000))
 }
+
+// What is decoded beside a body counts in the budget until the call has ended, and is refused where it
+// does not fit. A raw body and plain text are sent from where they are.
+func TestWhatIsDecodedBesideABodyCounts(t *testing.T) {
+	const size = 400_000
+	text := strings.Repeat("QUJD", size/4)
+	for _, c := range []struct {
+		name, contentType, body string
+		least                   int64 // bytes held beside the body
+	}{
+		{"raw", "application/octet-stream", text, 0},
+		{"text", "application/json", `{"body":"` + text + `"}`, 0},
+		{"base64", "application/json", `{"encoding":"base64","body":"` + text + `"}`, size * 3 / 4},
+		{"escaped text", "application/json", `{"frames":["` + text + `\n"]}`, size},
+		{"JSON", "application/json", `{"body":["` + text + `"]}`, size},
+		{"vars", "application/json", `{"vars":{"a":"` + text + `"}}`, size},
+		{"vars of a form", "multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=vars\r\n\r\n{\"a\":\"" + text + "\"}\r\n--b--", size},
+		{"many frames", "application/json", `{"frames":[` + strings.Repeat(`"",`, 60_000) + `""]}`, 24 * 60_000},
+		{"names", "application/json", `{"body":{` + numbered(`"%x":0,`, size) + `"":0}}`, size},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			all := budget.New(100 << 20)
+			during := int64(-1)
+			g := serve(t, Config{Budget: all, MaxBody: 1 << 20, Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) {
+				during = all.Bytes()
+				return gateway.Reply{Frames: [][]byte{nil}}, nil
+			})})
+			if a := g.post("/services/echo", c.body, "Content-Type: "+c.contentType); a.StatusCode != 200 {
+				t.Fatalf("got %d %s, want 200", a.StatusCode, a.body)
+			}
+			beside := during - int64(len(c.body))
+			if beside < c.least || c.least == 0 && beside > 1<<10 {
+				t.Errorf("%d bytes were held beside a body of %d, want at least %d", beside, len(c.body), c.least)
+			}
+			g.until("nothing is held after the call", func() bool { return all.Bytes() == 0 })
+			if c.least == 0 {
+				return
+			}
+			scarce := budget.New(int64(len(c.body)) + c.least - 1)
+			g = serve(t, Config{Budget: scarce, MaxBody: 1 << 20, Caller: never(t)})
+			p := g.post("/services/echo", c.body, "Content-Type: "+c.contentType).wantProblem(t, gateway.Busy)
+			if p["reason"] != gateway.ReasonMemory || p["executed"] != "no" {
+				t.Errorf("got %v, want the reason memory, not executed", p)
+			}
+			g.until("nothing is held after the refusal", func() bool { return scarce.Bytes() == 0 })
+		})
+	}
+}
+
+// A caller's only request may take more than its share, a second may not.
+func TestACallersOnlyRequestMayBeDecoded(t *testing.T) {
+	s := newShares(budget.New(1000), 100)
+	one, other, stranger := s.share("a"), s.share("a"), s.share("b")
+	if err := one.take(700); err != nil {
+		t.Fatal(err)
+	}
+	if other.take(1) == nil {
+		t.Error("a second request was let in beyond the share")
+	}
+	if err := stranger.take(250); err != nil {
+		t.Errorf("another caller was refused: %v", err)
+	}
+	one.release()
+	if err := other.take(250); err != nil {
+		t.Errorf("after the first request the second was refused: %v", err)
+	}
+	other.release()
+	stranger.release()
+	if s.budget.Bytes() != 0 || len(s.held) != 0 {
+		t.Errorf("%d bytes of %d callers are held after all, want none", s.budget.Bytes(), len(s.held))
+	}
+}

@@ -23,15 +23,23 @@ const maxKept = 64 << 10
 // It looks for duplicate names itself: jsontext would allocate for each name, 14 times
 // the text in the worst case. Here a name costs eight bytes until its object ends.
 type Decoder struct {
+	Room Room // if set before the text is read, of what its names take
+
 	d    jsontext.Decoder
 	in   bytes.Buffer
 	text []byte
+
+	unquoted []byte // the name that was hashed last, if it had escapes
 
 	outer  int               // levels around the text
 	hashes []uint64          // of the names of the objects that are open, the outermost first
 	open   [MaxDepth + 1]int // by depth: where in hashes the names of the object begin
 	begins [MaxDepth + 1]int // by depth: where in text the object or array begins
 }
+
+// A Room is asked before a Decoder holds many bytes for the names of open objects. Its error ends the
+// reading.
+type Room interface{ ForNames(bytes int64) error }
 
 var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
@@ -46,7 +54,7 @@ func NewDecoder(text []byte) *Decoder {
 }
 
 func (d *Decoder) reset(text []byte) {
-	d.text, d.hashes, d.outer = text, d.hashes[:0], 0
+	d.text, d.hashes, d.outer, d.Room = text, d.hashes[:0], 0, nil
 	d.in = *bytes.NewBuffer(text) // which jsontext reads without copying it
 	d.d.Reset(&d.in, jsontext.AllowDuplicateNames(true))
 }
@@ -143,7 +151,10 @@ func (d *Decoder) step() error {
 		if err != nil {
 			return err
 		}
-		d.hashes = append(d.hashes, hash(name))
+		if err := d.roomForName(); err != nil {
+			return err
+		}
+		d.hashes = append(d.hashes, d.hash(name))
 		return nil
 	}
 	if err := d.Token(); err != nil {
@@ -158,6 +169,26 @@ func (d *Decoder) step() error {
 	case '}':
 		return d.unique(depth)
 	}
+	return nil
+}
+
+// hashSize is the bytes of one hash.
+const hashSize = 8
+
+// roomForName makes room for one more hash, beyond what a Decoder keeps for all that can come: a text
+// has no more names than colons, and a name takes five bytes of it.
+func (d *Decoder) roomForName() error {
+	if len(d.hashes) < cap(d.hashes) || cap(d.hashes)*hashSize < maxKept {
+		return nil
+	}
+	rest := d.text[d.d.InputOffset():]
+	names := len(d.hashes) + min(bytes.Count(rest, []byte(":")), len(rest)/5) + 1
+	if d.Room != nil {
+		if err := d.Room.ForNames(int64(names) * hashSize); err != nil {
+			return err
+		}
+	}
+	d.hashes = append(make([]uint64, 0, names), d.hashes...)
 	return nil
 }
 
@@ -192,7 +223,7 @@ func second(object []byte, h uint64) (name string, found bool) {
 		if err != nil { // the object's end
 			return "", false
 		}
-		if hash(literal) == h {
+		if d.hash(literal) == h {
 			switch name := Unquote(literal); {
 			case first == nil:
 				first = name
@@ -204,4 +235,11 @@ func second(object []byte, h uint64) (name string, found bool) {
 	}
 }
 
-func hash(literal []byte) uint64 { return maphash.Bytes(seed, Unquote(literal)) }
+// hash returns the hash of what a name means.
+func (d *Decoder) hash(literal []byte) uint64 {
+	if bytes.IndexByte(literal, '\\') < 0 {
+		return maphash.Bytes(seed, literal[1:len(literal)-1])
+	}
+	d.unquoted, _ = jsontext.AppendUnquote(d.unquoted[:0], literal)
+	return maphash.Bytes(seed, d.unquoted)
+}

@@ -10,10 +10,13 @@ type Object struct{ text []byte }
 
 // ParseObject checks that text is one object. The error is an *Error. The Object
 // shares the text, which must not change.
-func ParseObject(text []byte) (Object, error) {
+func ParseObject(text []byte) (Object, error) { return ParseObjectIn(text, nil) }
+
+// ParseObjectIn is ParseObject by a Decoder with that Room.
+func ParseObjectIn(text []byte, room Room) (Object, error) {
 	d := NewDecoder(text)
 	defer d.Free()
-	d.outer = 1
+	d.outer, d.Room = 1, room
 	o, err := d.Object()
 	if err == nil {
 		err = d.End()

@@ -24,7 +24,8 @@ const bare = -1
 //	{"body": "AAEC", "encoding": "base64"}
 //	{"frames": ["first", {"data": {"x": 1}, "encoding": "json"}]}
 type envelope struct {
-	d *ijson.Decoder
+	d    *ijson.Decoder
+	held *held
 
 	body, encoding jsontext.Value // as written; nil until met
 	hasFrames      bool
@@ -42,14 +43,19 @@ func CheckEnvelope(body []byte) (frames int, err error) {
 
 // decodeEnvelope reads a JSON body into call. What the body's values are is decided
 // when all members are known: they may come in any order.
-func decodeEnvelope(src []byte, varsBy string, call *gateway.Call) error {
-	d := ijson.NewDecoder(src)
-	defer d.Free()
-	v := envelope{d: d, call: call, varsBy: varsBy}
-	return badJSON("", v.read())
+func decodeEnvelope(src []byte, varsBy string, call *gateway.Call, h *held) error {
+	v := envelope{held: h, call: call, varsBy: varsBy}
+	err := v.read(src)
+	if h.names = 0; err == nil {
+		err = v.finish()
+	}
+	return badJSON("", err)
 }
 
-func (v *envelope) read() error {
+func (v *envelope) read(src []byte) error {
+	v.d = ijson.NewDecoder(src)
+	v.d.Room = v.held
+	defer v.d.Free()
 	if err := v.open(); err != nil {
 		return err
 	}
@@ -65,10 +71,7 @@ func (v *envelope) read() error {
 			return err
 		}
 	}
-	if err := v.d.End(); err != nil {
-		return err
-	}
-	return v.finish()
+	return v.d.End()
 }
 
 // open reads the brace that an envelope begins with.
@@ -157,6 +160,9 @@ func (v *envelope) frame(i int) error {
 	if kind != jsontext.KindString {
 		return badAt(element(i), `the frame is %s, want a string or {"data": …, "encoding": …}`, ijson.Describe(kind))
 	}
+	if err := v.held.take(frameCost + unquoted(value)); err != nil {
+		return err
+	}
 	v.call.Frames = append(v.call.Frames, ijson.Unquote(value))
 	return nil
 }
@@ -205,7 +211,7 @@ func (v *envelope) finish() error {
 
 // add appends the frame that data and encoding, which may be nil, stand for.
 func (v *envelope) add(i int, data, encoding jsontext.Value) error {
-	frame, err := decodeFrame(i, data, encoding)
+	frame, err := decodeFrame(i, data, encoding, v.held)
 	if err != nil {
 		return err
 	}

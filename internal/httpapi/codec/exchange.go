@@ -32,10 +32,15 @@ type Exchange struct {
 	Stream    bool          // the reply is a Stream: WriteReply does not apply
 	DryRun    bool          // the caller only wants to know what would be sent
 
+	// Room, if set before Decode, holds what Decode makes beside the body: copies of frames that are not
+	// parts of it, the lists of frames, the frame that vars become. It is the caller's to release.
+	Room gateway.Room
+
 	// The request.
 	body     bodyKind
-	boundary string       // of a form
-	few      [4][]byte    // where the frames of a usual call are
+	boundary string    // of a form
+	few      [4][]byte // where the frames of a usual call are
+	held     held
 	vars     ijson.Object // from the query or a header
 	varsBy   string       // where they are from, for people
 
@@ -80,19 +85,24 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 // The frames share memory with body wherever it holds them as they are: a raw
 // body always, the parts of a form, JSON strings without escapes. Body must not
 // change while the call is used. The error is an *gateway.Error of kind BadRequest,
-// or InvalidVars for more frames than any service takes.
+// InvalidVars for more frames than any service takes, or Busy if Room has no more.
 func (e *Exchange) Decode(body []byte, call *gateway.Call) error {
 	call.Vars = e.vars
 	call.Frames = e.few[:0]
+	e.held = held{room: e.Room}
 	var err error
 	switch e.body {
 	case jsonBody:
-		err = decodeEnvelope(body, e.varsBy, call)
+		err = decodeEnvelope(body, e.varsBy, call, &e.held)
 	case formBody:
-		err = decodeForm(body, e.boundary, e.varsBy, call)
+		err = decodeForm(body, e.boundary, e.varsBy, call, &e.held)
 	default:
 		call.Frames = append(call.Frames, body)
 	}
+	if err == nil {
+		err = e.held.forVars(len(call.Vars.Text()))
+	}
+	e.held.end()
 	if err == nil && len(call.Frames) == 0 {
 		// Said here, since a vars frame may follow: alone it would pass for the body.
 		call.Frames = append(call.Frames, nil)

@@ -29,7 +29,7 @@ type form struct {
 
 // decodeForm reads the parts of a form into call: frame, as often as there are
 // frames, in their order, and vars.
-func decodeForm(body []byte, boundary, varsBy string, call *gateway.Call) error {
+func decodeForm(body []byte, boundary, varsBy string, call *gateway.Call, h *held) error {
 	f, err := newForm(body, boundary)
 	if err != nil {
 		return err
@@ -44,13 +44,16 @@ func decodeForm(body []byte, boundary, varsBy string, call *gateway.Call) error 
 			if len(call.Frames) == maxFrames {
 				return tooManyFrames("")
 			}
+			if err := h.take(frameCost); err != nil {
+				return err
+			}
 			call.Frames = append(call.Frames, content)
 		case "vars":
 			if varsBy != "" {
 				return badTwice(varsBy, "the part vars")
 			}
 			varsBy = "the part vars"
-			if call.Vars, err = ijson.ParseObject(content); err != nil {
+			if call.Vars, err = ijson.ParseObjectIn(content, h); err != nil {
 				return badJSON(atVars, err)
 			}
 		default:

@@ -12,14 +12,17 @@ import (
 
 // decodeFrame returns the frame that data, a valid JSON value, stands for. It is
 // the frame with index i, or the member body if i is bare. The frame shares
-// memory with data if it can.
-func decodeFrame(i int, data, encoding jsontext.Value) ([]byte, error) {
+// memory with data if it can; what it takes beside is held.
+func decodeFrame(i int, data, encoding jsontext.Value, h *held) ([]byte, error) {
 	as, err := encodingOf(i, data, encoding)
 	if err != nil {
 		return nil, err
 	}
 	if as != gateway.JSON && data.Kind() != jsontext.KindString {
 		return nil, badAt(atData(i), "it is %s, and the encoding %s wants a string", ijson.Describe(data.Kind()), as)
+	}
+	if err := h.take(frameCost + copied(as, data)); err != nil {
+		return nil, err
 	}
 	switch as {
 	case gateway.Text:
