@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/base64"
+	"unicode"
 	"unicode/utf8"
 
 	"mdpgateway/internal/gateway"
@@ -28,17 +29,20 @@ func encodingFor(frame []byte, as gateway.Encoding) gateway.Encoding {
 // isText reports whether people can read b: it is UTF-8 and has no control
 // characters but tab, line feed and carriage return.
 func isText(b []byte) bool {
-	before := byte(0)
-	for _, c := range b {
-		if c < ' ' && c != '\t' && c != '\n' && c != '\r' || c == 0x7f {
+	for {
+		b = b[plainRun(b):]
+		if len(b) == 0 {
+			return true
+		}
+		r, n := utf8.DecodeRune(b)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			return false
+		case unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r':
 			return false
 		}
-		if before == 0xc2 && c < 0xa0 { // U+0080 to U+009F
-			return false
-		}
-		before = c
+		b = b[n:]
 	}
-	return utf8.Valid(b)
 }
 
 // A compactor drops the white space between the tokens of a valid JSON value that comes

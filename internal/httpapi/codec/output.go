@@ -109,9 +109,13 @@ func (o *output) text(s []byte) {
 		for n < len(s) && !utf8.RuneStart(s[n]) {
 			n--
 		}
-		at := len(o.b)
-		o.b, _ = jsontext.AppendQuote(o.b, s[:n])
-		o.b = append(o.b[:at], o.b[at+1:len(o.b)-1]...) // without its quotes
+		if plainRun(s[:n]) == n {
+			o.b = append(o.b, s[:n]...)
+		} else {
+			at := len(o.b)
+			o.b, _ = jsontext.AppendQuote(o.b, s[:n])
+			o.b = append(o.b[:at], o.b[at+1:len(o.b)-1]...) // without its quotes
+		}
 		o.spill()
 		s = s[n:]
 	}

@@ -1,0 +1,24 @@
+package codec
+
+import "encoding/binary"
+
+// plainRun returns how many bytes at the start of b are ASCII that a JSON string holds as it is: no control characters,
+// quotes or backslashes. It looks at eight bytes at once, since most bytes of a text are looked at when it is judged and
+// again when it is written: for replies of 64 KiB that takes a fifth of a whole request otherwise.
+func plainRun(b []byte) int {
+	n := 0
+	for len(b)-n >= 8 && allPlain(binary.LittleEndian.Uint64(b[n:])) {
+		n += 8
+	}
+	for n < len(b) && b[n] >= ' ' && b[n] < 0x7f && b[n] != '"' && b[n] != '\\' {
+		n++
+	}
+	return n
+}
+
+// allPlain reports whether all eight bytes of x are plain. Each term has the highest bit of a byte set if the byte is:
+// not ASCII; below a space; a quote; a backslash; DEL.
+func allPlain(x uint64) bool {
+	const ones, highest = 0x0101010101010101, 0x8080808080808080
+	return (x|(x-' '*ones)|((x^'"'*ones)-ones)|((x^'\\'*ones)-ones)|(x+ones))&highest == 0
+}
