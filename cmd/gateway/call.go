@@ -25,7 +25,7 @@ type callCmd struct {
 	File    string `arg:"" optional:"" help:"File with the body, - for standard input; without it, the body is empty."`
 
 	Broker  string        `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555 or ipc://path (${default})."`
-	Dialect mdp.Dialect   `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker, such as mdp/0.2 or loudify (${default}); another name lists all."`
+	Dialect *mdp.Dialect  `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker, such as mdp/0.2 or loudify (${default}); another name lists all."`
 	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object; sent as a Python literal." given:""`
 	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"Timeout of the call (${default})."`
 	Hex     bool          `help:"Print every frame, sent and received, with its time, instead of the reply."`
@@ -66,7 +66,7 @@ func (c *callCmd) Run(p *process) error {
 			return err
 		}
 	}
-	if c.Dialect.Failed(reply.Frames) {
+	if c.Dialect.HasFailed(reply.Frames) {
 		return gateway.FlowgraphFailed(reply.Frames)
 	}
 	return nil
@@ -80,7 +80,7 @@ func (c *callCmd) request(p *process) (gateway.Request, error) {
 	}
 	req.Frames = [][]byte{body}
 	vars := c.Vars
-	if vars == "" && c.Dialect == mdp.Loudify {
+	if vars == "" && c.Dialect.NeedsVars {
 		vars = "{}" // its workers die of a request without
 	}
 	if vars == "" {

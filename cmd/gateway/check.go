@@ -55,6 +55,12 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 
 // node returns the value of a flag in the form that the file has.
 func node(f *kong.Flag) *yaml.Node {
+	switch value := f.Target.Interface().(type) {
+	case time.Duration:
+		return scalarNode(formatDuration(value))
+	case fmt.Stringer:
+		return scalarNode(value.String())
+	}
 	v := reflect.Indirect(f.Target)
 	if v.Kind() == reflect.Slice {
 		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
@@ -62,12 +68,6 @@ func node(f *kong.Flag) *yaml.Node {
 			list.Content = append(list.Content, scalarNode(v.Index(i).String()))
 		}
 		return list
-	}
-	switch value := v.Interface().(type) {
-	case time.Duration:
-		return scalarNode(formatDuration(value))
-	case fmt.Stringer:
-		return scalarNode(value.String())
 	}
 	if f.Tag.Type == "bytes" {
 		return &yaml.Node{Kind: yaml.ScalarNode, Value: formatBytes(v.Int())}

@@ -36,10 +36,10 @@ type settings struct {
 	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"650s" placeholder:"DURATION" help:"Idle timeout of a connection between two requests (${default})."`
 	MaxConnectionAge time.Duration `group:"Listen" default:"0s" min:"0" placeholder:"DURATION" help:"Age, with a jitter of a tenth, from which a connection is closed after a response, so that new replicas get their share; 0 for never (${default})."`
 
-	Broker       []string    `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
-	Dialect      mdp.Dialect `group:"Brokers" default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the brokers, such as mdp/0.2 or loudify (${default}); another name lists all."`
-	Embedded     *bool       `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
-	EmbeddedBind string      `group:"Brokers" type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address of the embedded broker for workers and clients (${default})."`
+	Broker       []string     `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
+	Dialect      *mdp.Dialect `group:"Brokers" default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the brokers, such as mdp/0.2 or loudify (${default}); another name lists all."`
+	Embedded     *bool        `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
+	EmbeddedBind string       `group:"Brokers" type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address of the embedded broker for workers and clients (${default})."`
 
 	Timeout               time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
 	MaxTimeout            time.Duration `group:"Limits" default:"5m" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
@@ -58,7 +58,7 @@ type settings struct {
 	MaxVars               int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
 	MaxBuffered           int64         `group:"Limits" type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
 
-	MMI           dispatch.MMI       `group:"Discovery" name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
+	MMI           mdp.MMI            `group:"Discovery" name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
 	NoWorkersWait time.Duration      `group:"Discovery" hidden:"" default:"2s" min:"0" placeholder:"DURATION" help:"Time that a call waits for the workers of a service that had some (${default})."`
 	Catalogue     dispatch.Exclusive `group:"Discovery" default:"auto" placeholder:"MODE" help:"Services that may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
 	Vars          flowgraph.Encoding `group:"Discovery" default:"python" placeholder:"ENCODING" help:"Encoding of the vars frame for services that are not in the file: python, json or none (${default})."`
@@ -127,7 +127,7 @@ func (s *settings) finish(r *resolver) (err error) {
 func (s *settings) parseServices(next *settings, brokers []string) (*catalogue.Catalogue, error) {
 	var loudify []string
 	for _, b := range s.Brokers {
-		if b.Dialect == mdp.Loudify {
+		if b.Dialect.NeedsVars {
 			loudify = append(loudify, b.Name)
 		}
 	}
@@ -188,6 +188,7 @@ func (s *settings) finishBrokers(r *resolver) error {
 	names := make(map[string]bool)
 	for i := range s.Brokers {
 		b := &s.Brokers[i]
+		b.Dialect = b.Dialect.WithMMI(max(b.Dialect.MMI, s.MMI))
 		if b.Name == "" {
 			b.Name = b.Address
 		}

@@ -102,7 +102,7 @@ func (d *daemon) embed() (err error) {
 	}
 	endpoint := d.broker.Endpoints()[0]
 	d.log.Info("embedded broker", zap.String("endpoint", endpoint))
-	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: mdp.V02})
+	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: mdp.V02.WithMMI(d.settings.MMI)})
 	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Log: d.log.Named("demo"), Dialect: mdp.V02})
 	return err
 }
@@ -141,7 +141,7 @@ func (d *daemon) connect() (err error) {
 	d.calls, err = dispatch.New(dispatch.Config{
 		Pool: d.pool, Brokers: brokers, Catalogue: d.catalogue, Observer: d.metrics, Log: d.log.Named("dispatch"),
 		Timeout: s.Timeout, MaxTimeout: s.MaxTimeout, Vars: s.Vars, MaxVars: s.MaxVars,
-		LookupWait: 2*time.Second + 3*s.ConnectTimeout, MMI: s.MMI, Exclusive: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
+		LookupWait: 2*time.Second + 3*s.ConnectTimeout, Exclusive: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
 	})
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func (f *file) lookup(name string) (key, text string, ok bool) {
 }
 
 // endpoints reads the list of brokers; dialect is that of those that name none.
-func (f *file) endpoints(dialect mdp.Dialect) (all []client.Endpoint, err error) {
+func (f *file) endpoints(dialect *mdp.Dialect) (all []client.Endpoint, err error) {
 	if f.brokers == nil {
 		return nil, nil
 	}

@@ -65,7 +65,7 @@ func TestACallGoesOverHTTP2WithoutTLS(t *testing.T) {
 
 func TestWorkersOfEveryDialectAreReachableAtOnce(t *testing.T) {
 	g := start(t)
-	for i, d := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+	for i, d := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		service := fmt.Sprintf("mine-%d", i)
 		mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Dialect: d, Services: map[string]worker.Handler{service: echoBack}})
 		a := g.post(service, `{"body":"hi","vars":{}}`)

@@ -11,9 +11,9 @@ import (
 type workerCmd struct {
 	Config string `placeholder:"FILE" help:"YAML file with settings."`
 
-	Broker      string      `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555 or ipc://path (${default})."`
-	Dialect     mdp.Dialect `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker: mdp/0.1, mdp/0.2 (for streams) or loudify (${default})."`
-	Concurrency int         `default:"4" min:"1" placeholder:"N" help:"Requests that each service works on at once (${default})."`
+	Broker      string       `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555 or ipc://path (${default})."`
+	Dialect     *mdp.Dialect `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker: mdp/0.1, mdp/0.2 (for streams) or loudify (${default})."`
+	Concurrency int          `default:"4" min:"1" placeholder:"N" help:"Requests that each service works on at once (${default})."`
 	logFlags
 }
 

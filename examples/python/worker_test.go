@@ -30,7 +30,7 @@ type process struct {
 }
 
 // start starts worker.py for the service lora. Its heartbeats are those of quick.
-func start(t *testing.T, endpoint string, dialect mdp.Dialect) *process {
+func start(t *testing.T, endpoint string, dialect *mdp.Dialect) *process {
 	t.Helper()
 	cmd := exec.Command("/usr/bin/python3", "worker.py",
 		"--broker", endpoint, "--service", "lora", "--dialect", dialect.String(), "--heartbeat", "0.2")
@@ -106,7 +106,7 @@ func ask(t *testing.T, endpoint string, body ...string) []string {
 }
 
 func TestWorkerReadsVarsInEveryDialect(t *testing.T) {
-	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+	for _, dialect := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		t.Run(strings.ReplaceAll(dialect.String(), "/", "-"), func(t *testing.T) {
 			endpoint := mdptest.Endpoint(quick(t))
 			start(t, endpoint, dialect)

@@ -20,7 +20,7 @@ type Config struct {
 	Endpoint string
 
 	// Dialect is mdp/0.1 (the default), mdp/0.2 or loudify.
-	Dialect mdp.Dialect
+	Dialect *mdp.Dialect
 
 	// Concurrency is the number of requests that each service handles at once. Default 4.
 	Concurrency int

@@ -15,7 +15,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs a broker and a demo worker and waits for all its services.
-func start(t *testing.T, dialect mdp.Dialect) (endpoint string) {
+func start(t *testing.T, dialect *mdp.Dialect) (endpoint string) {
 	t.Helper()
 	endpoint = mdptest.Endpoint(mdptest.Broker(t))
 	w, err := demo.Start(demo.Config{Endpoint: endpoint, Dialect: dialect})
@@ -34,7 +34,7 @@ func start(t *testing.T, dialect mdp.Dialect) (endpoint string) {
 }
 
 // call makes one call and returns its messages, frames joined by |, in order.
-func call(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect, service string, body ...string) (messages []string) {
+func call(t *testing.T, d *mdptest.Dealer, dialect *mdp.Dialect, service string, body ...string) (messages []string) {
 	t.Helper()
 	var frames [][]byte
 	for _, b := range body {
@@ -91,9 +91,9 @@ func TestServicesAnswerAsDocumented(t *testing.T) {
 }
 
 func TestStreamSendsPartialsWhereTheDialectsHaveThem(t *testing.T) {
-	for _, worker := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+	for _, worker := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		endpoint := start(t, worker)
-		for _, client := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+		for _, client := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 			d := mdptest.NewDealer(t, endpoint)
 			want := "[3]"
 			if worker == mdp.V02 && client == mdp.V02 {

@@ -15,21 +15,22 @@ func TestWhatNeedsNoBodyIsRefusedWithoutOne(t *testing.T) {
 	for _, c := range []struct {
 		name, service, services string
 		cfg                     dispatch.Config
+		mmi                     mdp.MMI
 		states                  []gateway.EndpointState
 		kind                    gateway.Kind // empty: a call may succeed
 	}{
-		{"not in the catalogue", "svc", "", dispatch.Config{Exclusive: dispatch.Only}, nil, gateway.ServiceNotFound},
-		{"in the catalogue", "svc", "svc: {}", dispatch.Config{Exclusive: dispatch.Only}, nil, ""},
-		{"no broker can be reached", "svc", "svc: {}", dispatch.Config{}, []gateway.EndpointState{gateway.Down, gateway.Down}, gateway.BrokerUnavailable},
-		{"its broker can't be reached", "svc", "svc: {brokers: [b0]}", dispatch.Config{}, []gateway.EndpointState{gateway.Down}, gateway.BrokerUnavailable},
-		{"another broker can be reached", "svc", "svc: {}", dispatch.Config{}, []gateway.EndpointState{gateway.Down}, ""},
-		{"nobody has tried the brokers", "svc", "svc: {}", dispatch.Config{}, []gateway.EndpointState{gateway.Pending, gateway.Pending}, ""},
-		{"the broker may know it", "svc", "", dispatch.Config{}, nil, ""},
-		{"nobody says whether it exists", "svc", "", dispatch.Config{MMI: dispatch.MMIOff}, nil, gateway.ServiceNotFound},
+		{"not in the catalogue", "svc", "", dispatch.Config{Exclusive: dispatch.Only}, mdp.MMIOn, nil, gateway.ServiceNotFound},
+		{"in the catalogue", "svc", "svc: {}", dispatch.Config{Exclusive: dispatch.Only}, mdp.MMIOn, nil, ""},
+		{"no broker can be reached", "svc", "svc: {}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Down, gateway.Down}, gateway.BrokerUnavailable},
+		{"its broker can't be reached", "svc", "svc: {brokers: [b0]}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Down}, gateway.BrokerUnavailable},
+		{"another broker can be reached", "svc", "svc: {}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Down}, ""},
+		{"nobody has tried the brokers", "svc", "svc: {}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Pending, gateway.Pending}, ""},
+		{"the broker may know it", "svc", "", dispatch.Config{}, mdp.MMIOn, nil, ""},
+		{"nobody says whether it exists", "svc", "", dispatch.Config{}, mdp.MMIOff, nil, gateway.ServiceNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &pool{states: c.states}
-			d := newDispatcher(t, p, c.cfg, c.services, mdp.V01, mdp.V01)
+			d := newDispatcher(t, p, c.cfg, c.services, mdp.V01.WithMMI(c.mmi), mdp.V01.WithMMI(c.mmi))
 			err := d.Service(c.service).Admit()
 			if c.kind != "" {
 				failure(t, err, c.kind, "")

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -47,9 +48,9 @@ type Observer interface {
 
 // A Broker is what the policy needs to know of one of the pool's endpoints.
 type Broker struct {
-	Name    string // as services name it in the catalogue
-	Dialect mdp.Dialect
-	Live    Registry // of a broker in this process; nil for any other
+	Name    string       // as services name it in the catalogue
+	Dialect *mdp.Dialect // default mdp/0.1
+	Live    Registry     // of a broker in this process; nil for any other
 }
 
 // A Registry says which services a broker has workers of, without being asked
@@ -72,7 +73,6 @@ type Config struct {
 	MaxTimeout    time.Duration      // the most a caller may ask for; default 5m
 	Vars          flowgraph.Encoding // of services that are not in the catalogue
 	MaxVars       int                // bytes of a vars frame; default 64 KiB
-	MMI           MMI
 	Exclusive     Exclusive
 	LookupWait    time.Duration // for a broker's word about a service, in all; default 2s
 	NoWorkersWait time.Duration // how long a known service may be without workers
@@ -86,6 +86,10 @@ func (c Config) withDefaults() Config {
 	c.MaxTimeout = cmp.Or(c.MaxTimeout, 5*time.Minute)
 	c.LookupWait = cmp.Or(c.LookupWait, 2*time.Second)
 	c.MaxVars = cmp.Or(c.MaxVars, 64<<10)
+	c.Brokers = slices.Clone(c.Brokers)
+	for i := range c.Brokers {
+		c.Brokers[i].Dialect = cmp.Or(c.Brokers[i].Dialect, mdp.V01)
+	}
 	return c
 }
 
@@ -266,7 +270,7 @@ func (d *Dispatcher) judge(spec *catalogue.Service, reply *gateway.Reply) error 
 			return &gateway.Error{Kind: gateway.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}
 		}
 	}
-	if d.cfg.Brokers[reply.Broker].Dialect.Failed(reply.Frames) {
+	if d.cfg.Brokers[reply.Broker].Dialect.HasFailed(reply.Frames) {
 		return gateway.FlowgraphFailed(reply.Frames)
 	}
 	return nil

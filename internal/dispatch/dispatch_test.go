@@ -115,10 +115,10 @@ func answers(status string) func(int, string) (string, error) {
 
 // newDispatcher makes a Dispatcher of brokers that speak these dialects; services
 // is the catalogue in YAML.
-func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, dialects ...mdp.Dialect) *dispatch.Dispatcher {
+func newDispatcher(t *testing.T, p *pool, cfg dispatch.Config, services string, dialects ...*mdp.Dialect) *dispatch.Dispatcher {
 	t.Helper()
 	if dialects == nil {
-		dialects = []mdp.Dialect{mdp.V01}
+		dialects = []*mdp.Dialect{mdp.V01}
 	}
 	var names []string
 	for i, d := range dialects {
@@ -193,7 +193,7 @@ func TestTheVarsFrameIsWhatTheServiceExpects(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		call    gateway.Call
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		vars    flowgraph.Encoding
 		want    string
 	}{
@@ -225,7 +225,7 @@ func TestVarsThatCannotBeSentAreRefusedBeforeAnythingIs(t *testing.T) {
 	for _, c := range []struct {
 		name            string
 		call            gateway.Call
-		dialect         mdp.Dialect
+		dialect         *mdp.Dialect
 		pointer, detail string
 	}{
 		{"a float out of range", withVars(call("any", "x"), `{"a":{"b":1e999}}`), mdp.V01, "#/vars/a/b", ""},
@@ -271,7 +271,7 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 	const services = `decode: {errors: [{frame: 1, equals: decode_error, reason: no_frame, status: 422, detail: nothing was found}]}`
 	for _, c := range []struct {
 		name    string
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		service string
 		reply   []string
 		reason  string

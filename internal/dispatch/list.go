@@ -50,7 +50,7 @@ func (d *Dispatcher) info(name string, spec *catalogue.Service) (gateway.Service
 	limit, _ := d.limit(&gateway.Call{Request: gateway.Request{Service: name}}, spec)
 	info := gateway.ServiceInfo{
 		Name: name, Catalogued: spec != nil, Timeout: limit.Milliseconds(), MaxTimeout: d.cfg.MaxTimeout.Milliseconds(),
-		Vars: d.cfg.Vars.String(), Reply: gateway.Auto, MaxFrames: spec.MostFrames(d.speaksLoudify(spec)),
+		Vars: d.cfg.Vars.String(), Reply: gateway.Auto, MaxFrames: spec.MostFrames(d.needsVars(spec)),
 		Availability: d.availability(name, spec, svc, time.Now()), Live: live, Repeats: d.cfg.Pool.Repeats(name),
 	}
 	if spec != nil {

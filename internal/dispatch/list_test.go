@@ -118,17 +118,21 @@ func TestLiveServicesAreListedWhereTheyMayBeCalled(t *testing.T) {
 	}{
 		{"open to any", dispatch.Config{Exclusive: dispatch.Open}, "", "fresh up 2/1/0"},
 		{"while the broker answers MMI", dispatch.Config{Exclusive: dispatch.Auto}, "", "fresh up 2/1/0"},
-		{"without MMI", dispatch.Config{Exclusive: dispatch.Auto, MMI: dispatch.MMIOff}, "", ""},
-		{"open, without MMI", dispatch.Config{Exclusive: dispatch.Open, MMI: dispatch.MMIOff}, "", "fresh up 2/1/0"},
+		{"without MMI", dispatch.Config{Exclusive: dispatch.Auto}, "", ""},
+		{"open, without MMI", dispatch.Config{Exclusive: dispatch.Open}, "", "fresh up 2/1/0"},
 		{"the catalogue alone", dispatch.Config{Exclusive: dispatch.Only}, "{other: {}}", "other unknown"},
 		{"catalogued", dispatch.Config{Exclusive: dispatch.Only}, "{fresh: {}, waiting: {}}", "fresh up 2/1/0, waiting unknown 0/0/3"},
 		{"catalogued for another broker", dispatch.Config{Exclusive: dispatch.Only}, "{fresh: {brokers: [b0]}}", "fresh unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.cfg.Brokers = []dispatch.Broker{{Name: "embedded", Dialect: mdp.V02, Live: registry{
+			mmi := mdp.MMIOn
+			if strings.Contains(c.name, "without MMI") {
+				mmi = mdp.MMIOff
+			}
+			c.cfg.Brokers = []dispatch.Broker{{Name: "embedded", Dialect: mdp.V02.WithMMI(mmi), Live: registry{
 				"fresh": {Workers: 2, Busy: 1}, "waiting": {Queued: 3},
 			}}}
-			d := newDispatcher(t, new(pool), c.cfg, c.catalogue)
+			d := newDispatcher(t, new(pool), c.cfg, c.catalogue, mdp.V01.WithMMI(mmi))
 			var got []string
 			for _, info := range d.Services() {
 				text := fmt.Sprint(info.Name, " ", info.Availability)
@@ -192,21 +196,22 @@ func TestAPlanIsWhatWouldBeSent(t *testing.T) {
 
 // A dry run must not promise what the call then refuses.
 func TestAPlanIsRefusedWhereTheCallIs(t *testing.T) {
+	unasked := []*mdp.Dialect{mdp.V01.WithMMI(mdp.MMIOff)}
 	for _, c := range []struct {
 		name     string
 		cfg      dispatch.Config
-		dialects []mdp.Dialect
+		dialects []*mdp.Dialect
 		service  string
 		ok       bool
 	}{
 		{"only the catalogue, and it is in it", dispatch.Config{Exclusive: dispatch.Only}, nil, "svc", true},
 		{"only the catalogue, and it is not", dispatch.Config{Exclusive: dispatch.Only}, nil, "any", false},
 		{"auto, and the broker says what it has", dispatch.Config{}, nil, "any", true},
-		{"auto without MMI", dispatch.Config{MMI: dispatch.MMIOff}, nil, "any", false},
-		{"auto without MMI, catalogued", dispatch.Config{MMI: dispatch.MMIOff}, nil, "svc", true},
-		{"auto, and the dialect has no MMI", dispatch.Config{}, []mdp.Dialect{mdp.Majortomo}, "any", false},
-		{"auto, and one of the dialects has MMI", dispatch.Config{}, []mdp.Dialect{mdp.Majortomo, mdp.V01}, "any", true},
-		{"open without MMI", dispatch.Config{MMI: dispatch.MMIOff, Exclusive: dispatch.Open}, nil, "any", true},
+		{"auto without MMI", dispatch.Config{}, unasked, "any", false},
+		{"auto without MMI, catalogued", dispatch.Config{}, unasked, "svc", true},
+		{"auto, and the dialect has no MMI", dispatch.Config{}, []*mdp.Dialect{mdp.Majortomo}, "any", false},
+		{"auto, and one of the dialects has MMI", dispatch.Config{}, []*mdp.Dialect{mdp.Majortomo, mdp.V01}, "any", true},
+		{"open without MMI", dispatch.Config{Exclusive: dispatch.Open}, unasked, "any", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := new(pool)

@@ -50,7 +50,7 @@ func (d *Dispatcher) consider(q *query, broker int) verdict {
 		return allowed
 	case !d.askable(broker, epoch, now):
 		return d.unaskable(q)
-	case d.cfg.MMI == MMIHint && q.established():
+	case d.cfg.Brokers[broker].Dialect.MMI == mdp.MMIHint && q.established():
 		return allowed
 	case state == gateway.Up && d.cfg.Brokers[broker].Live != nil:
 		return d.ofRegistry(q, broker, now)
@@ -79,7 +79,7 @@ func (d *Dispatcher) ofRegistry(q *query, broker int, now time.Time) verdict {
 
 // askable reports whether a broker answers look-ups in this epoch, as far as is known.
 func (d *Dispatcher) askable(broker int, epoch uint64, now time.Time) bool {
-	return d.cfg.MMI != MMIOff && d.cfg.Brokers[broker].Dialect.HasMMI() && !d.brokers[broker].muted(now, epoch)
+	return d.cfg.Brokers[broker].Dialect.MMI != mdp.MMIOff && !d.brokers[broker].muted(now, epoch)
 }
 
 // unaskable is the verdict of a broker that can't be asked.

@@ -169,26 +169,26 @@ func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
 func TestModes(t *testing.T) {
 	for _, c := range []struct {
 		name      string
-		mmi       dispatch.MMI
+		mmi       mdp.MMI
 		exclusive dispatch.Exclusive
-		dialect   mdp.Dialect
+		dialect   *mdp.Dialect
 		service   string
 		lookups   int
 		kind      gateway.Kind
 	}{
-		{"on: even a catalogued service is denied", dispatch.MMIOn, dispatch.Auto, mdp.V01, "svc", 11, gateway.NoWorkers},
-		{"hint: a catalogued service is sent", dispatch.MMIHint, dispatch.Auto, mdp.V01, "svc", 0, ""},
-		{"hint: another is asked for", dispatch.MMIHint, dispatch.Auto, mdp.V01, "any", 1, gateway.ServiceNotFound},
-		{"off: a catalogued service is sent", dispatch.MMIOff, dispatch.Auto, mdp.V01, "svc", 0, ""},
-		{"off: another is not", dispatch.MMIOff, dispatch.Auto, mdp.V01, "any", 0, gateway.ServiceNotFound},
-		{"off and open", dispatch.MMIOff, dispatch.Open, mdp.V01, "any", 0, ""},
-		{"majortomo has no MMI", dispatch.MMIOn, dispatch.Auto, mdp.Majortomo, "svc", 0, ""},
-		{"only: another is not even asked for", dispatch.MMIOn, dispatch.Only, mdp.V01, "any", 0, gateway.ServiceNotFound},
+		{"on: even a catalogued service is denied", mdp.MMIOn, dispatch.Auto, mdp.V01, "svc", 11, gateway.NoWorkers},
+		{"hint: a catalogued service is sent", mdp.MMIHint, dispatch.Auto, mdp.V01, "svc", 0, ""},
+		{"hint: another is asked for", mdp.MMIHint, dispatch.Auto, mdp.V01, "any", 1, gateway.ServiceNotFound},
+		{"off: a catalogued service is sent", mdp.MMIOff, dispatch.Auto, mdp.V01, "svc", 0, ""},
+		{"off: another is not", mdp.MMIOff, dispatch.Auto, mdp.V01, "any", 0, gateway.ServiceNotFound},
+		{"off and open", mdp.MMIOff, dispatch.Open, mdp.V01, "any", 0, ""},
+		{"majortomo has no MMI", mdp.MMIOn, dispatch.Auto, mdp.Majortomo, "svc", 0, ""},
+		{"only: another is not even asked for", mdp.MMIOn, dispatch.Only, mdp.V01, "any", 0, gateway.ServiceNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pool{lookup: answers(mdp.StatusNotFound)}
-				d := newDispatcher(t, p, dispatch.Config{MMI: c.mmi, Exclusive: c.exclusive}, `{svc: {}}`, c.dialect)
+				d := newDispatcher(t, p, dispatch.Config{Exclusive: c.exclusive}, `{svc: {}}`, c.dialect.WithMMI(max(c.mmi, c.dialect.MMI)))
 				_, err := send(t.Context(), d, call(c.service, "x"))
 				if c.kind != "" {
 					failure(t, err, c.kind, "")
@@ -206,7 +206,7 @@ func TestModes(t *testing.T) {
 func TestAServiceThatAnsweredIsSentToWhateverTheBrokerSaysIfItsWordIsAHint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := new(pool)
-		d := newDispatcher(t, p, dispatch.Config{MMI: dispatch.MMIHint}, "")
+		d := newDispatcher(t, p, dispatch.Config{}, "", mdp.V01.WithMMI(mdp.MMIHint))
 		for range 3 {
 			if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
 				t.Fatal(err)
@@ -278,7 +278,7 @@ func TestAScannerReachesTheBrokerTwentyTimesASecond(t *testing.T) {
 func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{call: hangs}
-		d := newDispatcher(t, p, dispatch.Config{MMI: dispatch.MMIOff, Exclusive: dispatch.Open}, "")
+		d := newDispatcher(t, p, dispatch.Config{Exclusive: dispatch.Open}, "", mdp.V01.WithMMI(mdp.MMIOff))
 		var refused atomic.Int64
 		var running sync.WaitGroup
 		for i := range 5 {

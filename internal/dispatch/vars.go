@@ -23,16 +23,16 @@ func (d *Dispatcher) complete(call *gateway.Call, spec *catalogue.Service) error
 	if mdp.IsMMI(call.Service) {
 		return &gateway.Error{Kind: gateway.Forbidden, Detail: "names that begin with mmi. belong to the broker"}
 	}
-	loudify := d.speaksLoudify(spec)
+	needed := d.needsVars(spec)
 	encoding := d.cfg.Vars
 	if spec != nil {
 		encoding = spec.Vars
 	}
-	if most := spec.MostFrames(loudify); len(call.Frames) > most {
+	if most := spec.MostFrames(needed); len(call.Frames) > most {
 		return invalidVars(fmt.Sprintf("the body has %d frames, this service takes at most %d", len(call.Frames), most))
 	}
 	vars := call.Vars
-	if vars.IsZero() && encoding != flowgraph.None && (spec != nil || loudify) {
+	if vars.IsZero() && encoding != flowgraph.None && (spec != nil || needed) {
 		// Such a worker takes the last frame for its vars, whatever it is.
 		vars = ijson.Empty
 	}
@@ -73,11 +73,11 @@ func (d *Dispatcher) encodeVars(vars ijson.Object, encoding flowgraph.Encoding, 
 	return frame, nil
 }
 
-// speaksLoudify reports whether a request may go to a broker of that dialect,
-// whose workers need a vars frame and die of a second data frame.
-func (d *Dispatcher) speaksLoudify(spec *catalogue.Service) bool {
+// needsVars reports whether a request may go to a broker whose workers need a vars frame and
+// die of a second data frame.
+func (d *Dispatcher) needsVars(spec *catalogue.Service) bool {
 	return slices.ContainsFunc(d.cfg.Brokers, func(b Broker) bool {
-		return b.Dialect == mdp.Loudify && spec.MayAsk(b.Name)
+		return b.Dialect.NeedsVars && spec.MayAsk(b.Name)
 	})
 }
 

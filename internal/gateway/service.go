@@ -47,7 +47,7 @@ type Service interface {
 
 // A Plan is what would be sent for a call.
 type Plan struct {
-	Dialect mdp.Dialect
+	Dialect *mdp.Dialect
 	Timeout time.Duration
 	Frames  [][]byte // the whole message, header included
 }

@@ -37,7 +37,7 @@ type PoolStats struct {
 type EndpointStats struct {
 	Name       string // as configured
 	Endpoint   string // as configured: tcp://host:5555
-	Dialect    mdp.Dialect
+	Dialect    *mdp.Dialect
 	State      EndpointState
 	Since      time.Time // it last came up; zero if it never did
 	Reconnects uint64

@@ -42,15 +42,14 @@ type WorkerMessage struct {
 //	FINAL       [''] header \x03 client '' body…           (\x04 in 0.2 and majortomo)
 //	HEARTBEAT   [''] header \x04                           (\x05 in 0.2 and majortomo)
 //	DISCONNECT  [''] header \x05                           (\x06 in 0.2 and majortomo)
-func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
-	l := d.layout()
-	if l.worker == nil || l.workerCommands[m.Command] == 0 {
+func (d *Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
+	if d.Worker == nil || d.Commands[m.Command] == 0 {
 		panic(fmt.Sprintf("mdp: the dialect %s has no worker command %s", d, m.Command))
 	}
-	if l.delimiter {
+	if d.RequestDelimiter {
 		dst = append(dst, nil)
 	}
-	dst = append(dst, l.worker, l.workerCommands[m.Command:m.Command+1])
+	dst = append(dst, d.Worker, d.Commands[m.Command:m.Command+1])
 	switch m.Command {
 	case Ready:
 		dst = append(dst, m.Service)
@@ -66,17 +65,16 @@ func (d Dialect) AppendWorker(dst [][]byte, m WorkerMessage) [][]byte {
 //
 // It takes what brokers in the wild take: frames after the service of READY, which some
 // workers send, and replies without the empty frame after the client.
-func (d Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
+func (d *Dialect) ParseWorker(frames [][]byte) (WorkerMessage, error) {
 	var m WorkerMessage
-	l := d.layout()
-	rest, err := afterHeader(frames, l.delimiter, l.worker)
+	rest, err := afterHeader(frames, d.RequestDelimiter, d.Worker)
 	if err != nil {
 		return m, err
 	}
 	if len(rest) == 0 || len(rest[0]) != 1 || rest[0][0] == 0 {
 		return m, malformed("a worker's message without command")
 	}
-	command := bytes.IndexByte(l.workerCommands, rest[0][0])
+	command := bytes.IndexByte(d.Commands, rest[0][0])
 	if command < 0 {
 		return m, malformed("a worker's message with command %x", rest[0])
 	}
@@ -112,29 +110,25 @@ const (
 )
 
 // Identify tells from its header who sent a message to a broker, and in which
-// dialect. It knows the dialects that have workers, whose headers differ.
-func Identify(frames [][]byte) (Dialect, Peer) {
-	for d := range layouts {
-		l := &layouts[d]
-		if l.worker == nil {
-			continue
-		}
-		switch header := header(frames, l.delimiter); {
+// dialect. It knows the presets that have workers, whose headers differ.
+func Identify(frames [][]byte) (*Dialect, Peer) {
+	for _, d := range served {
+		switch header := header(frames, d.RequestDelimiter); {
 		case header == nil:
-		case bytes.Equal(header, l.client):
-			return Dialect(d), Client
-		case bytes.Equal(header, l.worker):
-			return Dialect(d), Worker
+		case bytes.Equal(header, d.Header):
+			return d, Client
+		case bytes.Equal(header, d.Worker):
+			return d, Worker
 		}
 	}
-	return 0, Unknown
+	return nil, Unknown
 }
 
 // Headers returns the headers that Identify knows.
 func Headers() (all []string) {
-	for d := range layouts {
-		for _, header := range [][]byte{layouts[d].client, layouts[d].worker} {
-			if layouts[d].worker != nil && !slices.Contains(all, string(header)) {
+	for _, d := range served {
+		for _, header := range [][]byte{d.Header, d.Worker} {
+			if !slices.Contains(all, string(header)) {
 				all = append(all, string(header))
 			}
 		}

@@ -15,7 +15,7 @@ func TestWorkerCommandsAreTheFramesOfTheRFCs(t *testing.T) {
 	heartbeat := mdp.WorkerMessage{Command: mdp.Heartbeat}
 	disconnect := mdp.WorkerMessage{Command: mdp.Disconnect}
 	for _, c := range []struct {
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		message mdp.WorkerMessage
 		want    string
 	}{
@@ -95,7 +95,7 @@ func TestCommandsOfLaxWorkersAreRead(t *testing.T) {
 
 func TestRequestsThatLackSomethingAreRefused(t *testing.T) {
 	for _, c := range []struct {
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		frames  [][]byte
 	}{
 		{mdp.V01, fr("", "MDPC01", "echo")},
@@ -115,7 +115,7 @@ func TestRequestsThatLackSomethingAreRefused(t *testing.T) {
 func TestWhoSentAMessageIsToldByItsHeader(t *testing.T) {
 	for _, c := range []struct {
 		frames  [][]byte
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		peer    mdp.Peer
 	}{
 		{fr("", "MDPC01", "echo", "hi"), mdp.V01, mdp.Client},
@@ -124,10 +124,10 @@ func TestWhoSentAMessageIsToldByItsHeader(t *testing.T) {
 		{fr("MDPW02", "\x05"), mdp.V02, mdp.Worker},
 		{fr("", "MDPC02", "\x02", "echo", "hi"), mdp.Majortomo, mdp.Client},
 		{fr("", "MDPW02", "\x05"), mdp.Majortomo, mdp.Worker},
-		{fr("", "MDPC03", "echo"), 0, mdp.Unknown},
-		{fr("hello"), 0, mdp.Unknown},
-		{fr(""), 0, mdp.Unknown},
-		{nil, 0, mdp.Unknown},
+		{fr("", "MDPC03", "echo"), nil, mdp.Unknown},
+		{fr("hello"), nil, mdp.Unknown},
+		{fr(""), nil, mdp.Unknown},
+		{nil, nil, mdp.Unknown},
 	} {
 		if d, peer := mdp.Identify(c.frames); peer != c.peer || peer != mdp.Unknown && d != c.dialect {
 			t.Errorf("%s: got %v, %v, want %v, %v", show(c.frames), d, peer, c.dialect, c.peer)

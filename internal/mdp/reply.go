@@ -38,17 +38,22 @@ func (e *MessageError) Unwrap() error { return e.Err }
 //	libmdp-0x  '' MDPC0X \x02 service body…, and \x03 if there is no reply
 //	plantd     MDPC02 PARTIAL service body…, MDPC02 FINAL service body…
 //	wdl83      '' MDPC01 service success body…, or failure and why
-func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, final bool, err error) {
-	l := d.layout()
-	rest, err := afterHeader(frames, l.replyDelimiter(), l.client)
+//	zproto     \xaa\xa4\x03\x06MDPC02\x03<len>service body… (final)
+func (d *Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, final bool, err error) {
+	if d.Packed {
+		if frames, err = unpack(frames); err != nil {
+			return nil, false, err
+		}
+	}
+	rest, err := afterHeader(frames, d.ReplyDelimiter, d.Header)
 	if err != nil {
 		return nil, false, err
 	}
-	if rest, final, err = l.afterCommand(rest); err != nil {
+	if rest, final, err = d.afterCommand(rest); err != nil {
 		return nil, false, err
 	}
 	mmi := IsMMI(service)
-	if l.names(mmi) {
+	if d.names(mmi) {
 		if len(rest) == 0 {
 			return nil, false, malformed("a reply without service")
 		}
@@ -57,24 +62,19 @@ func (d Dialect) ParseReply(service string, frames [][]byte) (body [][]byte, fin
 		}
 		rest = rest[1:]
 	}
-	if l.padded && !mmi {
+	if d.Padded && !mmi {
 		if len(rest) == 0 || len(rest[0]) != 0 {
-			return nil, false, malformed("a reply without the empty frame after its service")
+			return nil, false, malformed("a reply without the empty frame before its body")
 		}
 		rest = rest[1:]
 	}
-	if l.success != nil {
-		if len(rest) == 0 || !bytes.Equal(rest[0], l.success) {
-			return nil, false, unfit(ReasonRefused, "a reply that begins with %q", heads(rest))
-		}
-		rest = rest[1:]
-	}
-	return rest, final, nil
+	rest, err = d.afterStatus(rest)
+	return rest, final, err
 }
 
 // afterCommand checks the command of a reply, if there is one, and returns what follows.
-func (l *layout) afterCommand(frames [][]byte) (rest [][]byte, final bool, err error) {
-	if l.final == nil {
+func (d *Dialect) afterCommand(frames [][]byte) (rest [][]byte, final bool, err error) {
+	if d.Final == nil {
 		return frames, true, nil
 	}
 	if len(frames) == 0 {
@@ -82,75 +82,75 @@ func (l *layout) afterCommand(frames [][]byte) (rest [][]byte, final bool, err e
 	}
 	command, rest := frames[0], frames[1:]
 	switch {
-	case bytes.Equal(command, l.final):
+	case bytes.Equal(command, d.Final):
 		return rest, true, nil
-	case l.partial != nil && bytes.Equal(command, l.partial):
+	case d.Partial != nil && bytes.Equal(command, d.Partial):
 		return rest, false, nil
-	case l.refused != nil && bytes.Equal(command, l.refused):
+	case d.Error != nil && bytes.Equal(command, d.Error):
 		return nil, false, unfit(ReasonRefused, "a reply that says that there is none: %q", heads(rest))
 	}
 	return nil, false, malformed("a reply with command %x", head(command))
 }
 
+// afterStatus checks the frame that says whether the request succeeded, if there is one,
+// and returns what follows.
+func (d *Dialect) afterStatus(frames [][]byte) ([][]byte, error) {
+	switch {
+	case d.OK == nil:
+		return frames, nil
+	case len(frames) == 0:
+		return nil, malformed("a reply without the frame %q or %q", d.OK, d.Failed)
+	case bytes.Equal(frames[0], d.OK):
+		return frames[1:], nil
+	case bytes.Equal(frames[0], d.Failed):
+		return nil, unfit(ReasonRefused, "a reply that begins with %q", heads(frames))
+	}
+	return nil, malformed("a reply that begins with %q, want %q or %q", heads(frames), d.OK, d.Failed)
+}
+
 // AppendReply appends the frames of a reply as a broker sends it to the client
 // that asked for service. A dialect without partial replies must not be given
 // one.
-func (d Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final bool) [][]byte {
-	l := d.layout()
-	if l.replyDelimiter() {
-		dst = append(dst, nil)
+func (d *Dialect) AppendReply(dst [][]byte, service []byte, body [][]byte, final bool) [][]byte {
+	command := d.Final
+	if !final {
+		command = d.Partial
 	}
-	dst = append(dst, l.client)
-	switch {
-	case l.final == nil:
-	case final:
-		dst = append(dst, l.final)
-	default:
-		dst = append(dst, l.partial)
+	return append(d.appendReplyHead(dst, command, service, d.OK), body...)
+}
+
+// AppendRefusal appends the frames by which a broker says that there is no reply, and why.
+// A dialect without an Error and a Failed frame must not be given one.
+func (d *Dialect) AppendRefusal(dst [][]byte, service []byte, why [][]byte) [][]byte {
+	if d.Error != nil {
+		if !d.NamesService {
+			service = nil
+		}
+		return append(d.appendHead(dst, d.ReplyDelimiter, d.Error, service), why...)
 	}
+	return append(d.appendReplyHead(dst, d.Final, service, d.Failed), why...)
+}
+
+// appendReplyHead appends all that a reply has before its body.
+func (d *Dialect) appendReplyHead(dst [][]byte, command, service, status []byte) [][]byte {
 	mmi := IsMMI(service)
-	if l.names(mmi) {
-		dst = append(dst, service)
+	if !d.names(mmi) {
+		service = nil
 	}
-	if l.padded && !mmi {
+	dst = d.appendHead(dst, d.ReplyDelimiter, command, service)
+	if d.Padded && !mmi {
 		dst = append(dst, nil)
 	}
-	if l.success != nil {
-		dst = append(dst, l.success)
+	if status != nil {
+		dst = append(dst, status)
 	}
-	return append(dst, body...)
+	return dst
 }
 
-// statusBadRequest is how brokers written in Java (jeromq's, zguide's) say 404.
-const statusBadRequest = "400"
-
-// loudifyFailure is the first frame of a loudify worker's reply that it failed.
-const loudifyFailure = "\x06"
-
-// Failed reports whether a reply of these frames means, in the dialect, that the
-// worker failed: loudify's workers alone have a reply that says so.
-func (d Dialect) Failed(frames [][]byte) bool {
-	return d == Loudify && len(frames) > 0 && string(frames[0]) == loudifyFailure
-}
-
-// ParseStatus reads the answer to AppendLookup's question: its last frame, since
-// brokers differ in what precedes it.
-func (d Dialect) ParseStatus(frames [][]byte) (status string, err error) {
-	body, final, err := d.ParseReply(MMIService, frames)
-	if err != nil {
-		return "", err
-	}
-	if !final || len(body) == 0 {
-		return "", malformed("an answer of %s without status", MMIService)
-	}
-	switch s := string(body[len(body)-1]); s {
-	case StatusFound, StatusNotFound, StatusNotImplemented:
-		return s, nil
-	case statusBadRequest:
-		return StatusNotFound, nil
-	default:
-		return "", malformed("an answer of %s with status %q", MMIService, head([]byte(s)))
-	}
+// HasFailed reports whether a reply of these frames means, in the dialect, that the worker
+// failed.
+func (d *Dialect) HasFailed(frames [][]byte) bool {
+	return d.Failure != nil && len(frames) > 0 && bytes.Equal(frames[0], d.Failure)
 }
 
 func malformed(format string, args ...any) error {

@@ -10,7 +10,7 @@ import (
 func TestRepliesAreReadAsEachDialectSendsThem(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		reply   [][]byte
 		body    string
 		final   bool
@@ -47,7 +47,7 @@ func TestRepliesAreReadAsEachDialectSendsThem(t *testing.T) {
 func TestWhatIsNoReplyIsRefusedWithItsReason(t *testing.T) {
 	for _, c := range []struct {
 		name    string
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		reply   [][]byte
 		reason  string
 	}{
@@ -65,7 +65,8 @@ func TestWhatIsNoReplyIsRefusedWithItsReason(t *testing.T) {
 		{"libmdp with an unknown command", mdp.LibMDP0X, fr("", "MDPC0X", "", "echo"), mdp.ReasonMalformed},
 		{"plantd behind an empty frame", mdp.Plantd, fr("", "MDPC02", "FINAL", "echo", "hi"), mdp.ReasonHeader},
 		{"wdl83's failure", mdp.WDL83, fr("", "MDPC01", "echo", "failure", "service busy"), mdp.ReasonRefused},
-		{"wdl83 without its word", mdp.WDL83, fr("", "MDPC01", "echo"), mdp.ReasonRefused},
+		{"wdl83 without its word", mdp.WDL83, fr("", "MDPC01", "echo"), mdp.ReasonMalformed},
+		{"wdl83 with another word", mdp.WDL83, fr("", "MDPC01", "echo", "maybe", "hi"), mdp.ReasonMalformed},
 		{"loudify without its empty frame", mdp.Loudify, fr("", "C01", "echo", "hi"), mdp.ReasonMalformed},
 		{"loudify without body", mdp.Loudify, fr("", "C01", "echo"), mdp.ReasonMalformed},
 	} {
@@ -81,7 +82,7 @@ func TestWhatIsNoReplyIsRefusedWithItsReason(t *testing.T) {
 
 func TestAStatusIsTheLastFrameOfItsAnswer(t *testing.T) {
 	for _, c := range []struct {
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		answer  [][]byte
 		want    string
 	}{
@@ -128,7 +129,7 @@ func split(data []byte) (frames [][]byte) {
 }
 
 // lax reports whether a worker's message is one that is read and never written.
-func lax(d mdp.Dialect, m mdp.WorkerMessage, frames [][]byte) bool {
+func lax(d *mdp.Dialect, m mdp.WorkerMessage, frames [][]byte) bool {
 	return len(d.AppendWorker(nil, m)) != len(frames)
 }
 
@@ -172,7 +173,7 @@ func FuzzNoMessageBreaksTheParsers(f *testing.F) {
 
 func TestOnlyLoudifysFirstFrameMeansFailure(t *testing.T) {
 	for _, c := range []struct {
-		dialect mdp.Dialect
+		dialect *mdp.Dialect
 		reply   [][]byte
 		failed  bool
 	}{
@@ -185,7 +186,7 @@ func TestOnlyLoudifysFirstFrameMeansFailure(t *testing.T) {
 		{mdp.V02, fr("\x06"), false},
 		{mdp.Majortomo, fr("\x06"), false},
 	} {
-		if got := c.dialect.Failed(c.reply); got != c.failed {
+		if got := c.dialect.HasFailed(c.reply); got != c.failed {
 			t.Errorf("%s %s: got %v, want %v", c.dialect, show(c.reply), got, c.failed)
 		}
 	}

@@ -9,17 +9,6 @@ import (
 // MaxServiceName is the length of the longest service name, in bytes.
 const MaxServiceName = 255
 
-// MMIService is the broker's own service that says whether a service has workers
-// (RFC 8/MMI). Its answer's last frame is one of the statuses.
-const (
-	MMIService = "mmi.service"
-	mmiPrefix  = "mmi."
-
-	StatusFound          = "200" // a worker is registered
-	StatusNotFound       = "404" // none is
-	StatusNotImplemented = "501" // the broker has no such mmi service
-)
-
 // CheckService says why a name can't be a service's: it must be 1 to 255 bytes
 // of printable ASCII without spaces, not "." or "..".
 func CheckService[S string | []byte](name S) error {
@@ -39,12 +28,6 @@ func CheckService[S string | []byte](name S) error {
 	return nil
 }
 
-// IsMMI reports whether a name belongs to the broker itself (RFC 8/MMI). Callers
-// may not ask for such names, workers may not register them.
-func IsMMI[S string | []byte](name S) bool {
-	return len(name) >= len(mmiPrefix) && string(name[:len(mmiPrefix)]) == mmiPrefix
-}
-
 // AppendRequest appends the frames of a request to dst. It refuses what kills
 // brokers: names that CheckService refuses, and mmi.*; without body it sends one
 // empty frame. The result shares memory with service and body.
@@ -54,52 +37,35 @@ func IsMMI[S string | []byte](name S) bool {
 //	loudify    '' C01 service body…
 //	majortomo  '' MDPC02 \x02 service body…
 //	plantd     '' MDPC02 REQUEST service body…
-func (d Dialect) AppendRequest(dst [][]byte, service []byte, body [][]byte) ([][]byte, error) {
+//	zproto     \xaa\xa4\x01\x06MDPC02\x01<len>service body…
+func (d *Dialect) AppendRequest(dst [][]byte, service []byte, body [][]byte) ([][]byte, error) {
 	if err := CheckService(service); err != nil {
 		return dst, err
 	}
 	if IsMMI(service) {
 		return dst, fmt.Errorf("the service name %q belongs to the broker", service)
 	}
-	dst = d.appendHeader(dst, service)
+	dst = d.appendHead(dst, d.RequestDelimiter, d.Request, service)
 	if len(body) == 0 {
 		return append(dst, nil), nil
 	}
 	return append(dst, body...), nil
 }
 
-// AppendLookup appends the frames of the question whether a service has workers
-// (RFC 8/MMI, mmi.service).
-func (d Dialect) AppendLookup(dst [][]byte, service []byte) ([][]byte, error) {
-	if err := CheckService(service); err != nil {
-		return dst, err
-	}
-	return append(d.appendHeader(dst, []byte(MMIService)), service), nil
-}
-
-// appendHeader appends all that a request has before its body.
-func (d Dialect) appendHeader(dst [][]byte, service []byte) [][]byte {
-	l := d.layout()
-	if l.delimiter {
-		dst = append(dst, nil)
-	}
-	dst = append(dst, l.client)
-	if l.request != nil {
-		dst = append(dst, l.request)
-	}
-	return append(dst, service)
-}
-
 // ParseRequest takes a request apart, as a broker receives it (without the
 // routing id). The results share memory with frames.
-func (d Dialect) ParseRequest(frames [][]byte) (service []byte, body [][]byte, err error) {
-	l := d.layout()
-	rest, err := afterHeader(frames, l.delimiter, l.client)
+func (d *Dialect) ParseRequest(frames [][]byte) (service []byte, body [][]byte, err error) {
+	if d.Packed {
+		if frames, err = unpack(frames); err != nil {
+			return nil, nil, err
+		}
+	}
+	rest, err := afterHeader(frames, d.RequestDelimiter, d.Header)
 	if err != nil {
 		return nil, nil, err
 	}
-	if l.request != nil {
-		if len(rest) == 0 || !bytes.Equal(rest[0], l.request) {
+	if d.Request != nil {
+		if len(rest) == 0 || !bytes.Equal(rest[0], d.Request) {
 			return nil, nil, malformed("a request without its command frame")
 		}
 		rest = rest[1:]

@@ -43,7 +43,7 @@ func TestAPlanShowsEachFrameWholeHoweverLongItIs(t *testing.T) {
 }
 
 func TestPlansAreWrittenInBoundedPiecesAndAnErrorOfItIsReturned(t *testing.T) {
-	plan := gateway.Plan{Frames: [][]byte{make([]byte, 1<<20), bytes.Repeat([]byte{0xff}, 1<<20)}}
+	plan := gateway.Plan{Dialect: mdp.V01, Frames: [][]byte{make([]byte, 1<<20), bytes.Repeat([]byte{0xff}, 1<<20)}}
 	for _, gone := range []error{nil, errors.New("gone")} {
 		w := &broken{ResponseWriter: httptest.NewRecorder(), err: gone}
 		if err := WritePlan(w, "echo", plan); !errors.Is(err, gone) {

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var dialects = []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify, mdp.Majortomo}
+var dialects = []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify, mdp.Majortomo}
 
 // prefix answers with its own name before the request's frames, in two messages
 // where the dialect has PARTIALs.
@@ -38,7 +38,7 @@ func echo(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, e
 }
 
 // request sends one request.
-func request(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect, service string, body ...string) {
+func request(t *testing.T, d *mdptest.Dealer, dialect *mdp.Dialect, service string, body ...string) {
 	t.Helper()
 	var frames [][]byte
 	for _, b := range body {
@@ -52,7 +52,7 @@ func request(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect, service strin
 }
 
 // reply receives one message of a reply, its frames joined by |.
-func reply(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect, service string) (body string, final bool) {
+func reply(t *testing.T, d *mdptest.Dealer, dialect *mdp.Dialect, service string) (body string, final bool) {
 	t.Helper()
 	frames, final, err := dialect.ParseReply(service, d.Receive())
 	if err != nil {
@@ -75,16 +75,16 @@ func eventually(t *testing.T, b *broker.Broker, want string, ok func(broker.Stat
 
 func TestAnyClientTalksToAnyWorker(t *testing.T) {
 	endpoint := mdptest.Endpoint(mdptest.Broker(t))
-	for _, d := range dialects {
+	for i, d := range dialects {
 		mdptest.WorkerWith(t, worker.Config{
-			Endpoint: endpoint, Dialect: d, Services: map[string]worker.Handler{"s" + fmt.Sprint(int(d)): prefix(d.String())},
+			Endpoint: endpoint, Dialect: d, Services: map[string]worker.Handler{"s" + fmt.Sprint(i): prefix(d.String())},
 		})
 	}
 	for _, client := range dialects {
-		for _, server := range dialects {
+		for i, server := range dialects {
 			t.Run(fmt.Sprintf("client=%s/worker=%s", client, server), func(t *testing.T) {
 				d := mdptest.NewDealer(t, endpoint)
-				service := "s" + fmt.Sprint(int(server))
+				service := "s" + fmt.Sprint(i)
 				for i := range 20 {
 					data := fmt.Sprint(i, "\x00\xff")
 					request(t, d, client, service, data, "", "vars")

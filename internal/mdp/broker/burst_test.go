@@ -92,7 +92,7 @@ func TestWhatWaitsForAClientThatNeverReadsIsBounded(t *testing.T) {
 	burster(t, endpoint)
 	mdptest.Worker(t, endpoint, "echo", echo)
 	deaf, other := newPeer(t, endpoint), mdptest.NewDealer(t, endpoint)
-	deaf.send(false, mdp.V02.Header(), []byte{1}, []byte("burst"), []byte("50000"), make([]byte, 255))
+	deaf.send(false, mdp.V02.Header, []byte{1}, []byte("burst"), []byte("50000"), make([]byte, 255))
 	eventually(t, b, "a message too many dropped", func(st broker.Stats) bool {
 		if st.UnreadBytes > share || st.Unread > share/256 {
 			t.Fatalf("%d messages of %d bytes wait, want at most %d bytes", st.Unread, st.UnreadBytes, share)
@@ -117,7 +117,7 @@ func TestAClientThatNeverReadsLosesItsConnection(t *testing.T) {
 	endpoint := mdptest.Endpoint(b)
 	burster(t, endpoint)
 	deaf, other := newPeer(t, endpoint), mdptest.NewDealer(t, endpoint)
-	deaf.send(false, mdp.V02.Header(), []byte{1}, []byte("burst"), []byte("100000"), make([]byte, 255))
+	deaf.send(false, mdp.V02.Header, []byte{1}, []byte("burst"), []byte("100000"), make([]byte, 255))
 	eventually(t, b, "messages that wait", func(st broker.Stats) bool { return st.Unread > 0 })
 	// The kernel ends a connection on which nothing could be sent for 4 s.
 	eventually(t, b, "nothing that waits", func(st broker.Stats) bool { return st.Unread == 0 && st.Dropped["client_gone"] > 0 })

@@ -12,7 +12,7 @@ import (
 type request struct {
 	// Set once.
 	client  []byte // routing id
-	dialect mdp.Dialect
+	dialect *mdp.Dialect
 	service *service
 	size    int64     // of the body, in bytes
 	arrived time.Time // it expires that long after it
@@ -39,7 +39,7 @@ type request struct {
 
 // fromClient takes a request. It is answered (mmi.*), given to an idle worker,
 // queued, or dropped: MDP has no reply that says no.
-func (s *state) fromClient(now time.Time, d mdp.Dialect, id []byte, frames [][]byte) {
+func (s *state) fromClient(now time.Time, d *mdp.Dialect, id []byte, frames [][]byte) {
 	name, body, err := d.ParseRequest(frames)
 	if err != nil {
 		s.drop(parseFault(err))

@@ -51,7 +51,7 @@ func (s *script) send(frames [][]byte) error {
 	if err := s.broken[frames[0][0]%8]; err != nil {
 		return err
 	}
-	for d := mdp.V01; d <= mdp.Majortomo; d++ {
+	for _, d := range mdp.Presets()[:4] {
 		if m, err := d.ParseWorker(frames[1:]); err == nil && m.Command == mdp.Work {
 			s.token = append(s.token[:0], m.Client...)
 		}
@@ -63,7 +63,8 @@ func (s *script) send(frames [][]byte) error {
 func (s *script) step() {
 	op := s.next()
 	id := []byte{'0' + op>>5}
-	d := mdp.Dialect(s.next() % 4)
+	which := s.next() % 4
+	d := mdp.Presets()[which]
 	service := []byte{'a' + s.next()%4}
 	message := func(frames [][]byte) { s.state.receive(s.now, append([][]byte{id}, frames...)) }
 	switch op % 16 {
@@ -88,7 +89,7 @@ func (s *script) step() {
 		message(lookup)
 	case 12:
 		s.breaks++
-		s.broken[id[0]%8] = [...]error{nil, errGone, errSlow, nil}[d]
+		s.broken[id[0]%8] = [...]error{nil, errGone, errSlow, nil}[which]
 	case 13:
 		s.now = s.now.Add(time.Duration(s.next()) * 100 * time.Millisecond)
 		s.state.tick(s.now)
@@ -99,7 +100,7 @@ func (s *script) step() {
 		}
 		s.state.receive(s.now, frames)
 	case 15:
-		header := [][]byte{nil, d.Header(), []byte("MDPW01"), []byte("W01"), []byte("MDPW02")}[s.next()%5]
+		header := [][]byte{nil, d.Header, []byte("MDPW01"), []byte("W01"), []byte("MDPW02")}[s.next()%5]
 		message([][]byte{header, s.frame(), s.frame()})
 		message([][]byte{nil, header, s.frame(), s.frame(), s.frame()})
 	}

@@ -241,7 +241,7 @@ func TestRubbishIsSurvivedAndHarmsNobody(t *testing.T) {
 }
 
 // work returns the next request that a worker gets.
-func work(t *testing.T, d *mdptest.Dealer, dialect mdp.Dialect) mdp.WorkerMessage {
+func work(t *testing.T, d *mdptest.Dealer, dialect *mdp.Dialect) mdp.WorkerMessage {
 	t.Helper()
 	for {
 		m, err := dialect.ParseWorker(d.Receive())

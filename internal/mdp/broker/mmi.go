@@ -8,7 +8,7 @@ import (
 
 // answerMMI answers a request to the broker itself (RFC 8/MMI): mmi.service says
 // whether a worker is registered for a service, busy or not.
-func (s *state) answerMMI(now time.Time, d mdp.Dialect, id, name []byte, body [][]byte) {
+func (s *state) answerMMI(now time.Time, d *mdp.Dialect, id, name []byte, body [][]byte) {
 	status := mdp.StatusNotImplemented
 	if string(name) == mdp.MMIService {
 		status = mdp.StatusNotFound

@@ -45,7 +45,7 @@ const clientShare = 4
 // toClient sends one message of a reply, behind those that wait for the client
 // already. The error is errGone if the client is gone, and
 // errSlow if it does not read and all that may wait for it does.
-func (s *state) toClient(now time.Time, d mdp.Dialect, id, service []byte, r *request, body [][]byte, final bool) error {
+func (s *state) toClient(now time.Time, d *mdp.Dialect, id, service []byte, r *request, body [][]byte, final bool) error {
 	box := s.outboxes[string(id)]
 	if box == nil {
 		err := s.post(d.AppendReply(append(s.scratch[:0], id), service, body, final))

@@ -175,7 +175,7 @@ func (s *state) close() {
 }
 
 // toWorker sends one message to a worker.
-func (s *state) toWorker(d mdp.Dialect, id []byte, m mdp.WorkerMessage) error {
+func (s *state) toWorker(d *mdp.Dialect, id []byte, m mdp.WorkerMessage) error {
 	return s.post(d.AppendWorker(append(s.scratch[:0], id), m))
 }
 

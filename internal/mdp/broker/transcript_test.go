@@ -39,7 +39,7 @@ type transcript struct {
 	line       int
 	state      *state
 	now        time.Time
-	dialects   map[string]mdp.Dialect
+	dialects   map[string]*mdp.Dialect
 	broken     map[string]error
 	left       map[string]int      // how often a peer's connection has ended
 	sender     string              // of the message that the broker takes now
@@ -69,7 +69,7 @@ func TestTranscripts(t *testing.T) {
 
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
-		t: t, now: time.Unix(0, 0), dialects: map[string]mdp.Dialect{}, broken: map[string]error{},
+		t: t, now: time.Unix(0, 0), dialects: map[string]*mdp.Dialect{}, broken: map[string]error{},
 		left: map[string]int{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
@@ -204,7 +204,7 @@ func (tr *transcript) receive(peer, command string, words []string) {
 }
 
 func (tr *transcript) message(peer, command string, words []string) [][]byte {
-	d := tr.dialects[peer]
+	d := tr.dialect(peer)
 	if command == "RAW" {
 		return tr.frames(words[0])
 	}
@@ -259,7 +259,7 @@ func (tr *transcript) send(frames [][]byte) error {
 	for i, f := range frames {
 		kept[i] = bytes.Clone(f)
 	}
-	if m, err := tr.dialects[string(frames[0])].ParseWorker(kept[1:]); err == nil {
+	if m, err := tr.dialect(string(frames[0])).ParseWorker(kept[1:]); err == nil {
 		if m.Command == mdp.Heartbeat && !tr.heartbeats {
 			return nil
 		}
@@ -271,6 +271,9 @@ func (tr *transcript) send(frames [][]byte) error {
 	tr.out = append(tr.out, kept)
 	return nil
 }
+
+// dialect returns that of a peer.
+func (tr *transcript) dialect(peer string) *mdp.Dialect { return cmp.Or(tr.dialects[peer], mdp.V01) }
 
 // expect takes the broker's next message.
 func (tr *transcript) expect(peer, want string) {
@@ -296,7 +299,7 @@ func (tr *transcript) silent() {
 
 // describe writes a message as transcripts do, in the receiver's dialect.
 func (tr *transcript) describe(frames [][]byte) string {
-	d := tr.dialects[string(frames[0])]
+	d := tr.dialect(string(frames[0]))
 	if m, err := d.ParseWorker(frames[1:]); err == nil {
 		if m.Command != mdp.Work {
 			return m.Command.String()

@@ -13,7 +13,7 @@ import (
 type worker struct {
 	// Set once.
 	id      []byte // routing id
-	dialect mdp.Dialect
+	dialect *mdp.Dialect
 	service *service
 
 	request *request  // what it works on, or nil
@@ -27,7 +27,7 @@ type worker struct {
 
 // fromWorker takes a message of a worker. Any that is well-formed counts as a
 // heartbeat.
-func (s *state) fromWorker(now time.Time, d mdp.Dialect, id []byte, frames [][]byte) {
+func (s *state) fromWorker(now time.Time, d *mdp.Dialect, id []byte, frames [][]byte) {
 	m, err := d.ParseWorker(frames)
 	if err != nil || m.Command == mdp.Work {
 		s.drop(dropMalformed)
@@ -78,7 +78,7 @@ func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
 
 // fromStranger takes a message of a peer that is not registered. One that thinks
 // it is, is told to register again.
-func (s *state) fromStranger(now time.Time, d mdp.Dialect, id []byte, m mdp.WorkerMessage) {
+func (s *state) fromStranger(now time.Time, d *mdp.Dialect, id []byte, m mdp.WorkerMessage) {
 	switch {
 	case m.Command == mdp.Disconnect:
 	case m.Command != mdp.Ready:
@@ -95,7 +95,7 @@ func (s *state) fromStranger(now time.Time, d mdp.Dialect, id []byte, m mdp.Work
 	}
 }
 
-func (s *state) register(now time.Time, d mdp.Dialect, id, name []byte) {
+func (s *state) register(now time.Time, d *mdp.Dialect, id, name []byte) {
 	svc := s.services[string(name)]
 	if svc == nil {
 		svc = newService(name)
@@ -195,6 +195,6 @@ func (s *state) byHeard() []*worker {
 
 // disconnect tells a peer to register again; whether it can hear that is not
 // the broker's concern.
-func (s *state) disconnect(d mdp.Dialect, id []byte) {
+func (s *state) disconnect(d *mdp.Dialect, id []byte) {
 	_ = s.toWorker(d, id, mdp.WorkerMessage{Command: mdp.Disconnect})
 }

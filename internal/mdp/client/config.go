@@ -17,9 +17,9 @@ import (
 
 // An Endpoint is one broker.
 type Endpoint struct {
-	Name    string // for logs and metrics; default: Address
-	Address string // tcp://host:5555 or ipc:///path
-	Dialect mdp.Dialect
+	Name    string       // for logs and metrics; default: Address
+	Address string       // tcp://host:5555 or ipc:///path
+	Dialect *mdp.Dialect // default mdp/0.1
 }
 
 // Config configures a Pool. The zero value of a field means its default.
@@ -58,6 +58,7 @@ func (c Config) withDefaults() Config {
 		if e.Name == "" {
 			c.Endpoints[i].Name = e.Address
 		}
+		c.Endpoints[i].Dialect = cmp.Or(e.Dialect, mdp.V01)
 	}
 	return c
 }

@@ -252,7 +252,7 @@ func (e *endpoint) noteSilence() (silent bool) {
 	e.warned = e.warned || silent
 	e.pool.mu.Unlock()
 	if first {
-		e.log.Warn("this broker has never answered; check its dialect", zap.ByteString("header", e.Dialect.Header()))
+		e.log.Warn("this broker has never answered; check its dialect", zap.ByteString("header", e.Dialect.Header))
 	}
 	return silent
 }
@@ -264,5 +264,5 @@ func (e *endpoint) logBadReply(service string, frames [][]byte, err error) {
 	for _, frame := range frames[:min(len(frames), e.Dialect.HeaderFrames())] {
 		head = append(head, hex.EncodeToString(frame[:min(len(frame), 32)]))
 	}
-	e.log.Warn("bad reply", zap.String("service", service), zap.Error(err), zap.ByteString("expected", e.Dialect.Header()), zap.Strings("received", head), zap.Int("frames", len(frames)))
+	e.log.Warn("bad reply", zap.String("service", service), zap.Error(err), zap.ByteString("expected", e.Dialect.Header), zap.Strings("received", head), zap.Int("frames", len(frames)))
 }

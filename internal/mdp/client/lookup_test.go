@@ -13,7 +13,7 @@ import (
 func TestALookupSaysWhetherAServiceHasWorkers(t *testing.T) {
 	broker := mdptest.Endpoint(mdptest.Broker(t))
 	mdptest.Worker(t, broker, "echo", echoHandler)
-	for _, d := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+	for _, d := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		p := newPool(t, client.Config{}, client.Endpoint{Address: broker, Dialect: d})
 		for service, want := range map[string]string{"echo": mdp.StatusFound, "ohce": mdp.StatusNotFound} {
 			for range 2 { // the second time over the same connection

@@ -266,7 +266,7 @@ func (p *Pool) take(e *endpoint, x *call, now time.Time) *conn {
 	oldest := e.idle.first
 	if oldest != nil && !x.alone {
 		rested := oldest.used.Add(rest)
-		if !e.Dialect.NamesService() {
+		if !e.Dialect.NamesService {
 			return e.takeOwn(x, now)
 		}
 		if !now.Before(rested) || p.sockets >= p.cfg.Max && x.dial == nil {

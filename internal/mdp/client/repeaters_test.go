@@ -101,7 +101,7 @@ func TestAServiceWhoseReplyComesToACallOfAnotherRepeatsReplies(t *testing.T) {
 // The ledger of many callers of a service whose workers repeat one reply in a hundred, up to
 // 20 ms late: once one was seen, no call that begins gets another one's.
 func TestNoDuplicateCrossesAfterTheFirstSighting(t *testing.T) {
-	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.Majortomo} {
+	for _, dialect := range []*mdp.Dialect{mdp.V01, mdp.Majortomo} {
 		t.Run(strings.ReplaceAll(dialect.String(), "/", "-"), func(t *testing.T) {
 			seed := uint64(time.Now().UnixNano())
 			t.Logf("seed %d", seed)
@@ -142,7 +142,7 @@ func TestNoDuplicateCrossesAfterTheFirstSighting(t *testing.T) {
 }
 
 // repeater is a broker that answers by itself and sends one reply in a hundred again.
-func repeater(t *testing.T, dialect mdp.Dialect, seed uint64) *mdptest.Router {
+func repeater(t *testing.T, dialect *mdp.Dialect, seed uint64) *mdptest.Router {
 	var r *mdptest.Router
 	var ready sync.WaitGroup
 	ready.Add(1)

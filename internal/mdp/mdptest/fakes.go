@@ -1,90 +1,119 @@
 package mdptest
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 
 	"mdpgateway/internal/mdp"
 )
 
-// A fake is a broker of others as its peers see it: what it takes, and what it sends
-// back, written down from those brokers at work and not by way of package mdp.
-type fake struct {
-	head  []string // of a request, up to its service; "" is an empty frame
-	reply func(service string, body [][]byte) [][]byte
-	mmi   bool // mmi.service is answered truly
+// A Fake is a broker of others as its clients see it: what it takes, and what it sends back,
+// written down from that broker at work and not by way of package mdp. In its frames, NAME
+// stands for the service's name.
+type Fake struct {
+	Name    string // of the broker
+	Dialect string // the preset for it
+	MMI     string // how far it can be asked for its services: on, hint or off
+
+	Request []string // up to the body
+	Partial []string // up to the body; nil: its replies have one message
+	Reply   []string // up to the body
+	Refusal []string // what it sends of a service without a worker; nil: it waits for one
+
+	// Answers are what mmi.service answers of a service with a worker and of one without,
+	// up to the status and with it. nil: it never answers.
+	Answers map[bool][]string
 }
 
-// fakes are the brokers of which none runs here.
-var fakes = map[mdp.Dialect]fake{
-	mdp.MajordomoGo: {[]string{"", "MDPC01"}, after("", "MDPC01", service, ""), false},
-	mdp.LibMDP02:    {[]string{"", "MDPC02"}, after("", "MDPC02", service), true},
-	mdp.LibMDP0X:    {[]string{"", "MDPC0X"}, after("", "MDPC0X", "\x02", service), true},
-	mdp.Plantd:      {[]string{"", "MDPC02", "REQUEST"}, after("MDPC02", "FINAL", service), true},
-	mdp.IronDomo:    {[]string{"", "IDPC01"}, after("", "IDPC01", service), false},
-	mdp.RustyDomo:   {[]string{"MDPC02", "\x01"}, rustyDomo, true},
-	mdp.ZMQMDP2:     {[]string{"MDPC02", "1"}, after("MDPC02", "3", service), false},
-	mdp.WDL83:       {[]string{"", "MDPC01"}, wdl83, false},
-}
+// NAME in a Fake's frames is the name of the service.
+const name = "NAME"
 
-// service stands for the service's name in the frames of a reply.
-const service = "SERVICE"
-
-// after returns replies that begin with these frames.
-func after(head ...string) func(string, [][]byte) [][]byte {
-	return func(name string, body [][]byte) [][]byte {
-		var frames [][]byte
-		for _, h := range head {
-			if h == service {
-				h = name
-			}
-			frames = append(frames, []byte(h))
-		}
-		return append(frames, body...)
+// Fakes are the brokers that were seen, one for each row of the table in docs/brokers.md.
+func Fakes() []Fake {
+	v1 := []string{"", "MDPC01", name}
+	rfc8 := func(head ...string) map[bool][]string {
+		return map[bool][]string{true: append(slices.Clip(head), "200"), false: append(slices.Clip(head), "404")}
+	}
+	mmi1 := rfc8("", "MDPC01", "mmi.service")
+	return []Fake{
+		{Name: "loudify", Dialect: "loudify", MMI: "on", Request: []string{"", "C01", name}, Reply: []string{"", "C01", name, ""},
+			Answers: rfc8("", "C01", "mmi.service")},
+		{Name: "zguide C, libmdp 0.1", Dialect: "mdp/0.1", MMI: "on", Request: v1, Reply: v1, Answers: mmi1},
+		{Name: "zguide Python, Ruby", Dialect: "mdp/0.1", MMI: "on", Request: v1, Reply: v1, Answers: mmi1},
+		{Name: "zguide C++", Dialect: "mdp/0.1", MMI: "on", Request: v1, Reply: v1, Answers: mmi1},
+		{Name: "zguide PHP", Dialect: "mdp/0.1", MMI: "on", Request: v1, Reply: v1, Answers: mmi1},
+		{Name: "jeromq, zguide Java", Dialect: "mdp/0.1", MMI: "on", Request: v1, Reply: v1,
+			Answers: map[bool][]string{true: mmi1[true], false: {"", "MDPC01", "mmi.service", "400"}}},
+		{Name: "pebbe/zmq4 example", Dialect: "mdp/0.1", MMI: "hint", Request: v1, Reply: v1, Answers: mmi1},
+		{Name: "zeromq.js example", Dialect: "mdp/0.1", MMI: "off", Request: v1, Reply: v1},
+		{Name: "nodejs-mdp02", Dialect: "mdp/0.2", MMI: "off", Request: []string{"MDPC02", "\x01", name},
+			Partial: []string{"MDPC02", "\x02", name}, Reply: []string{"MDPC02", "\x03", name}},
+		{Name: "majortomo", Dialect: "majortomo", MMI: "off", Request: []string{"", "MDPC02", "\x02", name},
+			Partial: []string{"", "MDPC02", "\x03"}, Reply: []string{"", "MDPC02", "\x04"}},
+		{Name: "wdl83 (C++)", Dialect: "wdl83", MMI: "off", Request: v1, Reply: []string{"", "MDPC01", name, "success"},
+			Refusal: []string{"", "MDPC01", name, "failure", "service unsupported"}},
+		{Name: "jheise/majordomogo", Dialect: "majordomogo", MMI: "off", Request: v1, Reply: []string{"", "MDPC01", name, ""}},
+		{Name: "libmdp 0.2 draft", Dialect: "libmdp-0.2", MMI: "on", Request: []string{"", "MDPC02", name},
+			Reply: []string{"", "MDPC02", name}, Answers: rfc8("", "MDPC02", "mmi.service")},
+		{Name: "libmdp 0X", Dialect: "libmdp-0x", MMI: "on", Request: []string{"", "MDPC0X", name},
+			Reply: []string{"", "MDPC0X", "\x02", name}, Refusal: []string{"", "MDPC0X", "\x03", name},
+			Answers: rfc8("", "MDPC0X", "\x02", "mmi.service")},
+		{Name: "zmq-mdp2 (js)", Dialect: "zmq-mdp2", MMI: "off", Request: []string{"MDPC02", "1", name},
+			Partial: []string{"MDPC02", "2", name}, Reply: []string{"MDPC02", "3", name}},
+		{Name: "rustydomo", Dialect: "rustydomo", MMI: "on", Request: []string{"MDPC02", "\x01", name},
+			Partial: []string{"MDPC02", "\x02"}, Reply: []string{"MDPC02", "\x03"},
+			Answers: rfc8("MDPC02", "\x03", "mmi.service", name)},
+		{Name: "plantd", Dialect: "plantd", MMI: "hint", Request: []string{"", "MDPC02", "REQUEST", name},
+			Partial: []string{"MDPC02", "PARTIAL", name}, Reply: []string{"MDPC02", "FINAL", name},
+			Answers: rfc8("MDPC02", "FINAL", "mmi.service")},
+		{Name: "IronDomo", Dialect: "irondomo", MMI: "off", Request: []string{"", "IDPC01", name}, Reply: []string{"", "IDPC01", name},
+			Answers: map[bool][]string{true: {"", "IDPC01", "mmi.service", "404"}, false: {"", "IDPC01", "mmi.service", "404"}}},
+		{Name: "zproto (majordomo master)", Dialect: "zproto", MMI: "off", Request: []string{"\xaa\xa4\x01\x06MDPC02\x01\x04NAME"},
+			Partial: []string{"\xaa\xa4\x02\x06MDPC02\x02\x04NAME"}, Reply: []string{"\xaa\xa4\x03\x06MDPC02\x03\x04NAME"}},
 	}
 }
 
-// rustyDomo names the service of mmi.* alone.
-func rustyDomo(name string, body [][]byte) [][]byte {
-	if mdp.IsMMI(name) {
-		return after("MDPC02", "\x03", service)(name, body)
-	}
-	return after("MDPC02", "\x03")(name, body)
-}
-
-// wdl83 queues nothing: a request for a service without a worker fails.
-func wdl83(name string, body [][]byte) [][]byte {
-	if name != "echo" {
-		return after("", "MDPC01", service, "failure", "service unsupported")(name, nil)
-	}
-	return after("", "MDPC01", service, "success")(name, body)
-}
-
-// Fake starts a broker as others wrote it, which has one worker, of the service echo. What
-// does not begin as its requests do, byte by byte, fails the test: it kills some of them.
-func Fake(t testing.TB, d mdp.Dialect) *Router {
+// Start starts the broker with one worker, of the service echo, which sends the request's
+// body back; as a PARTIAL before, if it begins with the frame "twice" and the broker has any.
+// What does not begin as the broker's requests do, byte by byte, fails the test: it kills some
+// of the real ones.
+func (f Fake) Start(t testing.TB) *Router {
 	t.Helper()
-	f, ok := fakes[d]
-	if !ok {
-		t.Fatalf("there is no fake broker of %s", d)
-	}
 	return NewRouter(t, func(_ []byte, frames [][]byte) [][][]byte {
-		n := len(f.head)
-		if len(frames) < n+2 || !slices.EqualFunc(f.head, frames[:n], func(s string, b []byte) bool { return s == string(b) }) {
-			t.Errorf("a broker of %s was sent %q", d, frames)
-			return nil
+		if body, ok := after(frames, f.Request, mdp.MMIService); ok && f.Answers != nil {
+			return [][][]byte{message(f.Answers[string(body[0]) == "echo"], string(body[0]), nil)}
 		}
-		name, body := string(frames[n]), frames[n+1:]
-		if name == mdp.MMIService && f.mmi {
-			status := "404"
-			if string(body[0]) == "echo" {
-				status = "200"
-			}
-			return [][][]byte{f.reply(name, [][]byte{[]byte(status)})}
+		body, ok := after(frames, f.Request, "echo")
+		switch {
+		case ok && f.Partial != nil && string(body[0]) == "twice":
+			return [][][]byte{message(f.Partial, "echo", body), message(f.Reply, "echo", body)}
+		case ok:
+			return [][][]byte{message(f.Reply, "echo", body)}
 		}
-		if name == "echo" || d == mdp.WDL83 {
-			return [][][]byte{f.reply(name, body)}
+		if _, ok := after(frames, f.Request, "ohce"); !ok || len(frames) == len(f.Request) {
+			t.Errorf("%s was sent %q", f.Name, frames)
+		} else if f.Refusal != nil {
+			return [][][]byte{message(f.Refusal, "ohce", nil)}
 		}
 		return nil
 	})
+}
+
+// after returns the body of a request if its other frames are those of head.
+func after(frames [][]byte, head []string, service string) (body [][]byte, ok bool) {
+	n := len(head)
+	if len(frames) <= n || !slices.EqualFunc(frames[:n], message(head, service, nil), bytes.Equal) {
+		return nil, false
+	}
+	return frames[n:], true
+}
+
+// message returns the frames of head and body. The packed one holds the length of the name,
+// which is that of echo and ohce.
+func message(head []string, service string, body [][]byte) (frames [][]byte) {
+	for _, h := range head {
+		frames = append(frames, bytes.ReplaceAll([]byte(h), []byte(name), []byte(service)))
+	}
+	return append(frames, body...)
 }

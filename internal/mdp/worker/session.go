@@ -27,7 +27,7 @@ type session struct {
 	// Set once.
 	*registration
 	ctx     context.Context // ends with the session
-	dialect mdp.Dialect
+	dialect *mdp.Dialect
 	socket  *zsock.Socket // the handler may interrupt it
 	outbox  chan outgoing // from the handler
 

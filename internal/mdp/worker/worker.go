@@ -8,6 +8,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type Config struct {
 	Endpoint string
 
 	// Dialect is mdp/0.1 (the default), mdp/0.2 or loudify.
-	Dialect mdp.Dialect
+	Dialect *mdp.Dialect
 
 	// Services are the handlers by service name.
 	Services map[string]Handler
@@ -56,6 +57,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	c.Dialect = cmp.Or(c.Dialect, mdp.V01)
 	if c.Concurrency == 0 {
 		c.Concurrency = 1
 	}

@@ -31,7 +31,7 @@ type heard struct {
 }
 
 // listen starts a broker that says nothing by itself.
-func listen(t *testing.T, dialect mdp.Dialect) (*mdptest.Router, <-chan heard) {
+func listen(t *testing.T, dialect *mdp.Dialect) (*mdptest.Router, <-chan heard) {
 	t.Helper()
 	messages := make(chan heard, 10_000)
 	r := mdptest.NewRouter(t, func(id []byte, frames [][]byte) [][][]byte {
@@ -62,7 +62,7 @@ func next(t *testing.T, messages <-chan heard, command mdp.Command) heard {
 }
 
 // start starts a worker of the service s with fast heartbeats.
-func start(t *testing.T, endpoint string, dialect mdp.Dialect, handler worker.Handler) *worker.Worker {
+func start(t *testing.T, endpoint string, dialect *mdp.Dialect, handler worker.Handler) *worker.Worker {
 	t.Helper()
 	w, err := worker.New(worker.Config{
 		Endpoint: endpoint, Dialect: dialect, Heartbeat: 20 * time.Millisecond, Liveness: 1000,
@@ -91,12 +91,12 @@ func frames(s ...string) (f [][]byte) {
 }
 
 // work is a request to a worker.
-func work(dialect mdp.Dialect, client string, body ...string) [][]byte {
+func work(dialect *mdp.Dialect, client string, body ...string) [][]byte {
 	return dialect.AppendWorker(nil, mdp.WorkerMessage{Command: mdp.Work, Client: []byte(client), Body: frames(body...)})
 }
 
 func TestAWorkerRegistersBeatsAndReplies(t *testing.T) {
-	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
+	for _, dialect := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		t.Run(dialect.String(), func(t *testing.T) {
 			r, messages := listen(t, dialect)
 			start(t, r.Endpoint(), dialect, echo)
@@ -155,7 +155,7 @@ func TestPartialsGoAheadOfTheFinal(t *testing.T) {
 }
 
 func TestDialectsWithoutPartialSendTheFinalAlone(t *testing.T) {
-	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.Loudify} {
+	for _, dialect := range []*mdp.Dialect{mdp.V01, mdp.Loudify} {
 		r, messages := listen(t, dialect)
 		start(t, r.Endpoint(), dialect, func(_ context.Context, body [][]byte, partial func([][]byte) error) ([][]byte, error) {
 			return body, partial(frames("part"))
@@ -247,7 +247,7 @@ func TestCloseDoesNotWaitForTheNextHeartbeat(t *testing.T) {
 }
 
 func TestDisconnectMeansAnotherSocketAndReady(t *testing.T) {
-	for _, dialect := range []mdp.Dialect{mdp.V01, mdp.V02} {
+	for _, dialect := range []*mdp.Dialect{mdp.V01, mdp.V02} {
 		r, messages := listen(t, dialect)
 		start(t, r.Endpoint(), dialect, echo)
 		seen := map[string]bool{}
