@@ -31,6 +31,7 @@ const (
 	prometheus = "github.com/prometheus"
 	kong       = "github.com/alecthomas/kong"
 	otel       = "go.opentelemetry.io"
+	sqlite3    = "github.com/mattn/go-sqlite3"
 )
 
 // rules is one import direction: cmd/gateway wires, httpapi and dispatch decide,
@@ -75,6 +76,14 @@ var rules = []rule{
 	{
 		pkg: "internal/metrics", not: []string{zmq4, module + "/internal/mdp/", module + "/internal/httpapi", module + "/internal/dispatch"},
 		why: "metrics are told what happened in the words of the package gateway",
+	},
+	{
+		pkg: "internal/jobs", except: []string{"internal/jobs/sqlite"}, not: []string{zmq4, prometheus, otel, sqlite3, "database/sql", "net/http", module + "/internal/httpapi", module + "/internal/dispatch"}, direct: true,
+		why: "what becomes of a job is decided without HTTP, a database or a broker: it calls and stores through interfaces that it declares",
+	},
+	{
+		except: []string{"internal/jobs/sqlite"}, not: []string{sqlite3, "database/sql"}, direct: true,
+		why: "one store knows SQL",
 	},
 	{
 		pkg: "internal/mdp/client", not: []string{"net/http", prometheus, module + "/internal/mdp/broker", module + "/internal/mdp/worker"},

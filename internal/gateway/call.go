@@ -76,3 +76,11 @@ type Timing struct {
 	Queue  time.Duration // waiting for a socket
 	Broker time.Duration // from send to the last frame
 }
+
+// JobRules are what the catalogue says of a service's asynchronous calls.
+type JobRules struct {
+	None     bool          // it takes none
+	Only     bool          // it takes no others
+	InFlight int           // at once; 0: as many as places allow
+	Timeout  time.Duration // from send to reply; 0: the gateway's
+}

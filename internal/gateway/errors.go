@@ -38,6 +38,15 @@ const (
 	Interrupted       Kind = "interrupted"            // the drain ended during the call
 	Timeout           Kind = "timeout"                // sent, and no reply in time
 	Internal          Kind = "internal"               // a bug
+
+	// Of asynchronous calls. But for JobUnconfirmed nothing was sent.
+	JobNotFound         Kind = "job_not_found"        // none such, forgotten, or not this caller's
+	JobNotDone          Kind = "job_not_done"         // its reply is asked for while it is queued or runs
+	JobOver             Kind = "job_over"             // it is to be canceled, and is over
+	IdempotencyMismatch Kind = "idempotency_mismatch" // the key was used for another request
+	StoreUnavailable    Kind = "store_unavailable"    // the store of jobs is away
+	JobUnconfirmed      Kind = "job_unconfirmed"      // it is unknown whether the store took the job
+	Expired             Kind = "expired"              // a job's time in the queue passed
 )
 
 // Kinds returns every kind, in the order above.
@@ -62,6 +71,8 @@ const (
 	ReasonAudit       = "audit"       // the audit log can't be written
 	ReasonConnections = "connections" // there are too many connections of callers
 	ReasonRequests    = "requests"    // too many requests are in flight, over all routes
+	ReasonJobs        = "jobs"        // too many jobs are queued; of RateLimited: those of one caller
+	ReasonJobsBytes   = "jobs_bytes"  // the store of jobs has no room
 )
 
 // NoMemory is the detail where --max-buffered has no room for a request or for a reply
@@ -158,7 +169,7 @@ func (e *Error) Unwrap() error { return e.Err }
 // Executed says whether the request ran.
 func (e *Error) Executed() Executed {
 	switch e.Kind {
-	case BadReply, ReplyTooLarge, BrokerLost, Interrupted, Timeout:
+	case BadReply, ReplyTooLarge, BrokerLost, Interrupted, Timeout, JobUnconfirmed:
 		return Maybe
 	case WorkerError:
 		return Yes

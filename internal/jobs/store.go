@@ -1,0 +1,110 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"mdpgateway/internal/gateway"
+)
+
+// Errors of a Store. All others mean that the store is away: it may work later.
+var (
+	ErrNotFound = errors.New("there is no such job")
+	ErrState    = errors.New("the job is in another state")
+	ErrMismatch = errors.New("the idempotency key was used for another request")
+	ErrDamaged  = errors.New("the job's data is damaged")
+	ErrFull     = errors.New("the store is full")
+
+	// ErrUnconfirmed is for a submission of which it is unknown whether it was stored.
+	ErrUnconfirmed = errors.New("the store did not say whether it took the job")
+)
+
+// A Store keeps jobs. It is used by many goroutines at once. What it has confirmed survives the end of the process as
+// far as the store survives, and a loss of power if it is on a disk.
+//
+// Frames that it is given are not kept or changed; those that it returns are the caller's.
+type Store interface {
+	// Submit stores a job, Queued, with the frames of its request. It sets the job's Seq. With a key of the same owner
+	// that is in use, nothing is stored: the job of that key is returned if its digest is the same, else ErrMismatch.
+	Submit(ctx context.Context, job *Job, frames [][]byte, key Key) (existing *Job, err error)
+
+	// Move changes the state of a job if it is in one of the states From, and returns the job as it is then. With
+	// ErrState the job is returned as it is.
+	Move(ctx context.Context, move Move) (Job, error)
+
+	// AddParts appends PARTIALs to the reply of a job that is Running; size is what all of them count.
+	AddParts(ctx context.Context, id string, parts [][][]byte, size int64) error
+
+	// Get returns a job, or ErrNotFound.
+	Get(ctx context.Context, id string) (Job, error)
+
+	// List returns jobs, the newest first.
+	List(ctx context.Context, filter Filter) ([]Job, error)
+
+	// Request returns the frames that a queued job is to send; ErrDamaged if they can't be read.
+	Request(ctx context.Context, id string) ([][]byte, error)
+
+	// Reply returns the frames of the last part of a job's reply, ErrNotFound if there are none.
+	Reply(ctx context.Context, id string) ([][]byte, error)
+
+	// Parts returns PARTIALs of a job's reply from the one of that number on, counted from 0: at least one if there
+	// is one, and no more than about max bytes of them beyond the first.
+	Parts(ctx context.Context, id string, from int, max int64) ([][][]byte, error)
+
+	// Open calls yield with each job that is not over, in the order of submission. The process that had those that
+	// are Running is gone.
+	Open(ctx context.Context, yield func(Job) error) error
+
+	// Forget removes up to max jobs whose KeepUntil has passed, and returns how many those were.
+	Forget(ctx context.Context, now time.Time, max int) (int, error)
+
+	// Delete removes a job and all that is kept of it; ErrNotFound if there is none.
+	Delete(ctx context.Context, id string) error
+
+	// Stats returns a snapshot, without asking the disk.
+	Stats() StoreStats
+
+	// Close waits for what is being written.
+	Close() error
+}
+
+// A Move is a change of a job's state.
+type Move struct {
+	ID        string
+	From      []State
+	To        State
+	At        time.Time      // becomes Started or Ended
+	Problem   *gateway.Error // of an end without reply
+	Frames    [][]byte       // of the reply's last part, or of the problem
+	Bytes     int64          // that the whole reply counts; 0 leaves it as it is
+	KeepUntil time.Time      // of an end
+}
+
+// May reports whether the move may be made of a job in that state.
+func (m *Move) May(from State) bool { return slices.Contains(m.From, from) }
+
+// A Key is an idempotency key and the digest of the request that it stands for. An empty Text is none.
+type Key struct {
+	Text   string
+	Digest [32]byte
+}
+
+// A Filter chooses jobs of a list.
+type Filter struct {
+	Owner   string // whose jobs
+	Any     bool   // of any owner
+	State   State  // empty: any
+	Service string // empty: any
+	Before  int64  // only those of a lower Seq; 0: all
+	Limit   int    // at most so many
+}
+
+// StoreStats says how a store is.
+type StoreStats struct {
+	Up         bool
+	Bytes, Max int64            // in use, and at most
+	Damaged    int64            // records that were set aside since the start
+	Errors     map[string]int64 // by operation
+}

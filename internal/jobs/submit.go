@@ -1,0 +1,167 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp"
+)
+
+// A Submission is a call that is to become a job.
+type Submission struct {
+	Call      gateway.Call  // Timeout 0 means the default of its service
+	Expires   time.Duration // in the queue; 0 means the default
+	Owner     string        // who may read the job
+	Principal string        // who submits it
+	MaxJobs   int           // that the principal may have queued and running; 0: any number
+	Key       string        // idempotency key; empty: none
+	Form      string        // of the body, which the reply mirrors
+	Trace     gateway.Trace
+}
+
+// Submit makes a job of a call, after all checks of a synchronous one. With an idempotency key that was used for the
+// same request before, that job is returned as a replayed one. Errors are *gateway.Error. One of kind JobUnconfirmed
+// comes with the job, which may exist.
+func (r *Runner) Submit(ctx context.Context, s Submission) (job Job, replayed bool, err error) {
+	job, replayed, err = r.submit(ctx, &s)
+	result := "ok"
+	switch {
+	case replayed:
+		result = "replayed"
+	case err != nil:
+		e := gateway.AsError(err)
+		e.Service = s.Call.Service
+		result, err = string(e.Kind), e
+	}
+	r.cfg.Observer.JobSubmitted(s.Call.Service, result)
+	return job, replayed, err
+}
+
+func (r *Runner) submit(ctx context.Context, s *Submission) (Job, bool, error) {
+	rules := r.cfg.Caller.JobRules(s.Call.Service)
+	if err := r.cfg.Caller.PrepareJob(ctx, &s.Call); err != nil {
+		return Job{}, false, err
+	}
+	now := time.Now()
+	job := Job{
+		ID: NewID(s.Call.Service), Service: s.Call.Service, Owner: s.Owner, Principal: s.Principal, Created: now,
+		Expires: now.Add(r.expires(s)), Form: s.Form, RequestID: s.Call.RequestID, Trace: s.Trace, In: mdp.Size(s.Call.Frames),
+	}
+	job.Timeout, job.TimeoutBy = r.timeout(s, rules)
+	if err := r.reserve(s); err != nil {
+		return job, false, err
+	}
+	existing, err := r.store(&job, s)
+	if err != nil || existing != nil {
+		r.mu.Lock()
+		r.queues.queued--
+		r.queues.end(s.Principal)
+		r.mu.Unlock()
+	}
+	if err != nil {
+		return job, false, err
+	}
+	if existing != nil {
+		return *existing, true, nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queues.add(entryOf(&job), false)
+	r.kick()
+	return job, false, nil
+}
+
+func (r *Runner) expires(s *Submission) time.Duration {
+	if s.Expires > 0 {
+		return min(s.Expires, r.cfg.MaxExpires)
+	}
+	return r.cfg.Expires
+}
+
+// timeout says how long the call may take, and what set that.
+func (r *Runner) timeout(s *Submission, rules gateway.JobRules) (limit time.Duration, by string) {
+	limit, by = r.cfg.Timeout, "--jobs-timeout"
+	if rules.Timeout > 0 {
+		limit, by = rules.Timeout, "services."+s.Call.Service+".jobs_timeout"
+	}
+	if s.Call.Timeout > 0 {
+		limit, by = min(s.Call.Timeout, r.cfg.MaxTimeout), s.Call.TimeoutBy
+	}
+	return limit, by
+}
+
+// reserve counts a job that is about to be submitted.
+func (r *Runner) reserve(s *Submission) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.draining:
+		return gateway.ShuttingDown()
+	case r.queues.queued >= r.cfg.Max:
+		return gateway.Refused(gateway.ReasonJobs, "there are as many queued jobs as there may be")
+	case s.MaxJobs > 0 && r.queues.open[s.Principal] >= s.MaxJobs:
+		return &gateway.Error{Kind: gateway.RateLimited, Reason: gateway.ReasonJobs, Detail: "the caller has as many jobs queued and running as it may"}
+	}
+	r.queues.queued++
+	r.queues.open[s.Principal]++
+	return nil
+}
+
+// store keeps a job. If it is unknown whether it was kept, it is revoked; if that can't be done either, the error is
+// of kind JobUnconfirmed.
+func (r *Runner) store(job *Job, s *Submission) (existing *Job, err error) {
+	ctx, cancel := contextOf(patience)
+	defer cancel()
+	existing, err = r.cfg.Store.Submit(ctx, job, s.Call.Frames, keyOf(job, s))
+	switch {
+	case err == nil:
+		return existing, nil
+	case errors.Is(err, ErrMismatch):
+		return nil, &gateway.Error{Kind: gateway.IdempotencyMismatch, Detail: "the idempotency key was used for another request"}
+	case errors.Is(err, ErrFull):
+		return nil, gateway.Refused(gateway.ReasonJobsBytes, "the store of jobs has no room for more")
+	case errors.Is(err, ErrUnconfirmed):
+		revoke, cancel := contextOf(patience)
+		defer cancel()
+		if gone := r.cfg.Store.Delete(revoke, job.ID); gone != nil && !errors.Is(gone, ErrNotFound) {
+			return nil, &gateway.Error{
+				Kind: gateway.JobUnconfirmed, Detail: "the store did not say whether it took the job, and it could not be revoked", Err: errors.Join(err, gone),
+			}
+		}
+	}
+	return nil, unavailable(err)
+}
+
+// unavailable is the error of what the store could not do.
+func unavailable(cause error) *gateway.Error {
+	return &gateway.Error{Kind: gateway.StoreUnavailable, Detail: "the store of jobs can't be reached", Err: cause}
+}
+
+// keyOf returns the key of a submission with the digest of what was asked for.
+func keyOf(job *Job, s *Submission) Key {
+	if s.Key == "" {
+		return Key{}
+	}
+	h := sha256.New()
+	number := func(n int64) { h.Write(binary.LittleEndian.AppendUint64(nil, uint64(n))) }
+	number(int64(len(job.Service)))
+	h.Write([]byte(job.Service))
+	number(int64(job.Timeout))
+	number(int64(job.Expires.Sub(job.Created)))
+	for _, frame := range s.Call.Frames {
+		number(int64(len(frame)))
+		h.Write(frame)
+	}
+	key := Key{Text: s.Key}
+	h.Sum(key.Digest[:0])
+	return key
+}
+
+// contextOf returns the context of one attempt at the store.
+func contextOf(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), d)
+}

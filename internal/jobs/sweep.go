@@ -1,0 +1,106 @@
+package jobs
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	expireEvery = 250 * time.Millisecond
+	forgetEvery = 10 * time.Second
+	mostExpired = 256 // at a time
+	mostForgot  = 128
+)
+
+// sweep ends jobs whose time in the queue has passed, and forgets those that were kept for long enough.
+func (r *Runner) sweep() {
+	expire, forget := time.NewTicker(expireEvery), time.NewTicker(forgetEvery)
+	defer expire.Stop()
+	defer forget.Stop()
+	for {
+		select {
+		case <-r.stopped:
+			return
+		case <-expire.C:
+			for r.expire() == mostExpired {
+			}
+		case <-forget.C:
+			r.forget()
+		}
+	}
+}
+
+// expire ends jobs whose time has passed, and returns how many it did.
+func (r *Runner) expire() (n int) {
+	r.mu.Lock()
+	due := r.queues.due(time.Now(), mostExpired)
+	r.mu.Unlock()
+	var all errgroup.Group
+	all.SetLimit(32)
+	ended := make([]bool, len(due))
+	for i, e := range due {
+		all.Go(func() error {
+			ended[i] = r.endQueued(&Job{ID: e.id}, Expired, expired()) == gone
+			return nil
+		})
+	}
+	_ = all.Wait()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, e := range due {
+		if !ended[i] {
+			continue // the store is away
+		}
+		n++
+		if r.queues.remove(e.service, e.principal, e.seq) {
+			r.queues.queued--
+			r.queues.end(e.principal)
+		}
+	}
+	return n
+}
+
+func (r *Runner) forget() {
+	for {
+		ctx, cancel := contextOf(patience)
+		n, err := r.cfg.Store.Forget(ctx, time.Now(), mostForgot)
+		cancel()
+		if err != nil {
+			r.cfg.Log.Warn("jobs can't be forgotten now", zap.Error(err))
+		}
+		if n < mostForgot {
+			return
+		}
+	}
+}
+
+// A Stats is a snapshot of the jobs of a Runner.
+type Stats struct {
+	Services map[string]ServiceStats
+	Waiters  int // who wait for a job to change
+	Store    StoreStats
+}
+
+// A ServiceStats is the jobs of one service.
+type ServiceStats struct {
+	Queued, Running int
+	Oldest          time.Duration // since the submission of its oldest queued job; 0 if there is none
+}
+
+// Stats returns a snapshot.
+func (r *Runner) Stats() Stats {
+	s := Stats{Services: map[string]ServiceStats{}, Waiters: r.hub.waiters(), Store: r.cfg.Store.Stats()}
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, l := range r.queues.lines {
+		service := ServiceStats{Queued: l.queued, Running: l.running}
+		for _, t := range l.turns {
+			service.Oldest = max(service.Oldest, now.Sub(t.entries[0].created))
+		}
+		s.Services[name] = service
+	}
+	return s
+}
