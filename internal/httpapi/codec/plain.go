@@ -3,8 +3,8 @@ package codec
 import "encoding/binary"
 
 // plainRun returns how many bytes at the start of b are ASCII that a JSON string holds as it is: no control characters,
-// quotes or backslashes. It looks at eight bytes at once, since most bytes of a text are looked at when it is judged and
-// again when it is written: for replies of 64 KiB that takes a fifth of a whole request otherwise.
+// quotes or backslashes. It looks at eight bytes at once: byte by byte, the HTTP side of a call with 64 KiB of text takes
+// 245 µs of CPU instead of 140 (go test -bench Call/body=json/size=65536 ./internal/httpapi; a whole call takes about 500).
 func plainRun(b []byte) int {
 	n := 0
 	for len(b)-n >= 8 && allPlain(binary.LittleEndian.Uint64(b[n:])) {
