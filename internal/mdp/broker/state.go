@@ -26,6 +26,9 @@ type state struct {
 	workers  map[string]*worker
 	services map[string]*service
 
+	// crossed are the requests that workers had when they left, by the worker's routing id.
+	crossed map[string]*request
+
 	// Workers by when they were last heard, longest ago first: alive are those
 	// expected to send heartbeats, patient those that work without.
 	alive, patient list[worker]
@@ -77,6 +80,7 @@ func newState(cfg Config, now time.Time, sh shell) *state {
 		shell:    sh,
 		workers:  make(map[string]*worker),
 		services: make(map[string]*service),
+		crossed:  make(map[string]*request),
 		outboxes: make(map[string]*outbox),
 		beat:     now.Add(cfg.Heartbeat),
 		count:    newCounters(),

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -46,6 +47,7 @@ func (s *state) fromWorker(now time.Time, d *mdp.Dialect, id []byte, frames [][]
 		s.disconnect(d, id)
 		s.lose(now, w, "sent READY twice")
 	case m.Command == mdp.Disconnect:
+		s.remember(w)
 		s.lose(now, w, "left")
 	default:
 		s.fromMember(now, w, m)
@@ -79,8 +81,14 @@ func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
 // fromStranger takes a message of a peer that is not registered. One that thinks
 // it is, is told to register again.
 func (s *state) fromStranger(now time.Time, d *mdp.Dialect, id []byte, m mdp.WorkerMessage) {
+	r := s.crossed[string(id)]
 	switch {
 	case m.Command == mdp.Disconnect:
+	case r != nil && bytes.Equal(m.Client, r.token):
+		s.forward(now, r, m.Body, m.Command == mdp.Final)
+		if m.Command == mdp.Final {
+			delete(s.crossed, string(id))
+		}
 	case m.Command != mdp.Ready:
 		s.drop(dropUnregistered)
 		s.disconnect(d, id)
@@ -157,6 +165,22 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 	s.forget(svc)
 }
 
+// maxCrossed bounds the requests that are remembered of workers that left.
+const maxCrossed = 1000
+
+// remember keeps the request that a leaving worker has, if no other may get it: it may have
+// crossed the worker's DISCONNECT, and then the worker still answers it. Until then it counts
+// as lost, as most are.
+func (s *state) remember(w *worker) {
+	if w.request == nil || w.request.body != nil {
+		return
+	}
+	if len(s.crossed) >= maxCrossed {
+		clear(s.crossed)
+	}
+	s.crossed[string(w.id)] = w.request
+}
+
 // hear notes that w is alive.
 func (s *state) hear(now time.Time, w *worker) {
 	w.heard = now
@@ -171,6 +195,7 @@ func (s *state) hear(now time.Time, w *worker) {
 // heartbeat sends every worker a heartbeat. Those whose connection is gone are
 // noticed here.
 func (s *state) heartbeat(now time.Time) {
+	maps.DeleteFunc(s.crossed, func(_ string, r *request) bool { return s.expired(now, r) })
 	for _, w := range s.byHeard() {
 		if s.workers[string(w.id)] != w {
 			continue // lost while the others were sent theirs
