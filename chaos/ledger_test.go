@@ -43,6 +43,9 @@ func (l *ledger) note(ctx context.Context, value string, repeats bool, a answer,
 		l.repeated = append(l.repeated, fmt.Sprintf("%s got %q", value, a.data))
 	case a.status == http.StatusOK:
 		l.crossed = append(l.crossed, fmt.Sprintf("%s got %q", value, a.data))
+	case a.status == http.StatusRequestTimeout && a.code == "": // it crossed the end of its connection
+		l.codes["408"]++
+		l.unsent = append(l.unsent, value)
 	case a.code == "":
 		l.broken = append(l.broken, fmt.Sprintf("%s: %v", value, a))
 	default:

@@ -33,7 +33,7 @@ type settings struct {
 	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"10s" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
 	BodyIdleTimeout  time.Duration `group:"Listen" default:"30s" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
 	MinBodyRate      int64         `group:"Listen" hidden:"" type:"bytes" default:"8KiB" placeholder:"BYTES" help:"Average bytes a second of a request's body after its first 10 s (${default})."`
-	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"650s" placeholder:"DURATION" help:"Idle timeout of a connection between two requests (${default})."`
+	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"650s" placeholder:"DURATION" help:"Idle timeout of a connection between two requests, and before the first (${default})."`
 	MaxConnectionAge time.Duration `group:"Listen" default:"0s" min:"0" placeholder:"DURATION" help:"Age, with a jitter of a tenth, from which a connection is closed after a response, so that new replicas get their share; 0 for never (${default})."`
 
 	Broker       []string     `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`

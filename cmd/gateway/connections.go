@@ -47,7 +47,8 @@ func (s *settings) brokerConnections() int {
 // bounds are those of the API's listener.
 func (s *settings) bounds() edge.Config {
 	return edge.Config{
-		Max: s.MaxConnections, PerPeer: s.MaxConnectionsPerPeer, HeaderTimeout: s.HeaderTimeout, Shared: s.proxies().Trusts,
+		Max: s.MaxConnections, PerPeer: s.MaxConnectionsPerPeer, HeaderTimeout: s.HeaderTimeout, IdleTimeout: s.IdleTimeout,
+		Shared: s.proxies().Trusts,
 	}
 }
 

@@ -185,6 +185,7 @@ func (d *daemon) close(ctx context.Context) error {
 	var errs []error
 	for _, s := range d.servers {
 		_ = s.listener.Close()
+		s.listener.Wait()
 	}
 	if d.pool != nil {
 		errs = append(errs, d.pool.Close(ctx))

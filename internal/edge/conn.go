@@ -34,12 +34,17 @@ type Conn struct {
 	shake    sync.Once
 	unshaken bool // the handshake failed; set by shake
 
+	ready   atomic.Bool // for requests: there is no TLS, or its handshake is done
 	refused atomic.Bool // a request of it was refused
 	known   atomic.Bool // it is no stranger
 	touched atomic.Bool // some bytes came
+	said    atomic.Bool // something was written since the connection was idle
+	taken   atomic.Bool // a handler was given the last request
+	lost    atomic.Bool // nothing more can be read
 
 	mu        sync.Mutex // below
 	frames    frames
+	leaving   bool      // Close was called
 	busy      bool      // a request has come whose answer has not ended
 	requested bool      // a request has come
 	idleSince time.Time // of the last request's end
@@ -85,14 +90,6 @@ func (c *Conn) turnAway() {
 	_ = c.raw.Close()
 }
 
-// Close closes the connection and gives its place back.
-func (c *Conn) Close() error {
-	c.listener.mu.Lock()
-	c.listener.remove(c)
-	c.listener.mu.Unlock()
-	return c.Conn.Close()
-}
-
 // CloseWrite lets net/http end an answer while the caller still sends.
 func (c *Conn) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
@@ -124,6 +121,8 @@ func (c *Conn) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy, c.idleSince = false, time.Now()
+	c.taken.Store(false)
+	c.said.Store(false)
 	c.rearm()
 }
 
@@ -134,21 +133,32 @@ func (c *Conn) Read(p []byte) (int, error) {
 	}
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.touched.Store(true)
+		if !c.touched.Swap(true) {
+			_ = c.SetReadDeadline(time.Now().Add(c.listener.cfg.HeaderTimeout)) // of the first request
+		}
 		c.follow(p[:n])
 	}
-	if err != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case err == nil:
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.expired()
+	default:
+		c.lost.Store(true)
 	}
 	return n, err
 }
 
-// SetReadDeadline sets net/http's own deadline. Over HTTP/2 it sets none that matters: rearm does.
+// SetReadDeadline sets net/http's own deadline. Over HTTP/2 it sets none that matters: rearm does. Before the first byte
+// the connection is as idle as between two requests: callers open connections that they have no request for yet, and use
+// them later.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.frames.http2() {
+	if c.frames.http2() || c.leaving {
 		return nil
+	}
+	if idle := c.born.Add(c.listener.cfg.IdleTimeout); c.ready.Load() && !c.touched.Load() && t.Before(idle) {
+		t = idle
 	}
 	if soon := c.idleSince.Add(c.listener.cfg.RefusedIdle); c.turnedDown() && !c.busy && t.After(soon) {
 		t = soon

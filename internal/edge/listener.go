@@ -33,7 +33,8 @@ type Config struct {
 	PerPeer int // of these from one IPv4 address or IPv6 /64; default Max
 	Spare   int // connections beyond Max, of which httpapi answers probes only; default 32
 
-	HeaderTimeout time.Duration // for a request's headers to arrive over HTTP/2; default 10 s
+	HeaderTimeout time.Duration // for the first request's headers to arrive, from their first byte, and over HTTP/2 for all; default 10 s
+	IdleTimeout   time.Duration // for the first byte of the first request; default 650 s
 	RefusedIdle   time.Duration // how long a connection may be idle on which requests were only refused; default 5 s
 
 	// HandshakeFailed is told of each TLS handshake that failed, and why (ClearText and so on). It must not block.
@@ -48,6 +49,7 @@ func (c Config) withDefaults() Config {
 	c.PerPeer = cmp.Or(c.PerPeer, c.Max)
 	c.Spare = cmp.Or(c.Spare, 32)
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 650*time.Second)
 	c.RefusedIdle = cmp.Or(c.RefusedIdle, 5*time.Second)
 	if c.Shared == nil {
 		c.Shared = func(netip.Addr) bool { return false }
@@ -68,6 +70,8 @@ type Listener struct {
 // bounds are what the Listeners of one server share.
 type bounds struct {
 	cfg Config // set once
+
+	leaving sync.WaitGroup // connections that say farewell
 
 	mu      sync.Mutex
 	open    int                  // guarded by mu, as all below; without spares
@@ -118,6 +122,11 @@ func (l *Listener) Guard(s *http.Server) {
 			conn.rest()
 		}
 	}
+	next := s.Handler
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		Of(r.Context()).take()
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Of returns the connection of a request, nil if it came by no Listener.
@@ -133,6 +142,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: raw, raw: raw, listener: l, from: addressOf(raw.RemoteAddr()), born: time.Now()}
+	c.ready.Store(l.secure == nil)
 	if l.secure != nil {
 		c.secure = l.secure.Server(raw)
 		c.Conn = c.secure

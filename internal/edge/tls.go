@@ -52,7 +52,10 @@ func (c *Conn) shaken() bool {
 		_ = c.raw.SetWriteDeadline(time.Time{})
 		if c.unshaken = err != nil; c.unshaken {
 			c.failed(err)
+			return
 		}
+		c.ready.Store(true)
+		_ = c.SetReadDeadline(time.Time{}) // which there was for the handshake
 	})
 	return !c.unshaken
 }

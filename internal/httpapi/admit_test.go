@@ -39,6 +39,7 @@ func bounded(t *testing.T, bounds edge.Config, cfg Config, test func(t *testing.
 			c.Close()
 		}
 		g.stop()
+		l.Wait()
 		synctest.Wait()
 		if s := l.Stats(); s.Open != 0 {
 			t.Errorf("%d connections are open at the end", s.Open)

@@ -50,6 +50,7 @@ func overTLS(t *testing.T, bounds edge.Config, cfg Config, clientAuth string, te
 		s.testServer = serveOn(t, s.listener, s.dial, cfg)
 		test(t, s)
 		s.stop()
+		s.listener.Wait()
 		pumps.Wait()
 		if n := s.listener.Stats().Open; n != 0 {
 			t.Errorf("%d connections are open at the end", n)
