@@ -57,7 +57,7 @@ var troubles = []trouble{
 	{"MdpGatewayNoWorkers", "service=nobody", func(t *testing.T, w *watched) { w.keep(t, "nobody", `{}`) }},
 	{"MdpGatewayBrokerSilent", "endpoint=deaf", func(t *testing.T, w *watched) { w.keep(t, "unheard", `{}`) }},
 	{"MdpGatewayBrokerDown", "endpoint=lost", func(t *testing.T, w *watched) { _ = w.lost.Process.Kill() }},
-	{"MdpGatewayKeyExpiring", "key_id=lab", func(t *testing.T, w *watched) {
+	{"MdpGatewayPrincipalExpiring", "principal=lab", func(t *testing.T, w *watched) {
 		w.writeKeys(t, time.Now().Add(7*24*time.Hour).Format(time.RFC3339))
 		w.hangUp(t)
 	}},

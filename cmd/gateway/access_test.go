@@ -30,13 +30,13 @@ func TestANewKeyIsPrintedWithItsEntry(t *testing.T) {
 	secret, entry := newKey(t, "web-2026-11")
 	var read []struct {
 		ID       string
-		SHA256   string
+		Key      struct{ SHA256 string }
 		Services []string
 	}
 	if err := yaml.Unmarshal([]byte(entry), &read); err != nil || len(read) != 1 {
 		t.Fatalf("%q: %v", entry, err)
 	}
-	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(secret))); read[0].ID != "web-2026-11" || read[0].SHA256 != want || fmt.Sprint(read[0].Services) != "[*]" {
+	if want := fmt.Sprintf("%x", sha256.Sum256([]byte(secret))); read[0].ID != "web-2026-11" || read[0].Key.SHA256 != want || fmt.Sprint(read[0].Services) != "[*]" {
 		t.Errorf("the entry is %s, want the id, the hash %s and all services", entry, want)
 	}
 	if strings.Contains(entry, secret) {
@@ -191,8 +191,8 @@ func TestKeysAndOriginsHoldForTheWholeProgram(t *testing.T) {
 	}
 	for _, line := range []string{
 		"mdp_gateway_auth_enabled 1\n",
-		`mdp_gateway_auth_requests_total{key_id="_none",result="missing"} 1` + "\n",
-		`mdp_gateway_auth_requests_total{key_id="web",result="forbidden"} 1` + "\n",
+		`mdp_gateway_auth_requests_total{principal="_none",result="missing"} 1` + "\n",
+		`mdp_gateway_auth_requests_total{principal="web",result="forbidden"} 1` + "\n",
 		"mdp_gateway_config_last_reload_successful 1\n",
 	} {
 		if !strings.Contains(string(metrics.body), line) {

@@ -44,7 +44,7 @@ func TestTheAuditLogHasALineForEachCall(t *testing.T) {
 		if l["time"] == "" || !strings.HasPrefix(fmt.Sprint(l["peer"]), "127.0.0.1:") {
 			t.Errorf("the line has no time or peer: %s", line)
 		}
-		got[fmt.Sprint(l["request_id"])] = fmt.Sprintf("%v %v %v %v in %v", l["key_id"], l["service"], l["outcome"], l["executed"], l["in"])
+		got[fmt.Sprint(l["request_id"])] = fmt.Sprintf("%v %v %v %v in %v", l["principal"], l["service"], l["outcome"], l["executed"], l["in"])
 	}
 	for id, want := range map[string]string{
 		"answered": "web echo ok yes in 16", "late": "web sleep timeout maybe in 13",

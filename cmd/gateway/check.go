@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +21,10 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 		root.Content = append(root.Content, scalarNode(key), value)
 	}
 	for _, f := range flags {
-		switch f.Name {
-		case "help", "config", "check", "broker": // brokers has what broker says, and more
+		switch {
+		case slices.Contains([]string{"help", "config", "check", "broker"}, f.Name): // brokers has what broker says, and more
+		case f.Name == accessKey && s.accessList != nil:
+			add(accessKey, s.accessList)
 		default:
 			add(f.Name, node(f))
 		}
@@ -36,6 +39,9 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 			}})
 		}
 		add(brokersKey, list)
+	}
+	if s.issuers != nil {
+		add(issuersKey, s.issuers)
 	}
 	if s.Services != nil {
 		add(servicesKey, s.Services)

@@ -54,7 +54,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		size     = "want a number of bytes of at least 1, such as 65536 or 64MiB"
 		listen   = "want host:port or :port, such as 127.0.0.1:8080"
 		address  = "want tcp://host:port or ipc://path"
-		access   = "want --keys-file, or --access open to let anyone who reaches the port call, or a loopback address"
+		access   = "want a list of principals (--access-file), or --access open to let anyone who reaches the port call, or a loopback address"
 	)
 	for _, c := range []struct {
 		args, env, config string
@@ -97,7 +97,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		// Settings that contradict each other are named by where they are from.
 		{args: "--listen :8080 --broker tcp://a:1", want: `--listen is ":8080", ` + access},
 		{env: "GATEWAY_KEYS_FILE= GATEWAY_LISTEN=0.0.0.0:80", args: "--embedded", want: `GATEWAY_LISTEN is "0.0.0.0:80", ` + access},
-		{config: "access: open\nkeys-file: keys.yaml", want: `gateway.yaml:1: access is "open" beside gateway.yaml:2: keys-file, want one of them`},
+		{config: "access: open\nkeys-file: keys.yaml", want: `gateway.yaml:1: access and gateway.yaml:2: keys-file are there together, want one of them`},
 		{config: "access: closed", want: `gateway.yaml:1: access is "closed", want open`},
 		{args: "--listen :8080", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
 		{args: "--no-embedded", want: `--broker is "", want a broker's endpoint such as tcp://host:5555, or --embedded`},
@@ -128,8 +128,8 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{config: "timeout: {default: 1s}", want: `gateway.yaml:1: timeout is a mapping, want one value or a list of values`},
 		{config: "listen: :80\ntimout: 1s", want: `gateway.yaml:2: timout is no setting, did you mean timeout?`},
 		{config: "max_timeout: 1m", want: `gateway.yaml:1: max_timeout is no setting, did you mean max-timeout?`},
-		{config: "colour: red", want: `gateway.yaml:1: colour is no setting, want one that --help-all lists, services or brokers`},
-		{config: "config: other.yaml", want: `gateway.yaml:1: config is no setting, want one that --help-all lists, services or brokers`},
+		{config: "colour: red", want: `gateway.yaml:1: colour is no setting, want one that --help-all lists, services, brokers or issuers`},
+		{config: "config: other.yaml", want: `gateway.yaml:1: config is no setting, want one that --help-all lists, services, brokers or issuers`},
 		{config: "drain: 1s\ndrain: 2s", want: `gateway.yaml:2: drain is there twice`},
 		{config: "- timeout", want: `gateway.yaml:1: the file is a list, want keys and values`},
 		{config: "timeout: 1s\n---\ntimeout: 2s", want: `gateway.yaml:1: the file has several documents, want one`},

@@ -63,8 +63,9 @@ type settings struct {
 	Catalogue     dispatch.Exclusive `group:"Discovery" default:"auto" placeholder:"MODE" help:"Services that may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
 	Vars          flowgraph.Encoding `group:"Discovery" default:"python" placeholder:"ENCODING" help:"Encoding of the vars frame for services that are not in the file: python, json or none (${default})."`
 
-	Access     string   `group:"Access" one:"open" placeholder:"MODE" help:"open: anyone who reaches --listen may call without a key; required if --listen is not loopback and there is no keys file."`
-	KeysFile   string   `group:"Access" placeholder:"FILE" help:"YAML file with the keys of callers."`
+	Access     string   `group:"Access" one:"open" placeholder:"MODE" help:"open: anyone who reaches --listen may call; required if --listen is not loopback and there are no principals. In the file, access is open or the list of principals."`
+	AccessFile string   `group:"Access" placeholder:"FILE" help:"YAML file with the list of principals alone: who may call what."`
+	KeysFile   string   `group:"Access" placeholder:"FILE" help:"The same as --access-file, of which it is the older name."`
 	CORSOrigin []string `group:"Access" name:"cors-origin" type:"origin" placeholder:"ORIGIN" help:"Foreign origins whose pages may call, * for any; repeatable."`
 
 	AuditLog     string `group:"Access" placeholder:"FILE" help:"File with a JSON line for each call: when, which key, which service, what came of it; or the word stderr."`
@@ -89,7 +90,9 @@ type settings struct {
 	file     string            // its name, for errors
 
 	Catalogued *catalogue.Catalogue `kong:"-"` // what Services says
-	Keys       *access.Keys         `kong:"-"` // of KeysFile; nil if there is none
+	Principals *access.List         `kong:"-"` // who may call; nil: anyone who reaches the port
+	accessList *yaml.Node           // of the file; nil if it has none
+	issuers    *yaml.Node           // of the file; nil if it has none
 }
 
 // finish sets what follows from other settings, and checks what only holds
@@ -98,7 +101,7 @@ func (s *settings) finish(r *resolver) (err error) {
 	if err := s.finishBrokers(r); err != nil {
 		return err
 	}
-	s.Services = r.file.services
+	s.Services, s.accessList, s.issuers = r.file.services, r.file.access, r.file.issuers
 	if s.Embedded == nil {
 		embedded := isLoopback(s.Listen) && len(s.Brokers) == 0
 		s.Embedded = &embedded
@@ -114,7 +117,7 @@ func (s *settings) finish(r *resolver) (err error) {
 	if err := s.finishCollector(r); err != nil {
 		return err
 	}
-	if s.Keys, err = readKeys(s.KeysFile, r.origin("keys-file")); err != nil {
+	if s.Principals, err = s.readPrincipals(r); err != nil {
 		return err
 	}
 	s.file = r.file.name

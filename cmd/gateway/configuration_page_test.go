@@ -31,7 +31,7 @@ func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
 		row := fmt.Sprintf("\n| `--%s` | `%s` | ", name, value)
 		switch name {
-		case "otlp-endpoint", "admin-listen", "embedded", "allowed-hosts", "access", "audit-log", "keys-file", "cors-origin",
+		case "otlp-endpoint", "admin-listen", "embedded", "allowed-hosts", "access", "access-file", "audit-log", "keys-file", "cors-origin",
 			"max-connections", "max-connections-per-peer", "max-requests", "trusted-proxies":
 			row = fmt.Sprintf("\n| `--%s` | | ", name)
 		}

@@ -174,7 +174,7 @@ func withKey(t *testing.T, more string, args ...string) keyed {
 		k.secrets[id] = secret
 		file += strings.Replace(entry, "'*'", id, 1)
 		if id == "echo" && more != "" {
-			file = strings.Replace(file, "}", ", "+more+"}", 1)
+			file = strings.Replace(file, "services: ", more+", services: ", 1)
 		}
 	}
 	k.running = start(t, append([]string{"--keys-file", write(t, t.TempDir(), "keys.yaml", file)}, args...)...)

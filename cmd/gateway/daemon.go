@@ -42,8 +42,8 @@ type daemon struct {
 	config   *process        // whose settings can be read again
 
 	brokerNames []string         // that services may refer to
-	catalogue   *catalogue.Store // swapped by a reload, like keys
-	keys        *access.Store
+	catalogue   *catalogue.Store // swapped by a reload, like access
+	access      *access.Store    // who may call
 
 	broker  *broker.Broker // embedded, or nil
 	demo    *worker.Worker // embedded, or nil
@@ -67,7 +67,7 @@ type server struct {
 func newDaemon(s *settings, logs *logs) (*daemon, error) {
 	d := &daemon{
 		settings: s, log: logs.main, requests: logs.requests, level: logs.level, stderr: logs.writer.to, brokerNames: s.brokerNames(),
-		catalogue: catalogue.NewStore(s.Catalogued), keys: access.NewStore(s.Keys),
+		catalogue: catalogue.NewStore(s.Catalogued), access: access.NewStore(s.Principals, nil),
 	}
 	for _, part := range []func() error{d.record, d.embed, d.trace, d.connect, d.listen} {
 		if err := part(); err != nil {
@@ -153,7 +153,7 @@ func (d *daemon) connect() (err error) {
 	if d.broker != nil {
 		d.metrics.WatchBroker(func() map[string]uint64 { return d.broker.Stats().Dropped })
 	}
-	d.metrics.WatchKeys(d.keys)
+	d.metrics.WatchPrincipals(d.access)
 	d.metrics.Reloaded(true, time.Now())
 	return d.openAPI(held, build)
 }
@@ -165,7 +165,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxRequests: s.MaxRequests, MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
-		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Keys: d.keys, Proxies: s.proxies(),
+		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Access: d.access, Proxies: s.proxies(),
 	}
 	if d.tracer != nil {
 		cfg.Tracer = d.tracer

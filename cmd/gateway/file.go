@@ -20,6 +20,8 @@ import (
 const (
 	servicesKey = "services"
 	brokersKey  = "brokers"
+	issuersKey  = "issuers"
+	accessKey   = "access" // a flag, too, unless it is a list
 )
 
 // A file is the configuration file. Without one it is empty.
@@ -28,10 +30,13 @@ type file struct {
 	settings map[string]*yaml.Node // by the name of the flag
 	services *yaml.Node            // nil if there are none
 	brokers  *yaml.Node            // nil if there are none
+	access   *yaml.Node            // the list of principals; nil if there is none
+	issuers  *yaml.Node            // nil if there are none
+	text     []byte                // all of it
 }
 
 // readFile reads the file of that path, "" for none. The keys are those that it
-// may have beside services and brokers.
+// may have beside services, brokers and issuers.
 func readFile(path string, keys []string) (*file, error) {
 	f := &file{name: filepath.Base(path), settings: make(map[string]*yaml.Node)}
 	if path == "" {
@@ -41,6 +46,7 @@ func readFile(path string, keys []string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--config is %q, want a file that can be read: %w", path, errors.Unwrap(err))
 	}
+	f.text = data
 	return f, f.parse(data, keys)
 }
 
@@ -56,18 +62,22 @@ func (f *file) parse(data []byte, keys []string) error {
 
 // add takes one key of the file. A key without value, as templates leave them, is ignored.
 func (f *file) add(name string, key, value *yaml.Node, keys []string) error {
-	switch known := append(slices.Clone(keys), servicesKey, brokersKey); {
+	switch known := append(slices.Clone(keys), servicesKey, brokersKey, issuersKey); {
 	case !slices.Contains(known, name):
 		if near := nearest.Of(name, known); near != "" {
 			return yamlnode.Wrong(key, name, "is no setting, did you mean %s?", near)
 		}
-		return yamlnode.Wrong(key, name, "is no setting, want one that --help-all lists, services or brokers")
+		return yamlnode.Wrong(key, name, "is no setting, want one that --help-all lists, services, brokers or issuers")
 	case value.Tag == "!!null":
 		return nil
 	case name == servicesKey:
 		f.services = value
 	case name == brokersKey:
 		f.brokers = value
+	case name == issuersKey:
+		f.issuers = value
+	case name == accessKey && value.Kind != yaml.ScalarNode:
+		f.access = value
 	default:
 		f.settings[name] = value
 		_, err := values(name, value)

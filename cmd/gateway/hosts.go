@@ -9,7 +9,7 @@ import (
 )
 
 // finishHosts sets which names are answered. A web page whose name was made to point here (DNS rebinding) is of the
-// gateway's origin to a browser, and passes wherever no key is needed. It needs a name that its owner controls: no
+// gateway's origin to a browser, and passes wherever nobody must prove who calls. It needs a name that its owner controls: no
 // address, not localhost, not that of this machine.
 func (s *settings) finishHosts() {
 	own := ownHosts()
@@ -21,7 +21,7 @@ func (s *settings) finishHosts() {
 	case s.AllowedHosts != nil:
 	case isLoopback(s.Listen):
 		s.AllowedHosts = loopbackHosts
-	case s.KeysFile == "":
+	case !s.closed():
 		s.AllowedHosts = own
 	default:
 		s.AllowedHosts = []string{"*"}

@@ -9,7 +9,7 @@ import (
 
 // keyCmd is gateway key.
 type keyCmd struct {
-	New newKeyCmd `cmd:"" help:"Print a new random key and, in a second line, its entry for the keys file."`
+	New newKeyCmd `cmd:"" help:"Print a new random key and, in a second line, its entry for the list of principals."`
 }
 
 // newKeyCmd is gateway key new. It writes no file: the key belongs to whoever
@@ -26,8 +26,8 @@ func (c *newKeyCmd) Run(p *process) error {
 	if err := access.CheckID(c.ID); err != nil {
 		return usageError{err}
 	}
-	secret, hash := access.New()
-	entry := access.Key{ID: c.ID, SHA256: hash, Services: c.Services, Expires: c.Expires, Rate: c.Rate}
+	secret, hash := access.NewKey()
+	entry := access.Principal{ID: c.ID, Key: &access.Key{SHA256: hash}, Services: c.Services, Expires: c.Expires, Rate: c.Rate}
 	_, err := fmt.Fprintf(p.stdout, "%s\n%s\n", secret, entry.Line())
 	return err
 }

@@ -11,7 +11,7 @@ import (
 // otherwise fill all workers.
 func TestACallerWhoLeavesKeepsTheKeysPlaceUntilTheWorkEnds(t *testing.T) {
 	secret, entry := newKey(t, "narrow")
-	entry = strings.Replace(entry, "}", ", metrics: true, max_in_flight: 1}", 1)
+	entry = strings.Replace(entry, "services: ", "metrics: true, max_in_flight: 1, services: ", 1)
 	key := []string{"Authorization", "Bearer " + secret}
 	g := startWith(t, "keys-file: DIR/keys.yaml\n", map[string]string{"keys.yaml": entry})
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })

@@ -31,7 +31,7 @@ var metricLabels = map[string]string{
 	"broker_up": "endpoint", "broker_reconnects_total": "endpoint", "broker_silent": "endpoint", "broker_last_reply_timestamp_seconds": "endpoint",
 	"broker_dropped_total": "reason",
 	"mmi_lookups_total":    "result",
-	"auth_enabled":         "", "auth_requests_total": "key_id result", "key_expiry_timestamp_seconds": "key_id",
+	"auth_enabled":         "", "auth_requests_total": "principal result", "principal_expiry_timestamp_seconds": "principal",
 	"config_last_reload_successful": "", "config_last_reload_success_timestamp_seconds": "",
 	"build_info": "goversion revision version zmqversion",
 }
@@ -71,7 +71,7 @@ func TestALoadedGatewayHasEveryMetricThatIsDocumented(t *testing.T) {
 		`rejected_total{reason="service"} 1`,
 		`worker_errors_total{reason="flowgraph_failed",service="fail"} 1`,
 		`broker_dropped_total{reason="wrong_header"} 0`,
-		`auth_requests_total{key_id="_none",result="missing"} 1`,
+		`auth_requests_total{principal="_none",result="missing"} 1`,
 	} {
 		if !strings.Contains(scrape(t, metrics, "text/plain"), "mdp_gateway_"+want+"\n") {
 			t.Errorf("/metrics has no line %s", want)

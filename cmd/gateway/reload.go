@@ -18,9 +18,9 @@ import (
 	"mdpgateway/internal/yamlnode"
 )
 
-// reloadable are the settings that a reload puts in force; the catalogue is the
-// fourth. It never changes.
-var reloadable = []string{"keys-file", "cors-origin", "log-level"}
+// reloadable are the settings that a reload puts in force, beside the lists of the file: services, access
+// and issuers. It never changes.
+var reloadable = []string{"access", "access-file", "keys-file", "cors-origin", "log-level"}
 
 // A configuration is the settings of a command line, as they are now.
 type configuration struct {
@@ -69,7 +69,7 @@ func (d *daemon) reload() {
 		return
 	}
 	d.log.Info("configuration reloaded",
-		zap.Int("services", len(d.catalogue.Names())), zap.Int("keys", len(d.keys.Expiries())), zap.Int("origins", len(next.CORSOrigin)))
+		zap.Int("services", len(d.catalogue.Names())), zap.Int("principals", len(d.access.Expiries())), zap.Int("origins", len(next.CORSOrigin)))
 	if len(ignored) > 0 {
 		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", ignored))
 	}
@@ -84,7 +84,7 @@ func (d *daemon) apply(next *settings) error {
 	if err != nil {
 		return err
 	}
-	if err := d.checkReload(next); err != nil {
+	if err := d.access.CheckReload(next.Principals, time.Now()); err != nil {
 		return err
 	}
 	level, err := zapcore.ParseLevel(next.LogLevel)
@@ -99,9 +99,9 @@ func (d *daemon) apply(next *settings) error {
 		d.audit.Reopen()
 	}
 	d.catalogue.Swap(services)
-	d.keys.Swap(next.Keys)
+	d.access.Swap(next.Principals)
 	d.level.SetLevel(level)
-	d.settings.Keys, d.settings.CORSOrigin = next.Keys, next.CORSOrigin
+	d.settings.Principals, d.settings.CORSOrigin = next.Principals, next.CORSOrigin
 	return nil
 }
 

@@ -91,7 +91,7 @@ func TestAReloadPutsTheServicesInForce(t *testing.T) {
 // force.
 func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 	secret, entry := newKey(t, "web")
-	entry = strings.Replace(entry, "}", ", metrics: true}", 1)
+	entry = strings.Replace(entry, "services: ", "metrics: true, services: ", 1)
 	key := []string{"Authorization", "Bearer " + secret}
 	const good = "keys-file: DIR/keys.yaml\ncors-origin: https://lab.example\nlog-level: debug\nservices:\n  echo: {}\n"
 	g := startWith(t, good, map[string]string{"keys.yaml": entry, "empty.yaml": "", "other.yaml": strings.ReplaceAll(entry, "web", "other")})
@@ -100,7 +100,7 @@ func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 	for config, want := range map[string]string{
 		"services: {echo: {timeout: soon}}\nkeys-file: DIR/other.yaml\n":                      `services.echo.timeout is "soon", want a duration above 0 such as 30s or 500ms`,
 		"services: {echo: {example: {body: 3, encoding: text}}}\nkeys-file: DIR/other.yaml\n": `services.echo.example is refused as a request: #/body: `,
-		"keys-file: DIR/empty.yaml\n":                           "empty.yaml:1: the file has no keys, want at least one",
+		"keys-file: DIR/empty.yaml\n":                           "empty.yaml:1: keys is empty, want at least one principal",
 		"keys-file: DIR/gone.yaml\n":                            "gone.yaml",
 		"cors-origin: lab.example\nkeys-file: DIR/other.yaml\n": `gateway.yaml:1: cors-origin is "lab.example", want`,
 		// What needs a restart does not hold yet.
@@ -158,15 +158,15 @@ func TestAReloadNeverOpensWhatWasClosedNorLocksEveryoneOut(t *testing.T) {
 	g := startWith(t, closed, map[string]string{"keys.yaml": entry + other})
 	try := func(secret string) int { return g.post("echo", `{}`, "Authorization", "Bearer "+secret).status }
 	eventually(t, "the demo worker is there", func() bool { return try(secret) == http.StatusOK })
-	const opened = "keys-file is no longer set, want it: only a restart lets anyone call without a key"
+	const opened = "there is no list of principals any more, want one: only a restart lets anyone call"
 	_, third := newKey(t, "third")
 	for _, c := range []struct{ config, keys, want string }{
 		{"", entry, opened},
 		{"keys-file:\n", entry, opened},
 		{"keys-file: ''\n", entry, opened},
 		{"access: open\n", entry, opened},
-		{closed, third, "has none of the keys in force, want at least one of them: only a restart replaces all"},
-		{closed, "", "keys.yaml:1: the file has no keys, want at least one"},
+		{closed, third, "none of the principals in force is left, want at least one of them: only a restart replaces all"},
+		{closed, "", "keys.yaml:1: keys is empty, want at least one principal"},
 		{closed, entry[:len(entry)/2], "want a file that ends in a line break: this one may be half written"},
 		{closed, strings.TrimSuffix(entry, "\n"), "want a file that ends in a line break: this one may be half written"},
 	} {

@@ -24,7 +24,7 @@ func TestARequestIsOneLineWithAllThatIsKnownOfIt(t *testing.T) {
 	}
 
 	quick, slow := g.requestLine(t, "quick"), g.requestLine(t, "slow")
-	const always = "broker in key_id level logger method msg out peer queue request_id route service status time took"
+	const always = "broker in level logger method msg out peer principal queue request_id route service status time took"
 	if got := strings.Join(slices.Sorted(maps.Keys(quick)), " "); got != sorted(always+" trace_id") {
 		t.Errorf("an answered call has the fields %s, want %s and trace_id", got, always)
 	}
@@ -32,13 +32,13 @@ func TestARequestIsOneLineWithAllThatIsKnownOfIt(t *testing.T) {
 		t.Errorf("a call that timed out has the fields %s, want %s, code and error", got, always)
 	}
 	for field, want := range map[string]any{
-		"level": "info", "route": "/services/{name}", "method": "POST", "service": "echo", "status": 200.0, "key_id": "web", "trace_id": traceID, "in": 16.0,
+		"level": "info", "route": "/services/{name}", "method": "POST", "service": "echo", "status": 200.0, "principal": "web", "trace_id": traceID, "in": 16.0,
 	} {
 		if quick[field] != want {
 			t.Errorf("an answered call: %s is %v, want %v", field, quick[field], want)
 		}
 	}
-	for field, want := range map[string]any{"level": "warn", "service": "sleep", "status": 504.0, "code": "timeout", "key_id": "web"} {
+	for field, want := range map[string]any{"level": "warn", "service": "sleep", "status": 504.0, "code": "timeout", "principal": "web"} {
 		if slow[field] != want {
 			t.Errorf("a slow call: %s is %v, want %v", field, slow[field], want)
 		}

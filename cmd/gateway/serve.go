@@ -117,7 +117,7 @@ func (d *daemon) announce(ctx context.Context) {
 	}
 	url := "http://" + dialAddress(d.servers[0].listener.Addr().String())
 	fields := []zap.Field{zap.String("url", url)}
-	if d.demo != nil && !d.keys.Enabled() {
+	if d.demo != nil && !d.access.Enabled() {
 		fields = append(fields, zap.String("try", "curl -H Content-Type:application/octet-stream -d hello "+url+"/services/echo"))
 	}
 	d.log.Info("ready for calls", fields...)

@@ -1,10 +1,11 @@
 package access
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -31,18 +32,21 @@ func line(id, services, more string) string {
 	return fmt.Sprintf("- {id: %s, sha256: %x, services: %s%s}\n", id, sha256.Sum256([]byte(secret(id))), services, more)
 }
 
-func parse(t testing.TB, lines ...string) *Keys {
+func parse(t testing.TB, lines ...string) *List {
 	t.Helper()
-	keys, err := Parse([]byte(strings.Join(lines, "")))
+	list, err := ParseList("keys", []byte(strings.Join(lines, "")), testIssuers)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return keys
+	return list
 }
+
+// testIssuers are the issuers of the tests' tokens.
+var testIssuers = []Issuer{{Issuer: "https://login.lab", Audience: "mdp-gateway"}}
 
 // authenticate shows the key of that id at a time.
 func authenticate(s *Store, id string, at time.Time) (Pass, error) {
-	return s.Authenticate([]string{"Bearer " + secret(id)}, at)
+	return s.Authenticate(context.Background(), Shown{Authorization: []string{"Bearer " + secret(id)}}, at)
 }
 
 // kind returns the kind of an error, empty for none.
@@ -55,7 +59,8 @@ func kind(err error) gateway.Kind {
 
 func TestAFaultyFileIsToldInOneLine(t *testing.T) {
 	const (
-		members = "id, sha256, services, expires, rate, max_in_flight"
+		members = "id, owner, key, sha256, certificate, token, services, expires, rate, max_in_flight, max_jobs, metrics"
+		entries = "want a list of principals such as {id, key, services}"
 		digits  = "want the 64 hex digits of the key's SHA-256"
 		names   = "want a service's name, in which * is any text"
 		date    = "want a date such as 2027-02-01 or 2027-02-01T12:00:00Z"
@@ -67,21 +72,21 @@ func TestAFaultyFileIsToldInOneLine(t *testing.T) {
 		line int
 		want string
 	}{
-		{"", 1, "the file has no keys, want at least one"},
-		{"# nothing yet\n", 1, "the file has no keys, want at least one"},
-		{"[]", 1, "the file has no keys, want at least one"},
-		{"keys: []", 1, "keys is a mapping, want a list of {" + members + "}"},
-		{"'text'", 1, `keys is "text", want a list of {` + members + "}"},
-		{secret("x"), 1, "keys is a key itself, want a list of {" + members + "}"},
+		{"", 1, "keys is empty, want at least one principal"},
+		{"# nothing yet\n", 1, "keys is empty, want at least one principal"},
+		{"[]", 1, "keys is empty, want at least one principal"},
+		{"keys: []", 1, "keys is a mapping, " + entries},
+		{"'text'", 1, `keys is "text", ` + entries},
+		{secret("x"), 1, "keys is a key itself, " + entries},
 		{good + "---\n" + good, 1, "the file has several documents, want one"},
 		{"- {id: [}", 1, "yaml: did not find expected node content"},
 		{strings.Repeat("- {}\n", 1001), 1, "keys has 1001 items, want at most 1000"},
 		{good + "- good", 2, `keys[1] is "good", want keys and values`},
 		{"\n- {}", 2, "keys[0] has no id, want a name for logs and metrics"},
-		{"- {id: a}", 1, "keys[0] has no sha256, want the hash of the key"},
-		{"- {id: a, sha256: }", 1, "keys[0] has no sha256, want the hash of the key"},
+		{"- {id: a}", 1, "keys[0] has no proof of who calls, want one of key, certificate, token"},
+		{"- {id: a, sha256: }", 1, "keys[0] has no proof of who calls, want one of key, certificate, token"},
 		{fmt.Sprintf("- {id: a, sha256: %064x}", 1), 1, `keys[0] has no services, want a list of names, or ["*"]`},
-		{"- {id: a, secret: x}", 1, `keys[0].secret is no key here, want one of ` + members + ", metrics"},
+		{"- {id: a, secret: x}", 1, `keys[0].secret is no key here, want one of ` + members},
 		{"- {" + secret("x") + ": a}", 1, "keys[0] has a key that is no plain text"},
 		{"- {[id]: a}", 1, "keys[0] has a key that is no plain text"},
 		{"- {id: a, id: b}", 1, "keys[0].id is there twice"},
@@ -110,10 +115,10 @@ func TestAFaultyFileIsToldInOneLine(t *testing.T) {
 		{line("a", "[a]", "rate: {s: 5}"), 1, "keys[0].rate is a mapping, " + often},
 		{line("a", "[a]", "max_in_flight: 0"), 1, `keys[0].max_in_flight is "0", want a whole number from 1 to 1000000`},
 		{line("a", "[a]", "max_in_flight: many"), 1, `keys[0].max_in_flight is "many", want a whole number from 1 to 1000000`},
-		{good + good, 2, `keys[1] has the id "good" of another key, want one of its own`},
+		{good + good, 2, `keys[1] has the id "good" of another principal, want one of its own`},
 		{good + strings.Replace(good, "id: good", "id: again", 1), 2, `keys[1] has the sha256 of "good", want each key once`},
 	} {
-		_, err := Parse([]byte(c.file))
+		_, err := ParseList("keys", []byte(c.file), testIssuers)
 		var got *Error
 		if !errors.As(err, &got) || got.Error() != c.want || got.Line != c.line {
 			t.Errorf("%.80q:\n got %v\nwant %s in line %d", c.file, err, c.want, c.line)
@@ -128,39 +133,59 @@ func TestAFileHasAllThatItSays(t *testing.T) {
 	got := parse(t,
 		line("web-2026.11", `[echo, "lora_*"]`, "expires: 2027-02-01, rate: 50/m, max_in_flight: 20"),
 		line("2", `["*"]`, "expires: 2027-02-01T12:00:00+01:00, rate: , max_in_flight: ~"),
-		line("3", "&all ['*']", ""), line("4", "*all", "")).All()
-	want := []Key{
-		{"web-2026.11", sha256.Sum256([]byte(secret("web-2026.11"))), []string{"echo", "lora_*"}, time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), Rate{50, time.Minute}, 20, false},
-		{"2", sha256.Sum256([]byte(secret("2"))), []string{"*"}, time.Date(2027, 2, 1, 11, 0, 0, 0, time.UTC), Rate{}, 0, false},
-		{"3", sha256.Sum256([]byte(secret("3"))), []string{"*"}, time.Time{}, Rate{}, 0, false},
-		{"4", sha256.Sum256([]byte(secret("4"))), []string{"*"}, time.Time{}, Rate{}, 0, false},
+		line("3", "&all ['*']", ""), line("4", "*all", ""),
+		fmt.Sprintf("- {id: 5, owner: web, key: {sha256: %x}, services: ['*'], max_jobs: 7, metrics: true}\n", sha256.Sum256([]byte(secret("5")))),
+		"- {id: 6, certificate: {uri: 'spiffe://lab/hall/*', dns: '*.Hall.lab', cn: 'Hall *'}, services: ['*']}\n",
+		"- {id: 7, token: {issuer: https://login.lab, claims: {groups: students, email_verified: true, level: 3, realm_access: {roles: x*}}}, services: ['*']}\n",
+	).Principals()
+	key := func(id string) *Key { return &Key{sha256.Sum256([]byte(secret(id)))} }
+	all := []string{"*"}
+	want := []Principal{
+		{
+			ID: "web-2026.11", Key: key("web-2026.11"), Services: []string{"echo", "lora_*"},
+			Expires: time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), Rate: Rate{50, time.Minute}, MaxInFlight: 20,
+		},
+		{ID: "2", Key: key("2"), Services: all, Expires: time.Date(2027, 2, 1, 11, 0, 0, 0, time.UTC)},
+		{ID: "3", Key: key("3"), Services: all},
+		{ID: "4", Key: key("4"), Services: all},
+		{ID: "5", Owner: "web", Key: key("5"), Services: all, MaxJobs: 7, Metrics: true},
+		{ID: "6", Certificate: &Certificate{URI: "spiffe://lab/hall/*", DNS: "*.hall.lab", CN: "Hall *"}, Services: all},
+		{
+			ID: "7", Services: all, Token: &Token{"https://login.lab", []Claim{
+				{"groups", "students"}, {"email_verified", true}, {"level", 3}, {"realm_access", []Claim{{"roles", "x*"}}},
+			}},
+		},
 	}
 	if len(got) != len(want) {
 		t.Fatalf("got %d keys, want %d", len(got), len(want))
 	}
 	for i, k := range got {
 		w := want[i]
-		if k.ID != w.ID || k.SHA256 != w.SHA256 || !slices.Equal(k.Services, w.Services) || !k.Expires.Equal(w.Expires) || k.Rate != w.Rate || k.MaxInFlight != w.MaxInFlight {
+		if !k.Expires.Equal(w.Expires) {
+			t.Errorf("%s expires at %v, want %v", k.ID, k.Expires, w.Expires)
+		}
+		w.Expires = k.Expires
+		if !reflect.DeepEqual(*k, w) {
 			t.Errorf("got %+v, want %+v", *k, w)
 		}
 	}
 }
 
 func TestANewKeyIsRandomAndItsLineLetsItIn(t *testing.T) {
-	first, _ := New()
-	second, hash := New()
+	first, _ := NewKey()
+	second, hash := NewKey()
 	if len(second) != len(prefix)+43 || !strings.HasPrefix(second, prefix) || first == second {
 		t.Fatalf("got %q and %q, want two keys of 256 bits that begin with %s", first, second, prefix)
 	}
-	k := Key{
-		ID: "new", SHA256: hash, Services: []string{"it's", "lora_*", "[x]", "a:b", "*"},
+	k := Principal{
+		ID: "new", Key: &Key{hash}, Services: []string{"it's", "lora_*", "[x]", "a:b", "*"},
 		Expires: time.Date(2027, 2, 1, 12, 0, 0, 0, time.UTC), Rate: Rate{50, time.Hour},
 	}
 	keys := parse(t, k.Line()+"\n")
-	if got := keys.All()[0]; got.ID != k.ID || got.SHA256 != k.SHA256 || !slices.Equal(got.Services, k.Services) || got.Expires != k.Expires || got.Rate != k.Rate {
+	if got := keys.Principals()[0]; !reflect.DeepEqual(*got, k) {
 		t.Errorf("%s is read as %+v, want %+v", k.Line(), *got, k)
 	}
-	pass, err := NewStore(keys).Authenticate([]string{"Bearer " + second}, now)
+	pass, err := NewStore(keys, nil).Authenticate(t.Context(), Shown{Authorization: []string{"Bearer " + second}}, now)
 	if err != nil || pass.ID != "new" {
 		t.Errorf("the new key: got %+v, %v", pass, err)
 	}
@@ -168,7 +193,7 @@ func TestANewKeyIsRandomAndItsLineLetsItIn(t *testing.T) {
 
 func TestMetricsAreForTheKeysThatSaySo(t *testing.T) {
 	file := line("a", "[echo]", "") + line("b", "[echo]", "metrics: true") + fmt.Sprintf("- {id: c, sha256: %x, metrics: true}\n", sha256.Sum256([]byte(secret("c"))))
-	s := NewStore(parse(t, file))
+	s := NewStore(parse(t, file), nil)
 	for id, want := range map[string][2]bool{"a": {false, true}, "b": {true, true}, "c": {true, false}} { // metrics, echo
 		pass, err := authenticate(s, id, now)
 		if got := [2]bool{pass.MayReadMetrics(), pass.May("echo")}; err != nil || got != want {
@@ -178,13 +203,13 @@ func TestMetricsAreForTheKeysThatSaySo(t *testing.T) {
 	if pass, _ := authenticate(s, "x", now); pass.MayReadMetrics() {
 		t.Error("a key that is not known may read metrics")
 	}
-	if pass, _ := new(Store).Authenticate(nil, now); !pass.MayReadMetrics() {
+	if pass, _ := new(Store).Authenticate(t.Context(), Shown{}, now); !pass.MayReadMetrics() {
 		t.Error("without keys nobody may read metrics")
 	}
 }
 
 func TestOnlyOneValidBearerTokenIsAccepted(t *testing.T) {
-	s := NewStore(parse(t, line("a", "[echo]", ""), line("b", "[echo]", ""), line("old", "[echo]", "expires: 2027-01-15")))
+	s := NewStore(parse(t, line("a", "[echo]", ""), line("b", "[echo]", ""), line("old", "[echo]", "expires: 2027-01-15")), nil)
 	a := secret("a")
 	for _, c := range []struct {
 		headers    []string
@@ -194,23 +219,23 @@ func TestOnlyOneValidBearerTokenIsAccepted(t *testing.T) {
 		{[]string{"Bearer " + a}, "a", OK, ""},
 		{[]string{"bearer  " + a + " "}, "a", OK, ""},
 		{[]string{"BEARER " + secret("b")}, "b", OK, ""},
-		{nil, NoKey, Missing, "the request has no key; send it as Authorization: Bearer <key>"},
-		{[]string{""}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer"}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer "}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{a}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Basic " + a}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer\t" + a}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer " + a + "x"}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer " + a[:len(a)-1]}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer " + strings.ToUpper(a)}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{fmt.Sprintf("Bearer %x", sha256.Sum256([]byte(a)))}, UnknownKey, Invalid, "the key is not valid"},
+		{nil, Nobody, Missing, "the request has no key; send it as Authorization: Bearer <key>"},
+		{[]string{""}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer"}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer "}, Unknown, Invalid, "the key is not valid"},
+		{[]string{a}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Basic " + a}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer\t" + a}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer " + a + "x"}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer " + a[:len(a)-1]}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer " + strings.ToUpper(a)}, Unknown, Invalid, "the key is not valid"},
+		{[]string{fmt.Sprintf("Bearer %x", sha256.Sum256([]byte(a)))}, Unknown, Invalid, "the key is not valid"},
 		{[]string{"Bearer " + a + strings.Repeat(" ", 300)}, "a", OK, ""},
-		{[]string{"Bearer " + strings.Repeat("a", 10_000)}, UnknownKey, Invalid, "the key is not valid"},
-		{[]string{"Bearer " + a, "Bearer " + a}, UnknownKey, Invalid, "the key is not valid"},
+		{[]string{"Bearer " + strings.Repeat("a", 10_000)}, Unknown, Invalid, "the key is not valid"},
+		{[]string{"Bearer " + a, "Bearer " + a}, Unknown, Invalid, "the key is not valid"},
 		{[]string{"Bearer " + secret("old")}, "old", Expired, "the key has expired"},
 	} {
-		pass, err := s.Authenticate(c.headers, now)
+		pass, err := s.Authenticate(t.Context(), Shown{Authorization: c.headers}, now)
 		var want gateway.Kind
 		if c.result != OK {
 			want = gateway.Unauthorized
@@ -225,7 +250,7 @@ func TestOnlyOneValidBearerTokenIsAccepted(t *testing.T) {
 }
 
 func TestAKeyExpiresAtTheBeginningOfItsDay(t *testing.T) {
-	s := NewStore(parse(t, line("a", "[echo]", "expires: 2027-02-01")))
+	s := NewStore(parse(t, line("a", "[echo]", "expires: 2027-02-01")), nil)
 	day := time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC)
 	for at, want := range map[time.Time]gateway.Kind{day.Add(-1): "", day: gateway.Unauthorized, day.AddDate(10, 0, 0): gateway.Unauthorized} {
 		if _, err := authenticate(s, "a", at); kind(err) != want {
@@ -238,8 +263,8 @@ func TestAKeyExpiresAtTheBeginningOfItsDay(t *testing.T) {
 }
 
 func TestWithoutKeysEverythingIsAllowed(t *testing.T) {
-	for _, s := range []*Store{new(Store), NewStore(nil)} {
-		pass, err := s.Authenticate(nil, now)
+	for _, s := range []*Store{new(Store), NewStore(nil, nil)} {
+		pass, err := s.Authenticate(t.Context(), Shown{}, now)
 		if s.Enabled() || err != nil || pass != (Pass{}) || !pass.May("echo") || pass.Check("echo") != nil {
 			t.Fatalf("got %+v, %v, want a pass for everything", pass, err)
 		}
@@ -266,8 +291,8 @@ func TestAKeyIsForTheServicesThatItsGlobsMatch(t *testing.T) {
 		{"a/*", "a/ a/b a/b/c", "a ab"},
 		{"*a*a*a*a*b", "aaaab aaaaaaaaab", "aaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
 	} {
-		k := Key{Services: []string{"never-this-one", c.glob}}
-		pass := Pass{ID: "k", Result: OK, key: &k}
+		k := Principal{Services: []string{"never-this-one", c.glob}}
+		pass := Pass{ID: "k", Result: OK, principal: &k}
 		for _, name := range strings.Fields(c.yes) {
 			if err := pass.Check(name); err != nil {
 				t.Errorf("%s, %s: got %v, want it allowed", c.glob, name, err)
@@ -292,7 +317,7 @@ func TestAHostileGlobDoesNotTakeLong(t *testing.T) {
 
 func TestARateAllowsABurstAndThenAsMuchInEachPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewStore(parse(t, line("a", "[echo]", "rate: 6/m"), line("b", "[echo]", "rate: 1/h")))
+		s := NewStore(parse(t, line("a", "[echo]", "rate: 6/m"), line("b", "[echo]", "rate: 1/h")), nil)
 		take := func(id string) int {
 			pass, err := authenticate(s, id, now)
 			if err != nil {
@@ -322,7 +347,7 @@ func TestARateAllowsABurstAndThenAsMuchInEachPeriod(t *testing.T) {
 }
 
 func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
-	s := NewStore(parse(t, line("a", "[echo]", "max_in_flight: 3"), line("b", "[echo]", "max_in_flight: 1")))
+	s := NewStore(parse(t, line("a", "[echo]", "max_in_flight: 3"), line("b", "[echo]", "max_in_flight: 1")), nil)
 	a, _ := authenticate(s, "a", now)
 	b, _ := authenticate(s, "b", now)
 	var leave []func()
@@ -350,7 +375,7 @@ func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 }
 
 func TestAShareIsNeverExceededByManyAtOnce(t *testing.T) {
-	s := NewStore(parse(t, line("a", "[echo]", "max_in_flight: 5")))
+	s := NewStore(parse(t, line("a", "[echo]", "max_in_flight: 5")), nil)
 	pass, err := authenticate(s, "a", now)
 	if err != nil {
 		t.Fatal(err)
@@ -383,9 +408,9 @@ func TestAShareIsNeverExceededByManyAtOnce(t *testing.T) {
 }
 
 func TestASwapIsARotation(t *testing.T) {
-	s := NewStore(parse(t, line("old", "[echo]", "")))
+	s := NewStore(parse(t, line("old", "[echo]", "")), nil)
 	for _, step := range []struct {
-		keys     *Keys
+		keys     *List
 		old, new gateway.Kind
 	}{
 		{nil, "", gateway.Unauthorized},
@@ -411,7 +436,7 @@ func TestASwapIsARotation(t *testing.T) {
 // fresh rate, and calls in flight would be counted twice or never.
 func TestASwapKeepsWhatAKeyHasInUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewStore(parse(t, line("a", "[echo]", "rate: 2/h, max_in_flight: 2")))
+		s := NewStore(parse(t, line("a", "[echo]", "rate: 2/h, max_in_flight: 2")), nil)
 		before, _ := authenticate(s, "a", now)
 		leave, err := before.Enter(time.Now())
 		if err != nil {
@@ -456,7 +481,7 @@ func TestASwapKeepsWhatAKeyHasInUse(t *testing.T) {
 
 func TestSwapsAndRequestsDoNotMeet(t *testing.T) {
 	one, both := parse(t, line("a", "[echo]", "rate: 1000000/s")), parse(t, line("a", "[echo]", ""), line("b", "['*']", ""))
-	s := NewStore(one)
+	s := NewStore(one, nil)
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
@@ -475,7 +500,7 @@ func TestSwapsAndRequestsDoNotMeet(t *testing.T) {
 	}
 	all.Go(func() {
 		for i := range 500 {
-			s.Swap([]*Keys{one, both}[i%2])
+			s.Swap([]*List{one, both}[i%2])
 		}
 	})
 	all.Wait()
@@ -489,7 +514,7 @@ func FuzzAFileIsReadOrRefusedInOneLine(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, file []byte) {
-		keys, err := Parse(file)
+		keys, err := ParseList("keys", file, testIssuers)
 		if err != nil {
 			var e *Error
 			if !errors.As(err, &e) || strings.ContainsAny(e.Text, "\n\r") || e.Line < 0 {
@@ -497,12 +522,12 @@ func FuzzAFileIsReadOrRefusedInOneLine(f *testing.F) {
 			}
 			return
 		}
-		for _, k := range keys.All() {
+		for _, k := range keys.Principals() {
 			if CheckID(k.ID) != nil || len(k.Services) == 0 || k.Rate.Calls < 0 || k.MaxInFlight < 0 {
 				t.Errorf("%q is read as %+v", file, *k)
 			}
 		}
-		if !NewStore(keys).Enabled() {
+		if !NewStore(keys, nil).Enabled() {
 			t.Errorf("%q is read as no keys", file)
 		}
 	})
@@ -542,12 +567,12 @@ func BenchmarkAuthenticate(b *testing.B) {
 		for i := range lines {
 			lines[i] = line(fmt.Sprint("key-", i), "[echo]", "rate: 1000000/s")
 		}
-		s := NewStore(parse(b, lines...))
+		s := NewStore(parse(b, lines...), nil)
 		header := []string{"Bearer " + secret("key-0")}
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := s.Authenticate(header, now); err != nil {
+				if _, err := s.Authenticate(b.Context(), Shown{Authorization: header}, now); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -1,12 +1,12 @@
 // Package access says who may call what, and how often.
 //
-// Callers show a key in Authorization: Bearer. The gateway knows keys by their
-// SHA-256 alone: the keys file does not let its readers call. Keys are
-// 256 random bits, so that one round of a fast hash is enough; it would not be
-// for passwords, but keys can't be chosen.
+// A List is the principals of one configuration. Each is proven by one of three things:
 //
-// Keys is an immutable snapshot of a keys file; a Store holds the one in force,
-// swaps it whole when the file is read again, and counts what each key has in
-// flight. Nothing is read or written here: Parse is given the file's bytes, and
-// every question is given the time.
+//   - a key in Authorization: Bearer. The gateway knows keys by their SHA-256 alone, so who reads the list
+//     can't call. Keys are 256 random bits, for which one round of a fast hash is enough;
+//   - a certificate of TLS, by the names in it;
+//   - a token of an issuer (OpenID Connect, RFC 7519), by its claims. A Verifier checks its signature.
+//
+// A Store holds the list in force, swaps it whole when it is read again, and counts what each caller has in
+// flight. Nothing is read or written here: ReadList is given text, and every question is given the time.
 package access

@@ -29,8 +29,9 @@ const patience = 2 * time.Second
 type Line struct {
 	Time      time.Time `json:"time"` // when it ended
 	RequestID string    `json:"request_id"`
-	KeyID     string    `json:"key_id,omitempty"` // empty if no key is needed
-	Peer      string    `json:"peer"`             // the caller's address
+	Principal string    `json:"principal,omitempty"` // who called; empty where anyone may
+	Subject   string    `json:"subject,omitempty"`   // of its token, or the name in its certificate
+	Peer      string    `json:"peer"`                // the caller's address
 	Service   string    `json:"service"`
 	Outcome   string    `json:"outcome"`  // ok or the code of the problem
 	Executed  string    `json:"executed"` // no, maybe or yes

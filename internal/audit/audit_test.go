@@ -69,7 +69,7 @@ func open(t *testing.T, p *place, bestEffort bool) *Log {
 func TestALineHasAllOfACall(t *testing.T) {
 	var p place
 	l := open(t, &p, false)
-	want := Line{time.Unix(1_800_000_000, 0).UTC(), "r1", "web", "127.0.0.1:5", "echo", "ok", "yes", 3, 7}
+	want := Line{time.Unix(1_800_000_000, 0).UTC(), "r1", "web", "alice", "127.0.0.1:5", "echo", "ok", "yes", 3, 7}
 	l.Record(want)
 	if err := l.Close(); err != nil {
 		t.Fatal(err)

@@ -14,9 +14,9 @@ type Kind string
 const (
 	BadRequest        Kind = "bad_request"            // malformed JSON, name, encoding or parameter
 	OriginRefused     Kind = "origin_refused"         // a browser's request from a foreign origin
-	Unauthorized      Kind = "unauthorized"           // no valid key
-	Forbidden         Kind = "forbidden"              // a service that this key may not call, or mmi.*
-	RateLimited       Kind = "rate_limited"           // the key's rate or share of calls in flight is used up
+	Unauthorized      Kind = "unauthorized"           // who calls was not proven
+	Forbidden         Kind = "forbidden"              // a service that the caller may not use, or mmi.*
+	RateLimited       Kind = "rate_limited"           // the caller's rate or share of calls in flight is used up
 	NotFound          Kind = "not_found"              // no such route
 	ServiceNotFound   Kind = "service_not_found"      // the broker knows no such service
 	MethodNotAllowed  Kind = "method_not_allowed"     // the route is there, not for this method

@@ -18,7 +18,7 @@ type Answered struct {
 	Method    string // a standard one, or "other"
 	Path      string // percent-encoded
 	Peer      string // the address of the caller, or of its proxy
-	KeyID     string // empty if it needed no key
+	Principal string // empty where anyone may call
 	Start     time.Time
 	End       time.Time
 	Status    int

@@ -29,11 +29,11 @@ func keys(t *testing.T) *access.Store {
 	} {
 		fmt.Fprintf(&file, "- {id: %s, sha256: %x, %s}\n", id, sha256.Sum256([]byte("key-"+id)), rest)
 	}
-	k, err := access.Parse([]byte(file.String()))
+	k, err := access.ParseList("keys", []byte(file.String()), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return access.NewStore(k)
+	return access.NewStore(k, nil)
 }
 
 // bearer is the header with the key of that id.
@@ -53,10 +53,33 @@ func open(path string) bool {
 	return path == "/livez" || path == "/readyz" || path == "/docs" || strings.HasPrefix(path, "/docs/")
 }
 
-// Every route, and what is none, with every sort of key. The routes are walked,
-// so that a new one can't be forgotten.
+// A showing is one way to show who calls, and what comes of it.
+type showing struct {
+	name    string
+	client  *http.Client // default: that of the server
+	headers []string
+	told    string // what the observer is told on a route that everybody known may use
+}
+
+// Every route, and what is none, with every sort of proof.
 func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
-	g := serve(t, Config{Keys: keys(t), Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") })})
+	g := serve(t, Config{Access: keys(t), Metrics: someMetrics})
+	g.proves(t, []showing{
+		{"no key", nil, nil, "_none missing"},
+		{"a wrong key", nil, []string{bearer("nobody")}, "_invalid invalid"},
+		{"another scheme", nil, []string{"Authorization: Basic key-all"}, "_invalid invalid"},
+		{"an expired key", nil, []string{bearer("old")}, "old expired"},
+		{"a key of another service", nil, []string{bearer("other")}, "other ok"},
+		{"the right key", nil, []string{bearer("all")}, "all ok"},
+		{"a key for the metrics", nil, []string{bearer("scraper")}, "scraper ok"},
+	})
+}
+
+var someMetrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "up 1\n") })
+
+// proves shows every one of showings on every route. The routes are walked, so that a new one can't be forgotten. The
+// principals are those of keys: all, other, old and scraper.
+func (g *testServer) proves(t *testing.T, showings []showing) {
 	type route struct{ method, path string }
 	routes := []route{{"GET", "/nothing"}, {"POST", "/livez"}, {"GET", "/services/echo"}, {"OPTIONS", "/services/echo"}, {"BREW", "/livez"}, {"POST", "/docs"}, {"GET", "/services/echo/x"}, {"GET", "/docs/a/b"}}
 	err := chi.Walk(g.mux, func(method, pattern string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
@@ -67,62 +90,58 @@ func TestEveryRouteNeedsAKeyButTheProbesAndThePage(t *testing.T) {
 		t.Fatalf("%d routes, %v", len(routes), err)
 	}
 	for _, r := range routes {
-		open := open(r.path) && (r.method == "GET" || r.method == "HEAD") && r.path != "/docs/a/b"
-		call := r.method == "POST" && r.path == "/services/echo"
-		ofService := call || r.path == "/services/echo" && (r.method == "GET" || r.method == "HEAD")
-		for _, c := range []struct {
-			name    string
-			headers []string
-			code    gateway.Kind // of the refusal, empty for none
-			key     string       // what the observer is told
-		}{
-			{"no key", nil, gateway.Unauthorized, "_none missing"},
-			{"a wrong key", []string{bearer("nobody")}, gateway.Unauthorized, "_invalid invalid"},
-			{"another scheme", []string{"Authorization: Basic key-all"}, gateway.Unauthorized, "_invalid invalid"},
-			{"an expired key", []string{bearer("old")}, gateway.Unauthorized, "old expired"},
-			{"a key of another service", []string{bearer("other")}, "", "other ok"},
-			{"the right key", []string{bearer("all")}, "", "all ok"},
-			{"a key for the metrics", []string{bearer("scraper")}, "", "scraper ok"},
-		} {
-			if c.name == "a key for the metrics" && ofService {
-				c.code, c.key = gateway.Forbidden, "scraper forbidden"
-			}
-			if metrics := r.path == "/metrics" && (r.method == "GET" || r.method == "HEAD"); metrics && strings.HasSuffix(c.key, " ok") && c.name != "a key for the metrics" {
-				c.code, c.key = gateway.Forbidden, strings.Replace(c.key, "ok", "forbidden", 1)
-			}
-			if c.name == "a key of another service" && ofService {
-				c.code, c.key = gateway.Forbidden, "other forbidden"
-			}
-			if open {
-				c.code, c.key = "", ""
-			}
+		for _, c := range showings {
+			told, code := expected(r.method, r.path, c.told)
 			t.Run(fmt.Sprintf("%s %s with %s", r.method, r.path, c.name), func(t *testing.T) {
 				g.seen.mu.Lock()
-				g.seen.keys = nil
+				g.seen.told = nil
 				g.seen.mu.Unlock()
-				a := g.do(g.http, r.method, r.path, nil, c.headers...)
+				client := c.client
+				if client == nil {
+					client = g.http
+				}
+				a := g.do(client, r.method, r.path, nil, c.headers...)
 				<-g.seen.done
-				told := strings.Join(g.seen.keys, ",")
-				if told != c.key {
-					t.Errorf("the observer is told of %q, want %q", told, c.key)
+				if got := strings.Join(g.seen.told, ","); got != told {
+					t.Errorf("the observer is told of %q, want %q", got, told)
 				}
 				if r.method == "HEAD" {
-					if (a.StatusCode == 401) != (c.code == gateway.Unauthorized) {
-						t.Errorf("got %d, want 401 only for %s", a.StatusCode, c.code)
+					if (a.StatusCode == 401) != (code == gateway.Unauthorized) {
+						t.Errorf("got %d, want 401 only for %s", a.StatusCode, code)
 					}
-				} else if c.code != "" {
-					a.wantProblem(t, c.code)
-				} else if a.StatusCode == 401 || a.StatusCode == 403 || call && a.StatusCode != 200 {
+				} else if code != "" {
+					a.wantProblem(t, code)
+				} else if call := r.method == "POST" && r.path == "/services/echo"; a.StatusCode == 401 || a.StatusCode == 403 || call && a.StatusCode != 200 {
 					t.Errorf("got %d %s, want it let through", a.StatusCode, a.body)
 				}
-				want := ""
-				if c.code == gateway.Unauthorized {
-					want = "Bearer"
-				}
-				a.wantHeader(t, "WWW-Authenticate", want)
+				_, result, _ := strings.Cut(told, " ")
+				a.wantHeader(t, "WWW-Authenticate", challenges[result])
 			})
 		}
 	}
+}
+
+// challenges are those of the results of a refused proof (RFC 6750 section 3).
+var challenges = map[string]string{
+	"missing": `Bearer realm="mdp-gateway"`,
+	"invalid": `Bearer realm="mdp-gateway", error="invalid_token"`,
+	"expired": `Bearer realm="mdp-gateway", error="invalid_token", error_description="expired"`,
+}
+
+// expected returns what the observer is told on a route, and the code of the refusal, empty for none.
+func expected(method, path, told string) (string, gateway.Kind) {
+	read := method == "GET" || method == "HEAD"
+	principal, result, _ := strings.Cut(told, " ")
+	switch {
+	case open(path) && read && path != "/docs/a/b":
+		return "", ""
+	case result != "ok":
+		return told, gateway.Unauthorized
+	case path == "/metrics" && read && principal != "scraper",
+		path == "/services/echo" && (read || method == "POST") && principal != "all":
+		return principal + " forbidden", gateway.Forbidden
+	}
+	return told, ""
 }
 
 func TestTheContractSaysWhichRoutesNeedAKey(t *testing.T) {
@@ -141,7 +160,7 @@ func TestTheContractSaysWhichRoutesNeedAKey(t *testing.T) {
 // its body is read nor is the caller asked, be the name good, bad or unknown.
 func TestAKeyIsCheckedBeforeTheBodyTheNameAndTheBroker(t *testing.T) {
 	var called atomic.Int64
-	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
+	g := serve(t, Config{Access: keys(t), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		called.Add(1)
 		return gateway.Reply{}, &gateway.Error{Kind: gateway.ServiceNotFound}
 	})})
@@ -174,7 +193,7 @@ func TestAKeyIsCheckedBeforeTheBodyTheNameAndTheBroker(t *testing.T) {
 }
 
 func TestAKeyOverItsRateIsToldToComeBack(t *testing.T) {
-	g := serve(t, Config{Keys: keys(t)})
+	g := serve(t, Config{Access: keys(t)})
 	for range 2 {
 		g.post("/services/echo", "x", bearer("slow")).wantBody(t, 200, "x")
 	}
@@ -188,13 +207,13 @@ func TestAKeyOverItsRateIsToldToComeBack(t *testing.T) {
 	}
 	g.post("/services/echo", "x", bearer("all")).wantBody(t, 200, "x")
 	g.stop()
-	if got := g.seen.keys; slices.Index(got, "slow rate_limited") != 2 {
+	if got := g.seen.told; slices.Index(got, "slow rate_limited") != 2 {
 		t.Errorf("the observer was told of %q, want the third to be rate_limited", got)
 	}
 }
 
 func TestEveryRequestCountsTowardsTheRateOfItsKey(t *testing.T) {
-	g := serve(t, Config{Keys: keys(t)})
+	g := serve(t, Config{Access: keys(t)})
 	g.post("/services/echo", "x", bearer("slow")).wantBody(t, 200, "x")
 	if a := g.get("/openapi.json", bearer("slow")); a.StatusCode != 200 {
 		t.Errorf("the second request is answered %d, want 200", a.StatusCode)
@@ -208,7 +227,7 @@ func TestEveryRequestCountsTowardsTheRateOfItsKey(t *testing.T) {
 
 func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 	running, end := make(chan struct{}, 1), make(chan struct{})
-	g := serve(t, Config{Keys: keys(t), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
+	g := serve(t, Config{Access: keys(t), Caller: caller(func(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 		if call.Service == "slow" {
 			running <- struct{}{}
 			<-end
@@ -236,7 +255,7 @@ func TestAKeyHasItsShareOfCallsInFlight(t *testing.T) {
 }
 
 func TestTheLogNamesTheKeyAndNeverShowsIt(t *testing.T) {
-	g := serve(t, Config{Keys: keys(t)})
+	g := serve(t, Config{Access: keys(t)})
 	g.post("/services/echo", "x", bearer("all"))
 	g.post("/services/echo", "x", bearer("old"))
 	g.post("/services/echo", "x", bearer("stolen"))
@@ -246,7 +265,7 @@ func TestTheLogNamesTheKeyAndNeverShowsIt(t *testing.T) {
 	var ids []string
 	for _, entry := range g.logs.FilterMessage("request").All() {
 		fields := entry.ContextMap()
-		id, _ := fields["key_id"].(string)
+		id, _ := fields["principal"].(string)
 		ids = append(ids, id)
 		if text := fmt.Sprint(entry.Message, fields); strings.Contains(text, "key-") {
 			t.Errorf("the log shows a key: %s", text)
@@ -259,19 +278,19 @@ func TestTheLogNamesTheKeyAndNeverShowsIt(t *testing.T) {
 
 // A key is rotated without a request being refused: add, switch, remove.
 func TestKeysAreRotatedWhileRequestsRun(t *testing.T) {
-	parse := func(ids ...string) *access.Keys {
+	parse := func(ids ...string) *access.List {
 		var file strings.Builder
 		for _, id := range ids {
 			fmt.Fprintf(&file, "- {id: %s, sha256: %x, services: [echo]}\n", id, sha256.Sum256([]byte("key-"+id)))
 		}
-		k, err := access.Parse([]byte(file.String()))
+		k, err := access.ParseList("keys", []byte(file.String()), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return k
 	}
-	store := access.NewStore(parse("key-0"))
-	g := serve(t, Config{Keys: store})
+	store := access.NewStore(parse("key-0"), nil)
+	g := serve(t, Config{Access: store})
 	var current atomic.Value
 	current.Store("key-0")
 	sent, stop, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})

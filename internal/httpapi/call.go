@@ -12,7 +12,7 @@ import (
 	"mdpgateway/internal/mdp"
 )
 
-// call answers POST /services/{name}. What the name, the key and the brokers' state
+// call answers POST /services/{name}. What the name, the caller and the brokers' state
 // decide is decided before the body is read. What is not needed while the call waits is in functions
 // of its own: the stacks of all calls that wait are most of what they hold.
 func (a *API) call(w *response, r *http.Request) error {
@@ -50,8 +50,8 @@ func (a *API) call(w *response, r *http.Request) error {
 // handOver makes the places that the request holds those of its call.
 func (w *response) handOver() { w.call.Leave, w.leave = w.leave, nil }
 
-// admit checks what a request says in its path, and that its key is for it. It takes a
-// place among the key's calls.
+// admit checks what a request says in its path, and that its caller is for it. It takes a
+// place among the caller's calls.
 func (a *API) admit(w *response, r *http.Request) (svc gateway.Service, err error) {
 	if a.draining.Load() {
 		return nil, gateway.ShuttingDown()

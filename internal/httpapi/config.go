@@ -52,9 +52,9 @@ type Observer interface {
 	// Rejected tells of a request that was refused because there are MaxRequests.
 	Rejected(reason string)
 
-	// Authenticated tells of a request that needed a key: the id of the key, or
-	// access.NoKey or access.UnknownKey, and what came of it, a constant.
-	Authenticated(keyID, result string)
+	// Authenticated tells of a request that had to prove who calls: the id of the principal, or
+	// access.Nobody or access.Unknown, and what came of it, a constant.
+	Authenticated(principal, result string)
 }
 
 // An Auditor keeps a record of every call, if only by refusing calls when it can't. It is used
@@ -80,7 +80,7 @@ type Config struct {
 	Tracer   Tracer         // default: nobody is told
 	Audit    Auditor        // default: calls are not recorded
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
-	Keys     *access.Store  // who may call; default: everybody
+	Access   *access.Store  // who may call; default: everybody
 	Log      *zap.Logger    // default: no log
 	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of 512 MiB
 	Version  Version
@@ -110,8 +110,8 @@ func (c Config) withDefaults() Config {
 	if c.Observer == nil {
 		c.Observer = nobody{}
 	}
-	if c.Keys == nil {
-		c.Keys = new(access.Store)
+	if c.Access == nil {
+		c.Access = new(access.Store)
 	}
 	if c.Log == nil {
 		c.Log = zap.NewNop()

@@ -47,7 +47,7 @@ func TestAPreflightSaysWhatATrustedPageMaySend(t *testing.T) {
 		{nil, lab, "POST", asked, ""},
 	} {
 		// With keys and draining: nothing that refuses comes first.
-		g := serve(t, Config{Origins: c.origins, Keys: keys(t)})
+		g := serve(t, Config{Origins: c.origins, Access: keys(t)})
 		g.Drain()
 		for _, path := range []string{"/services/echo", "/services/nobody", "/livez", "/nothing"} {
 			a := g.preflight(path, c.origin, c.method, c.headers)
@@ -71,7 +71,7 @@ func TestAPreflightSaysWhatATrustedPageMaySend(t *testing.T) {
 // A page must be able to read why it was refused, or its user sees a network
 // error.
 func TestATrustedPageReadsEveryAnswer(t *testing.T) {
-	g := serve(t, Config{Origins: []string{lab}, Keys: keys(t), MaxHeader: 4000})
+	g := serve(t, Config{Origins: []string{lab}, Access: keys(t), MaxHeader: 4000})
 	for _, c := range []struct {
 		name string
 		got  answer

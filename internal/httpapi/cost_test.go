@@ -72,12 +72,12 @@ func decodeQuery(query string) int {
 
 // answerTo gives a whole request with that header to a gateway with a key.
 func answerTo(t *testing.T, name string) func(string) int {
-	secret, hash := access.New()
-	keys, err := access.Parse(fmt.Appendf(nil, "- {id: web, sha256: %x, services: [echo]}\n", hash))
+	secret, hash := access.NewKey()
+	keys, err := access.ParseList("keys", fmt.Appendf(nil, "- {id: web, sha256: %x, services: [echo]}\n", hash), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(Config{Caller: never(t), Health: health{}, Keys: access.NewStore(keys)})
+	a, err := New(Config{Caller: never(t), Health: health{}, Access: access.NewStore(keys, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func answerTo(t *testing.T, name string) func(string) int {
 
 // decodeKeys reads a keys file, which an operator writes.
 func decodeKeys(file string) int {
-	_, _ = access.Parse([]byte(file))
+	_, _ = access.ParseList("keys", []byte(file), nil)
 	return keysFactor * len(file)
 }
 

@@ -50,7 +50,7 @@ func TestADocumentIsBuiltOncePerSetOfServices(t *testing.T) {
 
 func TestWhoHasTheDocumentIsToldSo(t *testing.T) {
 	services := []gateway.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}
-	g := serve(t, Config{Caller: catalogued{echo, services}, Keys: keys(t)})
+	g := serve(t, Config{Caller: catalogued{echo, services}, Access: keys(t)})
 	a := g.get("/openapi.json", bearer("all"))
 	tag := a.Header.Get("ETag")
 	a.wantHeader(t, "Cache-Control", "no-cache")

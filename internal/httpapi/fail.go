@@ -27,7 +27,7 @@ func fail(w *response, err error) {
 	h := w.Header()
 	switch e.Kind {
 	case gateway.Unauthorized:
-		h.Set("WWW-Authenticate", "Bearer")
+		h.Set("WWW-Authenticate", w.challenge())
 	case gateway.UnsupportedMedia:
 		h.Set("Accept-Post", codec.AcceptPost)
 	}

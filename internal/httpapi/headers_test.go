@@ -143,7 +143,7 @@ func silent(t *testing.T) (address string, stop func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, err := New(Config{Caller: caller(echo), Health: health{}, Keys: keys(t)})
+	api, err := New(Config{Caller: caller(echo), Health: health{}, Access: keys(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

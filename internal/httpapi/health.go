@@ -39,11 +39,11 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 // version answers GET /version.
 func (a *API) version(w *response, _ *http.Request) error { return sendJSON(w, a.cfg.Version) }
 
-// metrics answers GET /metrics, which shows the ids of all keys and the names of all
-// services: with keys, only one that is for it may read them.
+// metrics answers GET /metrics, which shows the ids of all principals and the names of all
+// services: only one that is for it may read them.
 func (a *API) metrics(w *response, r *http.Request) error {
 	if !w.pass.MayReadMetrics() {
-		return &gateway.Error{Kind: gateway.Forbidden, Detail: "this key is not for the metrics"}
+		return &gateway.Error{Kind: gateway.Forbidden, Detail: "the caller may not read the metrics"}
 	}
 	a.cfg.Metrics.ServeHTTP(w, r)
 	return nil

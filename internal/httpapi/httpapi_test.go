@@ -93,7 +93,7 @@ type seen struct {
 	done chan string
 	mu   sync.Mutex
 	open int
-	keys []string // of Authenticated
+	told []string // by Authenticated
 
 	rejected []string
 }
@@ -117,10 +117,10 @@ func (s *seen) Rejected(reason string) {
 	s.rejected = append(s.rejected, reason)
 }
 
-func (s *seen) Authenticated(keyID, result string) {
+func (s *seen) Authenticated(principal, result string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys = append(s.keys, keyID+" "+result)
+	s.told = append(s.told, principal+" "+result)
 }
 
 // A testServer is an API that is served.
@@ -133,6 +133,7 @@ type testServer struct {
 	seen *seen
 	http *http.Client // over HTTP/1.1
 	h2c  *http.Client // over unencrypted HTTP/2
+	tls  bool         // it is served over TLS
 	stop func()       // waits for all requests to have ended; the test's end calls it too
 }
 
@@ -189,7 +190,12 @@ func client(h2c bool, dial func(context.Context, string, string) (net.Conn, erro
 	return &http.Client{Transport: &http.Transport{Protocols: &protocols, DialContext: dial, DisableCompression: true}}
 }
 
-func (g *testServer) url(path string) string { return "http://" + g.ln.Addr().String() + path }
+func (g *testServer) url(path string) string {
+	if g.tls {
+		return "https://" + g.ln.Addr().String() + path
+	}
+	return "http://" + g.ln.Addr().String() + path
+}
 
 // An answer is a response that was read to its end.
 type answer struct {

@@ -159,7 +159,7 @@ func TestReferencesWithinASchemaFollowIt(t *testing.T) {
 }
 
 func TestTheDocumentHasOnlyWhatTheKeyMayCall(t *testing.T) {
-	g := serve(t, Config{Caller: catalogued{echo, []gateway.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}}, Keys: keys(t)})
+	g := serve(t, Config{Caller: catalogued{echo, []gateway.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}}, Access: keys(t)})
 	for key, want := range map[string][]string{"all": {"lora_x", "secret"}, "other": {"lora_x"}} {
 		var got []string
 		for path := range dig(g.document(bearer(key)), "paths") {

@@ -25,8 +25,8 @@ type problemType struct {
 // have. So any proxy may retry a 503.
 var problems = map[gateway.Kind]problemType{
 	gateway.BadRequest:        {400, "Malformed request", false, "The body, the service name or a parameter is malformed; errors says where."},
-	gateway.Unauthorized:      {401, "Unauthorized", false, "The request needs a valid key: Authorization: Bearer, and the key."},
-	gateway.Forbidden:         {403, "Forbidden", false, "The caller's key, or any caller, may not use this service, whether or not it exists."},
+	gateway.Unauthorized:      {401, "Unauthorized", false, "The request must prove who calls, by a key or token (Authorization: Bearer) or by a client certificate."},
+	gateway.Forbidden:         {403, "Forbidden", false, "This caller, or any, may not use this service, whether or not it exists."},
 	gateway.OriginRefused:     {403, "Origin refused", false, "The request comes from a page of a foreign origin, or names a host that the gateway does not answer to."},
 	gateway.NotFound:          {404, "No such route", false, "The gateway has no such route."},
 	gateway.ServiceNotFound:   {404, "No such service", false, "No worker offers a service of this name."},
@@ -36,7 +36,7 @@ var problems = map[gateway.Kind]problemType{
 	gateway.BodyTooLarge:      {413, "Body too large", false, "The body is larger than the gateway takes."},
 	gateway.UnsupportedMedia:  {415, "Unsupported media type", false, "The gateway does not read bodies of this type or encoding; Accept-Post names those that it reads."},
 	gateway.InvalidVars:       {422, "Invalid vars", false, "The flowgraph vars can't be sent to this service; errors says why."},
-	gateway.RateLimited:       {429, "Rate limited", true, "The key's rate, or its number of calls in flight, is used up. Nothing was sent."},
+	gateway.RateLimited:       {429, "Rate limited", true, "The caller's rate, or its number of calls in flight, is used up. Nothing was sent."},
 	gateway.HeadersTooLarge:   {431, "Headers too large", false, "The request's headers are larger than the gateway takes."},
 	gateway.Canceled:          {499, "Canceled", false, "The caller left. Only logs and metrics show this."},
 	gateway.Internal:          {500, "Internal error", false, "The gateway has a bug. Its log says more under the request_id."},

@@ -76,7 +76,7 @@ func (w *response) code() int {
 // auditLine returns the line of the audit log for a call that ended then.
 func (w *response) auditLine(r *http.Request, end time.Time) audit.Line {
 	line := audit.Line{
-		Time: end, RequestID: w.id, KeyID: w.pass.ID, Peer: r.RemoteAddr, Service: w.service,
+		Time: end, RequestID: w.id, Principal: w.pass.ID, Subject: w.pass.Subject, Peer: r.RemoteAddr, Service: w.service,
 		Outcome: "ok", Executed: string(gateway.Yes), In: w.in, Out: w.out,
 	}
 	if w.err != nil {
@@ -129,7 +129,7 @@ func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
 		to.AddString("trace_id", w.trace.ID)
 	}
 	if w.pass.ID != "" {
-		to.AddString("key_id", w.pass.ID)
+		to.AddString("principal", w.pass.ID)
 	}
 	if w.service != "" {
 		to.AddString("service", w.service)

@@ -34,7 +34,7 @@ type response struct {
 	// What the log line and the headers tell.
 	id      string
 	service string
-	pass    access.Pass // what its key may do
+	pass    access.Pass // who calls, and what it may do
 	timing  gateway.Timing
 	trace   gateway.Trace
 	err     *gateway.Error
@@ -53,7 +53,7 @@ type response struct {
 	returned time.Time
 	callKind gateway.Kind
 
-	leave   func() // gives back the place of the key, unless the call has it; may be nil
+	leave   func() // gives back the place of the caller, unless the call has it; may be nil
 	crowded bool   // there are MaxRequests without it
 	audited bool   // its end is recorded by the Auditor
 

@@ -19,7 +19,7 @@ func (a *API) services(w *response, _ *http.Request) error {
 	return sendJSON(w, list)
 }
 
-// service answers GET /services/{name}. A service that the key may not call is
+// service answers GET /services/{name}. A service that the caller may not call is
 // forbidden whether or not it exists.
 func (a *API) service(w *response, r *http.Request) error {
 	name, err := serviceName(r)

@@ -92,11 +92,11 @@ func (s *share) release() {
 	s.body = 0
 }
 
-// callerOf names who holds what a request holds: its key, else the address that it comes
+// callerOf names who holds what a request holds: the caller that was proven, else the address that it comes
 // from. One host often has a whole /64 of IPv6.
 func callerOf(w *response, r *http.Request) string {
-	if w.pass.ID != "" {
-		return "key " + w.pass.ID
+	if caller := w.pass.Caller(); caller != "" {
+		return "principal " + caller
 	}
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {

@@ -94,7 +94,7 @@ func TestOneCallersBodiesHoldAQuarterOfTheBudget(t *testing.T) {
 		return gateway.Reply{Frames: [][]byte{[]byte("ok")}}, nil
 	})
 	b := budget.New(16 * size)
-	g := serve(t, Config{Caller: waits, Keys: keys(t), Budget: b, MaxBody: 2 * size})
+	g := serve(t, Config{Caller: waits, Access: keys(t), Budget: b, MaxBody: 2 * size})
 	body := strings.Repeat("x", size)
 	answers := make(chan answer)
 	for range 4 {

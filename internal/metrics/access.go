@@ -10,52 +10,52 @@ import (
 
 func newAuth() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "auth_requests_total", Help: "Requests that needed a key, by the key they showed and what came of it.",
-	}, []string{"key_id", "result"})
+		Namespace: namespace, Name: "auth_requests_total", Help: "Requests that had to prove who calls, by principal and what came of it.",
+	}, []string{"principal", "result"})
 }
 
-// Authenticated tells of a request that needed a key. The id must be that of a
-// configured key or a constant, the result a constant, or strangers would create
+// Authenticated tells of a request that had to prove who calls. The id must be that of a
+// configured principal or a constant, the result a constant, or strangers would create
 // series.
-func (h *HTTP) Authenticated(keyID, result string) {
-	h.auth.WithLabelValues(keyID, result).Inc()
+func (h *HTTP) Authenticated(principal, result string) {
+	h.auth.WithLabelValues(principal, result).Inc()
 	if result == string(gateway.RateLimited) {
 		h.rejected.WithLabelValues(gateway.ReasonRate).Inc()
 	}
 }
 
-// Keys are the keys in force.
-type Keys interface {
-	Enabled() bool                  // a key is needed
+// Principals are the principals in force.
+type Principals interface {
+	Enabled() bool                  // callers must prove who they are
 	Expiries() map[string]time.Time // by id; zero means never
 }
 
-// WatchKeys adds the metrics of the keys in force, which are asked for at each
+// WatchPrincipals adds the metrics of the principals in force, which are asked for at each
 // scrape. It may be called once.
-func (m *Metrics) WatchKeys(k Keys) { m.registry.MustRegister(&keys{k}) }
+func (m *Metrics) WatchPrincipals(p Principals) { m.registry.MustRegister(&principals{p}) }
 
-// keys collects auth_enabled and key_expiry_timestamp_seconds.
-type keys struct{ in Keys }
+// principals collects auth_enabled and principal_expiry_timestamp_seconds.
+type principals struct{ in Principals }
 
 var (
-	enabledDesc = desc("auth_enabled", "Whether requests need a key.")
-	expiryDesc  = desc("key_expiry_timestamp_seconds", "When a key expires; keys that never do have none.", "key_id")
+	enabledDesc = desc("auth_enabled", "Whether callers must prove who they are.")
+	expiryDesc  = desc("principal_expiry_timestamp_seconds", "When a principal expires; those that never do have none.", "principal")
 )
 
 // Describe is prometheus.Collector.
-func (k *keys) Describe(ch chan<- *prometheus.Desc) {
+func (p *principals) Describe(ch chan<- *prometheus.Desc) {
 	ch <- enabledDesc
 	ch <- expiryDesc
 }
 
 // Collect is prometheus.Collector.
-func (k *keys) Collect(ch chan<- prometheus.Metric) {
+func (p *principals) Collect(ch chan<- prometheus.Metric) {
 	enabled := 0.0
-	if k.in.Enabled() {
+	if p.in.Enabled() {
 		enabled = 1
 	}
 	ch <- prometheus.MustNewConstMetric(enabledDesc, prometheus.GaugeValue, enabled)
-	for id, expiry := range k.in.Expiries() {
+	for id, expiry := range p.in.Expiries() {
 		if !expiry.IsZero() {
 			ch <- prometheus.MustNewConstMetric(expiryDesc, prometheus.GaugeValue, float64(expiry.Unix()), id)
 		}

@@ -14,7 +14,7 @@ type HTTP struct {
 	total    *prometheus.CounterVec   // route, method, code
 	duration *prometheus.HistogramVec // route, method, code
 	inFlight *prometheus.GaugeVec     // route, method
-	auth     *prometheus.CounterVec   // key_id, result
+	auth     *prometheus.CounterVec   // principal, result
 	rejected *prometheus.CounterVec   // reason; that of calls
 }
 

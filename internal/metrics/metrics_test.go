@@ -109,7 +109,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m.HTTP().Authenticated("web-2026-11", "ok")
 	m.HTTP().Authenticated("web-2026-11", "rate_limited")
 	m.HTTP().Authenticated("_none", "missing")
-	m.WatchKeys(keyring{"web-2026-11": time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), "lab": {}})
+	m.WatchPrincipals(keyring{"web-2026-11": time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), "lab": {}})
 	m.Reloaded(true, time.UnixMilli(1_790_000_000_250))
 	m.Reloaded(false, time.UnixMilli(1_790_000_001_000))
 
@@ -305,12 +305,12 @@ func TestCountersWhoseLabelsAreKnownBeginAtZero(t *testing.T) {
 func TestKeysAreAskedForAtEachScrape(t *testing.T) {
 	m := New(Config{})
 	now := keyring{}
-	m.WatchKeys(now)
-	if enabled, expiry := value(t, m, "auth_enabled"), value(t, m, `key_expiry_timestamp_seconds{key_id="a"}`); enabled != "0" || expiry != "none" {
+	m.WatchPrincipals(now)
+	if enabled, expiry := value(t, m, "auth_enabled"), value(t, m, `principal_expiry_timestamp_seconds{principal="a"}`); enabled != "0" || expiry != "none" {
 		t.Errorf("without keys: got %s and %s, want 0 and none", enabled, expiry)
 	}
 	now["a"] = time.Unix(1_800_000_000, 0)
-	if enabled, expiry := value(t, m, "auth_enabled"), value(t, m, `key_expiry_timestamp_seconds{key_id="a"}`); enabled != "1" || expiry != "1.8e+09" {
+	if enabled, expiry := value(t, m, "auth_enabled"), value(t, m, `principal_expiry_timestamp_seconds{principal="a"}`); enabled != "1" || expiry != "1.8e+09" {
 		t.Errorf("with a key: got %s and %s, want 1 and 1.8e+09", enabled, expiry)
 	}
 }

@@ -132,8 +132,8 @@ func about(a *gateway.Answered) []attribute.KeyValue {
 	if a.Service != "" {
 		all = append(all, text("mdp.service", a.Service))
 	}
-	if a.KeyID != "" {
-		all = append(all, text("mdp.key_id", a.KeyID))
+	if a.Principal != "" {
+		all = append(all, text("mdp.principal", a.Principal))
 	}
 	return all
 }

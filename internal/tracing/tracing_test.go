@@ -134,7 +134,7 @@ var began = time.Unix(1_790_000_000, 0)
 func answered() gateway.Answered {
 	return gateway.Answered{
 		Trace: gateway.Trace{ID: traceID, Parent: parentID, Sampled: true}, RequestID: "r1",
-		Route: "/services/{name}", Method: "POST", Path: "/services/echo", Peer: "192.0.2.7:4711", KeyID: "web",
+		Route: "/services/{name}", Method: "POST", Path: "/services/echo", Peer: "192.0.2.7:4711", Principal: "web",
 		Start: began, End: began.Add(100 * time.Millisecond), Status: 200, In: 5, Out: 7,
 		Service: "echo", Timing: gateway.Timing{Queue: 20 * time.Millisecond, Broker: 50 * time.Millisecond},
 		Returned: began.Add(90 * time.Millisecond),
@@ -179,7 +179,7 @@ func TestARequestIsASpanWithItsPartsBelowIt(t *testing.T) {
 		"url.scheme": "http", "url.path": "/services/echo", "http.route": "/services/{name}",
 		"http.request.method": "POST", "http.response.status_code": "200", "http.request.body.size": "5", "http.response.body.size": "7",
 		"network.peer.address": "192.0.2.7", "network.peer.port": "4711",
-		"mdp.service": "echo", "mdp.request_id": "r1", "mdp.key_id": "web",
+		"mdp.service": "echo", "mdp.request_id": "r1", "mdp.principal": "web",
 	})
 	if c.resource["service.name"] != "mdp-gateway" || c.resource["service.version"] != "v1.0.0" {
 		t.Errorf("the resource is %v", c.resource)
@@ -274,7 +274,7 @@ func TestWhatACallerWroteCannotLoseABatch(t *testing.T) {
 	c := newCollector(t)
 	tracer, logs := newTracer(t, c.URL)
 	a := answered()
-	a.Path, a.KeyID = "/"+strings.Repeat("x", 60_000), "w\xffb"
+	a.Path, a.Principal = "/"+strings.Repeat("x", 60_000), "w\xffb"
 	tracer.Answered(a)
 	if err := tracer.Close(); err != nil {
 		t.Fatal(err)
@@ -283,8 +283,8 @@ func TestWhatACallerWroteCannotLoseABatch(t *testing.T) {
 	for _, at := range c.named("POST /services/{name}").Attributes {
 		got[at.Key] = value(at.Value)
 	}
-	if len(got["url.path"]) != maxAttribute || got["mdp.key_id"] != "w\uFFFDb" || logs.Len() != 0 {
-		t.Errorf("url.path has %d bytes, want %d; mdp.key_id is %q; the log has %v", len(got["url.path"]), maxAttribute, got["mdp.key_id"], logs.All())
+	if len(got["url.path"]) != maxAttribute || got["mdp.principal"] != "w\uFFFDb" || logs.Len() != 0 {
+		t.Errorf("url.path has %d bytes, want %d; mdp.principal is %q; the log has %v", len(got["url.path"]), maxAttribute, got["mdp.principal"], logs.All())
 	}
 }
 

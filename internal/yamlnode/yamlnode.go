@@ -1,7 +1,8 @@
 // Package yamlnode reads YAML strictly. Settings, services and keys are read with it, so that
 // every error has one form: a line that names the file's line, the key, its value and what is
 // wanted. A key must be known, and may be there once; a key without value is ignored; aliases
-// are followed, merge keys are refused. What looks like a caller's key is never shown.
+// are followed, merge keys are refused. What looks like a caller's key or token, or like a PEM block, is never
+// shown.
 //
 // What the values mean is the caller's: it lists the Fields of a mapping, each with a Reader.
 package yamlnode
@@ -65,6 +66,10 @@ func Show(n *yaml.Node) string {
 		return "a list"
 	case strings.Contains(n.Value, secretPrefix):
 		return "a key itself"
+	case strings.HasPrefix(n.Value, "eyJ"): // {" in base64, as every JWT begins
+		return "a token itself"
+	case strings.Contains(n.Value, "-----BEGIN "):
+		return "a PEM block"
 	}
 	return fmt.Sprintf("%.60q", n.Value)
 }

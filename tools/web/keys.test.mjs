@@ -41,7 +41,7 @@ test("the preflight needs no key, and the call sends it", async () => {
   await gateway.line("the call's", (line) => (request(line)?.method === "POST" ? true : undefined));
   const seen = gateway.lines.map(request).filter(Boolean);
   assert.deepEqual(
-    seen.map(({ method, status, key_id }) => [method, status, key_id]),
+    seen.map(({ method, status, principal }) => [method, status, principal]),
     [
       ["OPTIONS", 204, undefined],
       ["POST", 200, "right"],

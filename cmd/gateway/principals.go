@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"mdpgateway/internal/access"
+	"mdpgateway/internal/yamlnode"
+)
+
+// readPrincipals reads the list of those who may call from the one place that has it: access in the configuration
+// file, --access-file or --keys-file. Nil means that there is none: anyone may call.
+func (s *settings) readPrincipals(r *resolver) (*access.List, error) {
+	issuers, err := access.ReadIssuers(issuersKey, s.issuers)
+	if err != nil {
+		return nil, yamlnode.In(r.file.name, err)
+	}
+	if s.accessList != nil {
+		list, err := access.ReadList(accessKey, s.accessList, r.file.text, issuers)
+		return list, yamlnode.In(r.file.name, err)
+	}
+	path, key, name := s.AccessFile, r.origin("access-file"), accessKey
+	if path == "" {
+		path, key, name = s.KeysFile, r.origin("keys-file"), "keys"
+	}
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s is %q, want a file that can be read: %w", key, path, errors.Unwrap(err))
+	}
+	if len(data) > 0 && data[len(data)-1] != '\n' {
+		return nil, fmt.Errorf("%s is %q, want a file that ends in a line break: this one may be half written", key, path)
+	}
+	list, err := access.ParseList(name, data, issuers)
+	return list, yamlnode.In(filepath.Base(path), err)
+}
+
+// closed reports whether callers must prove who they are.
+func (s *settings) closed() bool {
+	return s.accessList != nil || s.AccessFile != "" || s.KeysFile != ""
+}
+
+// checkAccess refuses settings by which a stranger can call, unless --access says so: a call may run code on workers
+// that unpickle. It also refuses two answers to the question who may call.
+func (s *settings) checkAccess(r *resolver) error {
+	var given []string
+	for _, setting := range []struct {
+		is   bool
+		name string
+	}{
+		{s.Access != "", r.origin("access")}, {s.accessList != nil, r.file.name + ": access"},
+		{s.AccessFile != "", r.origin("access-file")}, {s.KeysFile != "", r.origin("keys-file")},
+	} {
+		if setting.is {
+			given = append(given, setting.name)
+		}
+	}
+	switch {
+	case len(given) > 1:
+		return fmt.Errorf("%s are there together, want one of them", strings.Join(given, " and "))
+	case len(given) == 0 && !isLoopback(s.Listen):
+		return &valueError{r.origin("listen"), s.Listen,
+			"a list of principals (--access-file), or --access open to let anyone who reaches the port call, or a loopback address"}
+	}
+	return nil
+}
