@@ -71,6 +71,7 @@ func TestALoadedGatewayHasEveryMetricThatIsDocumented(t *testing.T) {
 		`rejected_total{reason="service"} 1`,
 		`worker_errors_total{reason="flowgraph_failed",service="fail"} 1`,
 		`broker_dropped_total{reason="wrong_header"} 0`,
+		`mmi_lookups_total{result="501"} 0`, `stray_replies_total{reason="late"} 0`, `pool_connections_closed_total{reason="idle"} 0`,
 		`auth_requests_total{principal="_none",result="missing"} 1`,
 	} {
 		if !strings.Contains(scrape(t, metrics, "text/plain"), "mdp_gateway_"+want+"\n") {

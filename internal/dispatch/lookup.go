@@ -111,7 +111,7 @@ func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) <-chan singl
 func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, established bool) verdict {
 	b := &d.brokers[broker]
 	if !established && !b.budget.Allow() {
-		d.cfg.Observer.LookedUp("refused")
+		d.cfg.Observer.LookedUp(gateway.LookupRefused)
 		return overBudget
 	}
 	_, epoch := d.cfg.Pool.State(broker)

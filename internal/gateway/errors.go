@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"mdpgateway/internal/mdp"
 )
 
 // Kind names an error. Logs, metrics and JSON use the same word.
@@ -104,6 +106,19 @@ const (
 
 // TimeoutStages returns every stage of a timeout.
 func TimeoutStages() []string { return []string{StageBroker, StageStream} }
+
+// LookupRefused is what came of a question about a service that was not put to a broker:
+// too many names that nobody knows were asked for.
+const LookupRefused = "refused"
+
+// LookupResults returns all that may come of such a question: a status of MMI, the kind of
+// an error, or LookupRefused.
+func LookupResults() []string {
+	return []string{
+		mdp.StatusFound, mdp.StatusNotFound, mdp.StatusNotImplemented, LookupRefused,
+		string(Busy), string(BrokerUnavailable), string(Draining), string(BadReply), string(Timeout),
+	}
+}
 
 // Executed says whether a request ran.
 type Executed string

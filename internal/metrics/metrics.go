@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"mdpgateway/internal/gateway"
 )
 
 // namespace begins the names of all metrics but those of Go and the process.
@@ -63,6 +65,9 @@ func New(cfg Config) *Metrics {
 			Help: "Questions to brokers whether a service has workers, by their status or why there was none.",
 		}, []string{"result"}),
 	}
+	for _, result := range gateway.LookupResults() {
+		m.lookups.WithLabelValues(result)
+	}
 	m.http = newHTTP(m.calls.rejected)
 	m.services = newServices(cfg.MaxServices, &m.calls)
 	m.registry.MustRegister(
@@ -88,7 +93,7 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) HTTP() *HTTP { return &m.http }
 
 // LookedUp counts one question to a broker whether a service has workers. The
-// result must be one of a bounded set.
+// result must be one of gateway.LookupResults.
 func (m *Metrics) LookedUp(result string) { m.lookups.WithLabelValues(result).Inc() }
 
 func buildInfo(b Build) prometheus.Collector {

@@ -282,6 +282,11 @@ func TestCountersWhoseLabelsAreKnownBeginAtZero(t *testing.T) {
 			t.Errorf("rejected for %s: got %s, want 0", reason, got)
 		}
 	}
+	for _, result := range []string{"200", "404", "501", "refused", "busy", "timeout", "bad_reply", "broker_unavailable"} {
+		if got := value(t, m, `mmi_lookups_total{result="`+result+`"}`); got != "0" {
+			t.Errorf("look-ups that ended with %s: got %s, want 0", result, got)
+		}
+	}
 	for _, service := range []string{"fm", "lora", "added"} {
 		for _, series := range []string{
 			`requests_total{outcome="ok",`, `requests_total{outcome="timeout",`, `requests_total{outcome="worker_error",`,

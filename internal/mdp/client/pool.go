@@ -60,6 +60,9 @@ const (
 	closedShutdown = "shutdown"
 )
 
+// strayLate is what was wrong with a message that waited in a connection, beside mdp's reasons.
+const strayLate = "late"
+
 // A Pool calls services of one or more brokers. It is safe for concurrent use.
 type Pool struct {
 	// Set once.
@@ -109,11 +112,12 @@ func New(cfg Config) (*Pool, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Pool{
 		cfg: cfg, zctx: zctx, cancel: cancel,
-		ended:     make(chan struct{}),
-		freed:     make(chan struct{}),
-		changed:   make(chan struct{}),
-		closed:    map[string]uint64{},
-		stray:     map[string]uint64{},
+		ended:   make(chan struct{}),
+		freed:   make(chan struct{}),
+		changed: make(chan struct{}),
+		closed: zeros(closedIdle, closedEvicted, closedLost, closedStray, closedFresh, closedTooLarge, closedShutdown,
+			string(gateway.Timeout), string(gateway.Canceled), string(gateway.BadReply), string(gateway.Interrupted)),
+		stray:     zeros(strayLate, mdp.ReasonHeader, mdp.ReasonAsked, mdp.ReasonMalformed, mdp.ReasonRefused),
 		repeaters: repeaters{},
 		gate: gate{
 			free: cfg.Max, reserve: int(cfg.Reserve * float64(cfg.Max)), held: map[string]int{},
@@ -129,6 +133,15 @@ func New(cfg Config) (*Pool, error) {
 	}
 	p.running.Go(func() { p.sweep(ctx) })
 	return p, nil
+}
+
+// zeros returns counts of what has not happened yet.
+func zeros(reasons ...string) map[string]uint64 {
+	counts := make(map[string]uint64, len(reasons))
+	for _, reason := range reasons {
+		counts[reason] = 0
+	}
+	return counts
 }
 
 // Call sends one request and waits for its reply. The error is an *gateway.Error;

@@ -373,7 +373,7 @@ func (p *Pool) release(c *conn, x *call, err error) {
 	case x.strays > 0:
 		p.stray[mdp.ReasonAsked] += uint64(x.strays)
 	case x.reason == closedStray:
-		p.stray["late"]++
+		p.stray[strayLate]++
 	}
 	if x.reason == "" { // it may have been given up after its reply was taken
 		_, x.reason = c.givenUp()
