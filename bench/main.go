@@ -11,12 +11,12 @@ import (
 // commands are the processes that this program can be. run starts the others.
 func commands() map[string]func(ctx context.Context, args []string) error {
 	return map[string]func(context.Context, []string) error{
-		"run":     run,                  // the benchmark
-		"pool":    withSlack(callPool),  // direct calls through the gateway's pool
-		"dealers": callDealers,          // direct calls without it
-		"null":    withSlack(serveNull), // the gateway's HTTP server without what is behind it
-		"echo":    serveEcho,            // a plain Go server that answers with the body, behind nginx
-		"page":    rewritePage,          // the report once more, from the figures of a run
+		"run":     run,         // the benchmark
+		"pool":    callPool,    // direct calls through the gateway's pool
+		"dealers": callDealers, // direct calls without it
+		"null":    serveNull,   // the gateway's HTTP server without what is behind it
+		"echo":    serveEcho,   // a plain Go server that answers with the body, behind nginx
+		"page":    rewritePage, // the report once more, from the figures of a run
 	}
 }
 
