@@ -44,7 +44,7 @@ func run(ctx context.Context, _ []string) error {
 			return err
 		}
 	}
-	// The same as in deploy/, for every Go process of the run.
+	// What the gateway would set itself in 1.5 GiB, for every Go process of the run.
 	for name, value := range map[string]string{"GOGC": "400", "GOMEMLIMIT": "960MiB"} {
 		if err := os.Setenv(name, env(name, value)); err != nil {
 			return err

@@ -96,8 +96,6 @@ func TestWhatTheObjectsMustSay(t *testing.T) {
 		{everywhere, "Deployment mdp-gateway", container + "startupProbe httpGet path", "/livez"},
 		{everywhere, "Deployment mdp-gateway", container + "livenessProbe httpGet path", "/livez"},
 		{everywhere, "Deployment mdp-gateway", container + "readinessProbe httpGet path", "/readyz"},
-		{everywhere, "Deployment mdp-gateway", container + "env 0 name", "GOMEMLIMIT"},
-		{everywhere, "Deployment mdp-gateway", container + "env 1 name", "GOGC"},
 
 		{everywhere, "Deployment mdp-gateway", container + "imagePullPolicy", "IfNotPresent"},
 
@@ -238,15 +236,16 @@ func settingsOf(t *testing.T, program, name string) object {
 	return checked(t, program, config)
 }
 
+// The gateway sets Go's limit to what the container's leaves (docs/operations.md), but at least to a quarter of it.
 func TestGoIsLeftTheMemoryThatNothingElseTakes(t *testing.T) {
 	program := gateway(t)
 	for _, name := range kustomizations {
 		c := objects(t, name)["Deployment mdp-gateway"]
 		s := settingsOf(t, program, name)
-		limit, own := bytesOf(t, c.text(container+"resources limits memory")), bytesOf(t, c.text(container+"env 0 value"))
-		others := bytesOf(t, s.text("max-buffered")) + s["pool-max"].(int)*45<<10
-		if spare := limit - others - own; spare < 32<<20 {
-			t.Errorf("%s: GOMEMLIMIT is %d MiB of %d with %d for others, want 32 to spare", name, own>>20, limit>>20, others>>20)
+		limit := bytesOf(t, c.text(container+"resources limits memory"))
+		others := bytesOf(t, s.text("max-buffered")) + s["pool-max"].(int)*45<<10 + limit/20
+		if limit-others < limit/2 {
+			t.Errorf("%s: of %d MiB, %d are for others than Go, want at most half", name, limit>>20, others>>20)
 		}
 	}
 }

@@ -116,7 +116,6 @@ func configure(image v1.Image, arch, version, revision string) (v1.Image, error)
 		WorkingDir:   "/",
 		Entrypoint:   []string{"/gateway"},
 		Cmd:          []string{"serve", "--listen", ":8080", "--admin-listen", ":8081"},
-		Env:          []string{"GOGC=400"},
 		ExposedPorts: map[string]struct{}{"8080/tcp": {}, "8081/tcp": {}},
 		StopSignal:   "SIGTERM",
 		Healthcheck: &v1.HealthConfig{
