@@ -92,7 +92,7 @@ func (m *Metrics) Ended(o gateway.Outcome) {
 	}
 	if o.Kind == "" {
 		s.ok.Inc()
-		s.okDuration.observe(o.Timing.Broker, &o)
+		observe(s.okDuration, o.Timing.Broker, &o)
 		s.replySize.Observe(float64(o.ReplyBytes))
 		return
 	}

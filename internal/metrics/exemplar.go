@@ -1,8 +1,6 @@
 package metrics
 
 import (
-	"slices"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -11,37 +9,8 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// exemplarEvery is how often a bucket gets a new exemplar. Prometheus keeps the one
-// that it finds when it scrapes, so more would only be work on every call's way.
-const exemplarEvery = time.Second
-
-// An exemplified is a series of durations of calls of which each bucket names one
-// that fell into it of late. From a bar of a graph it leads to a line of the log,
-// or to a trace.
-type exemplified struct {
-	series prometheus.Observer
-	due    [len(durationBuckets) + 1]atomic.Int64 // when a bucket gets its next, in ns since 1970; the last is +Inf's
-}
-
-// observe counts a call that took so long. It allocates only where an exemplar is
-// due.
-func (e *exemplified) observe(took time.Duration, o *gateway.Outcome) {
-	if (o.RequestID != "" || o.TraceID != "") && e.take(took.Seconds(), time.Now().UnixNano()) {
-		observe(e.series, took, o)
-		return
-	}
-	e.series.Observe(took.Seconds())
-}
-
-// take reports whether an exemplar is due in the bucket of a duration, to one of
-// those who ask at once.
-func (e *exemplified) take(seconds float64, now int64) bool {
-	bucket, _ := slices.BinarySearch(durationBuckets[:], seconds) // le: a bound belongs to its bucket
-	due := e.due[bucket].Load()
-	return now >= due && e.due[bucket].CompareAndSwap(due, now+int64(exemplarEvery))
-}
-
-// observe counts a call that took so long, with itself as the exemplar.
+// observe counts a call that took so long, with itself as the exemplar of its bucket: from a
+// bar of a graph it leads to a line of the log, or to a trace.
 func observe(series prometheus.Observer, took time.Duration, o *gateway.Outcome) {
 	if labels := exemplar(o); labels != nil {
 		series.(prometheus.ExemplarObserver).ObserveWithExemplar(took.Seconds(), labels)
@@ -54,6 +23,9 @@ func observe(series prometheus.Observer, took time.Duration, o *gateway.Outcome)
 // length of all names and values together, so a caller's long request id is left
 // out; a trace's id always fits.
 func exemplar(o *gateway.Outcome) prometheus.Labels {
+	if o.RequestID == "" && o.TraceID == "" {
+		return nil
+	}
 	const request, trace = "request_id", "trace_id"
 	labels := make(prometheus.Labels, 2)
 	left := prometheus.ExemplarMaxRunes

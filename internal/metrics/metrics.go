@@ -1,15 +1,15 @@
 // Package metrics counts what the gateway does, for Prometheus.
 //
 // It owns its registry: nothing is registered globally, and two gateways in one
-// process do not meet. It is told what happens in the words of the package mdp
+// process do not meet. It is told what happens in the words of the package gateway
 // and asks for what others already count (pool, bytes held) when it is scraped.
 //
-// Every label is bounded. A service is named only once it is known to exist, and
-// then at most Config.MaxServices of them are; a stranger who posts to names that
-// he makes up creates no series.
+// Every label is bounded. A service is named only once it is known to exist, and at most
+// Config.MaxServices of them are: invented names create no series.
 package metrics
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,9 +27,12 @@ type Build struct {
 	Version, Revision, Go, ZMQ string
 }
 
+// DefaultMaxServices is Config.MaxServices unless it is set.
+const DefaultMaxServices = 200
+
 // Config configures Metrics.
 type Config struct {
-	MaxServices int // services with series of their own; default 200
+	MaxServices int // services with series of their own
 	Build       Build
 }
 
@@ -51,9 +54,7 @@ type Metrics struct {
 
 // New returns metrics with nothing counted yet.
 func New(cfg Config) *Metrics {
-	if cfg.MaxServices == 0 {
-		cfg.MaxServices = 200
-	}
+	cfg.MaxServices = cmp.Or(cfg.MaxServices, DefaultMaxServices)
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		calls:    newCalls(),
@@ -77,8 +78,8 @@ func New(cfg Config) *Metrics {
 	return m
 }
 
-// Handler returns the handler of GET /metrics: the text format or, for who asks
-// for it, OpenMetrics or protocol buffers (which alone carry native histograms).
+// Handler returns the handler of GET /metrics: the text format or, if asked
+// for, OpenMetrics or protocol buffers (only these have native histograms).
 func (m *Metrics) Handler() http.Handler {
 	exposition := promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,7 +110,7 @@ func buildInfo(b Build) prometheus.Collector {
 }
 
 // durationBuckets are for calls that take milliseconds to minutes: flowgraphs
-// often run 20 s, time-outs are 25 s by default and at most 5 min. It never
+// often run 20 s, timeouts are 25 s by default and at most 5 min. It never
 // changes.
 var durationBuckets = [...]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300}
 

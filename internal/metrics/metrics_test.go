@@ -369,7 +369,7 @@ func TestNextToNothingIsAllocatedOnceASeriesExists(t *testing.T) {
 		run  func()
 	}{
 		{"call", 0, func() { call(m, o) }},
-		{"call between exemplars", 0, func() { call(m, identified) }},
+		{"call with an exemplar", 16, func() { call(m, identified) }},
 		{"request", 1, func() {
 			m.HTTP().Started("/services/{name}", "POST")
 			m.HTTP().Done("/services/{name}", "POST", 200, 250*time.Microsecond)

@@ -20,7 +20,7 @@ type service struct {
 	name                   string // the label
 	inFlight               prometheus.Gauge
 	ok                     prometheus.Counter
-	okDuration             exemplified
+	okDuration             prometheus.Observer
 	requestSize, replySize prometheus.Observer
 }
 
@@ -104,7 +104,7 @@ func (s *services) create(name string) *service {
 		name:        name,
 		inFlight:    c.inFlight.WithLabelValues(name),
 		ok:          c.total.WithLabelValues(name, outcomeOK),
-		okDuration:  exemplified{series: c.duration.WithLabelValues(name, outcomeOK)},
+		okDuration:  c.duration.WithLabelValues(name, outcomeOK),
 		requestSize: c.requestSize.WithLabelValues(name),
 		replySize:   c.replySize.WithLabelValues(name),
 	}
