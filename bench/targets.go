@@ -75,9 +75,9 @@ func (w *wide) verdicts() []verdict {
 			{"4,000 calls in flight: memory", "≤ 210 MB", fmt.Sprintf("%.0f MB", w.WideMB), outcome(w.WideMB <= 210)},
 		},
 		"timeouts": {
-			{"RSS after 10,000 time-outs ÷ after 5,000", "≤ 1.1", fmt.Sprintf("%.2f (%.0f MB, %.0f MB)", growth, w.TimeoutMB[0], w.TimeoutMB[1]), outcome(growth <= 1.1)},
-			{"descriptors before, after 5,000, after 10,000 time-outs", "as before", fmt.Sprint(d), outcome(d[2] <= d[0]+2)},
-			{"goroutines before, after 5,000, after 10,000 time-outs", "as before", fmt.Sprint(g), outcome(g[2] <= g[0]+2)},
+			{"RSS after 10,000 timeouts ÷ after 5,000", "≤ 1.1", fmt.Sprintf("%.2f (%.0f MB, %.0f MB)", growth, w.TimeoutMB[0], w.TimeoutMB[1]), outcome(growth <= 1.1)},
+			{"descriptors before, after 5,000, after 10,000 timeouts", "as before", fmt.Sprint(d), outcome(d[2] <= d[0]+2)},
+			{"goroutines before, after 5,000, after 10,000 timeouts", "as before", fmt.Sprint(g), outcome(g[2] <= g[0]+2)},
 		},
 		"vars": {
 			{"JSON vars → Python literal", "≥ 100 MB/s", fmt.Sprintf("%.0f MB/s", w.VarsMBs), outcome(w.VarsMBs >= 100)},

@@ -8,7 +8,7 @@ RATE  ?= 100
 chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
 	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
 
-overload: setup ## three times the load that can be done, and 10,000 time-outs and leavers in a minute; judges times
+overload: setup ## three times the load that can be done, and 10,000 timeouts and leavers in a minute; judges times
 	$(GO) test -v -count=1 -run 'TestThreeTimesTheLoad|TestAStorm' ./chaos -timed
 
 hostile: setup ## what strangers send, with 10,000 connections, at a gateway of 1 GiB; prints memory and times, 10 minutes

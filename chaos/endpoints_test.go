@@ -121,7 +121,7 @@ func TestOfSeveralBrokersOnlyTheCallsOfOneInTroubleFail(t *testing.T) {
 	asked := time.Now()
 	for range 3 { // for namesTheMuteOne, at the end
 		if a := h.must("vars?timeout=200ms", "x"); a.code != "timeout" {
-			t.Errorf("got %v, want a time-out", a)
+			t.Errorf("got %v, want a timeout", a)
 		}
 	}
 	for i, trouble := range []struct {
@@ -167,7 +167,7 @@ func (h *hall) namesTheMuteOne(since time.Time) {
 	h.t.Logf("silent after %v", time.Since(since).Round(time.Second))
 	a := h.must("vars?timeout=200ms", "x")
 	if a.code != "timeout" || !strings.Contains(a.raw, "this broker has never answered; check the dialect (now majortomo)") {
-		h.t.Errorf("got %v, want a time-out that names the dialect", a)
+		h.t.Errorf("got %v, want a timeout that names the dialect", a)
 	}
 	if got := h.logged("this broker has never answered; check its dialect", "endpoint"); got != "mute" {
 		h.t.Errorf("the log names %q, want mute", got)

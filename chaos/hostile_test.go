@@ -160,10 +160,10 @@ func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
 			counted(t)
 		})
 	}
-	t.Run("after a time-out", func(t *testing.T) {
+	t.Run("after a timeout", func(t *testing.T) {
 		counted := g.counted("timeout", "")
 		if a := g.must("echo?timeout=1s", "never"); a.code != "timeout" {
-			t.Errorf("got %v, want a time-out", a)
+			t.Errorf("got %v, want a timeout", a)
 		}
 		h.Send(<-h.unanswered, final("late"))
 		counted(t)

@@ -221,7 +221,7 @@ func storm(t *testing.T, g *gateway, calls int, over time.Duration) (timedOut, l
 			case err == nil && (a.code == "timeout" || a.code == "busy" && a.reason == "deadline"):
 				timeouts.Add(1)
 			default:
-				t.Errorf("got %v, %v, want a time-out", a, err)
+				t.Errorf("got %v, %v, want a timeout", a, err)
 			}
 		})
 	}

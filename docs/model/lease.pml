@@ -16,7 +16,7 @@
  * (reuse: false). Each definition removes a rule:
  *
  *   NO_SINGLE     a connection carries a second call while one is in flight
- *   NO_CLOSE      a connection is used again after a time-out
+ *   NO_CLOSE      a connection is used again after a timeout
  *   NO_RANDOM     routing ids are the broker's, and begin again when it does
  *   NO_SERVICE    the service that a reply names is not looked at
  *   NO_IMMEDIATE  what could not be sent is kept, and sent when it can be

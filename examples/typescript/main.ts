@@ -45,7 +45,7 @@ try {
   assert.fail("want a problem");
 } catch (error) {
   if (!(error instanceof Failed) || error.problem.code !== "timeout") throw error;
-  check("a time-out", [error.problem.executed, error.problem.limit_by, error.problem.limit_ms], ["maybe", "?timeout", 200]); // members of a timeout alone
+  check("a timeout", [error.problem.executed, error.problem.limit_by, error.problem.limit_ms], ["maybe", "?timeout", 200]); // members of a timeout alone
 }
 
 // A service that is not in the catalogue has no types of its own, but can be called.
