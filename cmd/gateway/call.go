@@ -24,7 +24,7 @@ type callCmd struct {
 	Service string `arg:"" help:"Service to call."`
 	File    string `arg:"" optional:"" help:"File with the body, - for standard input; without it, the body is empty."`
 
-	Broker  string        `type:"broker" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555 or ipc://path (${default})."`
+	Broker  string        `default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555, ipc://path, or the name of a broker in the file (${default})."`
 	Dialect *mdp.Dialect  `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker, such as mdp/0.2 or loudify (${default}); another name lists all."`
 	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object; sent as a Python literal." given:""`
 	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"Timeout of the call (${default})."`
@@ -34,11 +34,15 @@ type callCmd struct {
 // Run makes the call. The reply's frames are printed as they are, those of several
 // with a line end after each, also if they mean that the worker failed.
 func (c *callCmd) Run(p *process) error {
-	req, err := c.request(p)
+	broker, err := c.endpoint(p)
 	if err != nil {
 		return usageError{err}
 	}
-	cfg := client.Config{Endpoints: []client.Endpoint{{Address: c.Broker, Dialect: c.Dialect}}, Max: 1}
+	req, err := c.request(p, broker.Dialect)
+	if err != nil {
+		return usageError{err}
+	}
+	cfg := client.Config{Endpoints: []client.Endpoint{broker}, Max: 1}
 	if c.Hex {
 		cfg.Trace = tracer(p.stdout, time.Now())
 	}
@@ -57,7 +61,7 @@ func (c *callCmd) Run(p *process) error {
 	case errors.As(err, &failure) && failure.Kind == gateway.Timeout:
 		return fmt.Errorf("%w: no reply within %s: is the service there, and is the dialect right?", err, c.Timeout)
 	case failure != nil && failure.Kind == gateway.BrokerUnavailable:
-		return fmt.Errorf("%w: is there a broker at %s?", err, c.Broker)
+		return fmt.Errorf("%w: is there a broker at %s?", err, broker.Address)
 	case err != nil:
 		return err
 	}
@@ -66,13 +70,31 @@ func (c *callCmd) Run(p *process) error {
 			return err
 		}
 	}
-	if c.Dialect.HasFailed(reply.Frames) {
+	if broker.Dialect.HasFailed(reply.Frames) {
 		return gateway.FlowgraphFailed(reply.Frames)
 	}
 	return nil
 }
 
-func (c *callCmd) request(p *process) (gateway.Request, error) {
+// endpoint returns the broker that --broker names: its address, or its name in the file, where
+// it has a dialect of its own.
+func (c *callCmd) endpoint(p *process) (client.Endpoint, error) {
+	listed, err := p.resolver.file.endpoints(c.Dialect, mdp.MMIOff)
+	if err != nil {
+		return client.Endpoint{}, err
+	}
+	for _, e := range listed {
+		if e.Name == c.Broker {
+			return e, nil
+		}
+	}
+	if client.CheckAddress(c.Broker) != nil {
+		return client.Endpoint{}, &valueError{p.resolver.origin("broker"), c.Broker, brokerWanted + ", or a name of brokers in the file"}
+	}
+	return client.Endpoint{Address: c.Broker, Dialect: c.Dialect}, nil
+}
+
+func (c *callCmd) request(p *process, dialect *mdp.Dialect) (gateway.Request, error) {
 	req := gateway.Request{Service: c.Service}
 	body, err := c.body()
 	if err != nil {
@@ -80,7 +102,7 @@ func (c *callCmd) request(p *process) (gateway.Request, error) {
 	}
 	req.Frames = [][]byte{body}
 	vars := c.Vars
-	if vars == "" && c.Dialect.NeedsVars {
+	if vars == "" && dialect.NeedsVars {
 		vars = "{}" // its workers die of a request without
 	}
 	if vars == "" {

@@ -14,7 +14,8 @@ import (
 )
 
 // writeEffective writes the settings in force as a configuration file: what it
-// prints, given back with --config, means the same. Its comments say what strangers can reach.
+// prints, given back with --config, means the same. Its comments say what strangers can reach,
+// and which messages each broker is sent and expected to send.
 func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	add := func(key string, value *yaml.Node) {
@@ -32,10 +33,11 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	if len(s.Brokers) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, b := range s.Brokers {
-			list.Content = append(list.Content, &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, Content: []*yaml.Node{
+			list.Content = append(list.Content, &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, HeadComment: layout(b.Dialect), Content: []*yaml.Node{
 				scalarNode("name"), scalarNode(b.Name),
 				scalarNode("endpoint"), scalarNode(b.Address),
-				scalarNode("dialect"), scalarNode(b.Dialect.String()),
+				scalarNode("dialect"), dialectNode(b.Dialect),
+				scalarNode("mmi"), scalarNode(b.Dialect.MMI.String()),
 			}})
 		}
 		add(brokersKey, list)

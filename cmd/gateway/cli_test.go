@@ -68,7 +68,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--admin-listen x", want: `--admin-listen is "x", ` + listen},
 		{args: "--broker inproc://x", want: `--broker is "inproc://x", ` + address},
 		{args: "--broker tcp://a:1,b:2", want: `--broker is "tcp://a:1,b:2", ` + address},
-		{args: "--dialect mdp/0.3", want: `--dialect is "mdp/0.3", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects},
+		{args: "--dialect mdp/0.3", want: `--dialect is "mdp/0.3", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects + "; did you mean mdp/0.1?"},
 		{args: "--embedded=maybe", want: `--embedded is "maybe", want true or false`},
 		{args: "--embedded-bind 127.0.0.1:5555", want: `--embedded-bind is "127.0.0.1:5555", want tcp://address:port, tcp://address:* or ipc://path`},
 		{args: "--timeout 25", want: `--timeout is "25", ` + duration},
@@ -134,12 +134,12 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{config: "- timeout", want: `gateway.yaml:1: the file is a list, want keys and values`},
 		{config: "timeout: 1s\n---\ntimeout: 2s", want: `gateway.yaml:1: the file has several documents, want one`},
 		{config: "timeout: 'x", want: `gateway.yaml:1: yaml: found unexpected end of stream`},
-		{config: "brokers: tcp://a:1", want: `gateway.yaml:1: brokers is "tcp://a:1", want a list of {name, endpoint, dialect}`},
+		{config: "brokers: tcp://a:1", want: `gateway.yaml:1: brokers is "tcp://a:1", want a list of {name, endpoint, dialect, mmi}`},
 		{config: "brokers: [tcp://a:1]", want: `gateway.yaml:1: brokers[0] is "tcp://a:1", want keys and values`},
 		{config: "brokers: [{name: a}]", want: `gateway.yaml:1: brokers[0] has no endpoint, want tcp://host:port or ipc://path`},
 		{config: "brokers:\n- endpoint: tcp://a:1\n- endpoint: a:1", want: `gateway.yaml:3: brokers[1].endpoint is "a:1", ` + address},
 		{config: "brokers: [{endpoint: tcp://a:1, dialect: x}]", want: `gateway.yaml:1: brokers[0].dialect is "x", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects},
-		{config: "brokers: [{endpoint: tcp://a:1, url: x}]", want: `gateway.yaml:1: brokers[0].url is no key here, want one of name, endpoint, dialect`},
+		{config: "brokers: [{endpoint: tcp://a:1, url: x}]", want: `gateway.yaml:1: brokers[0].url is no key here, want one of name, endpoint, dialect, mmi`},
 		{config: "brokers: [{endpoint: tcp://a:1}]\nbroker: tcp://b:1", want: `gateway.yaml has broker and brokers, want one of them`},
 		{config: "brokers: [{name: a, endpoint: tcp://a:1}, {name: a, endpoint: tcp://b:1}]", want: `two brokers are named "a", want another name for each`},
 
@@ -267,7 +267,7 @@ embedded: on # YAML's other words for true are not ours
 	}
 	for _, want := range []string{
 		"embedded-bind: \"tcp://127.0.0.1:*\"\n", "max-body: 1000\n", "drain: 1h30m\n", "idle-timeout: 1h\n", "pool-reserve: 0\n",
-		"endpoint: 'tcp://hall1:5555', dialect: loudify}", "name: 'ipc:///run/mdp.sock'", "lora_decode:",
+		"endpoint: 'tcp://hall1:5555', dialect: loudify, mmi: on}", "name: 'ipc:///run/mdp.sock'", "lora_decode:",
 	} {
 		if !strings.Contains(first, want) {
 			t.Errorf("--check does not print %q:\n%s", want, first)

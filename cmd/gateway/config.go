@@ -174,7 +174,7 @@ func (s *settings) brokerNames() (names []string) {
 // finishBrokers makes one list of the brokers: those of flag or variable, else
 // those of the file.
 func (s *settings) finishBrokers(r *resolver) error {
-	fromFile, err := r.file.endpoints(s.Dialect)
+	fromFile, err := r.file.endpoints(s.Dialect, s.MMI)
 	if err != nil {
 		return err
 	}
@@ -186,12 +186,11 @@ func (s *settings) finishBrokers(r *resolver) error {
 		s.Brokers = nil
 	}
 	for _, address := range s.Broker {
-		s.Brokers = append(s.Brokers, client.Endpoint{Address: address, Dialect: s.Dialect})
+		s.Brokers = append(s.Brokers, client.Endpoint{Address: address, Dialect: s.Dialect.WithMMI(max(s.MMI, s.Dialect.MMI))})
 	}
 	names := make(map[string]bool)
 	for i := range s.Brokers {
 		b := &s.Brokers[i]
-		b.Dialect = b.Dialect.WithMMI(max(b.Dialect.MMI, s.MMI))
 		if b.Name == "" {
 			b.Name = b.Address
 		}

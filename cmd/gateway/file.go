@@ -112,19 +112,31 @@ func (f *file) lookup(name string) (key, text string, ok bool) {
 	return fmt.Sprintf("%s:%d: %s", f.name, n.Line, name), text, text != ""
 }
 
-// endpoints reads the list of brokers; dialect is that of those that name none.
-func (f *file) endpoints(dialect *mdp.Dialect) (all []client.Endpoint, err error) {
+// endpoints reads the list of brokers. The dialect is that of those that name none. A broker
+// that names no mode of MMI has the given one, or that of its dialect if it asks less.
+func (f *file) endpoints(dialect *mdp.Dialect, mmi mdp.MMI) (all []client.Endpoint, err error) {
 	if f.brokers == nil {
 		return nil, nil
 	}
-	read := yamlnode.List(&all, mostBrokers, "{name, endpoint, dialect}", func(e *client.Endpoint) yamlnode.Reader {
+	read := yamlnode.List(&all, mostBrokers, "{name, endpoint, dialect, mmi}", func(e *client.Endpoint) yamlnode.Reader {
 		e.Dialect = dialect
 		return func(path string, n *yaml.Node) error {
-			return yamlnode.Object(path, n, []yamlnode.Field{
+			const unset = mdp.MMI(-1)
+			own := unset
+			err := yamlnode.Object(path, n, []yamlnode.Field{
 				{Key: "name", Read: yamlnode.Scalar(&e.Name, func(text string) (string, error) { return text, nil })},
 				{Key: "endpoint", Read: yamlnode.Scalar(&e.Address, parseBroker), Need: brokerWanted},
-				{Key: "dialect", Read: yamlnode.Scalar(&e.Dialect, mdp.ParseDialect)},
+				{Key: "dialect", Read: readDialect(&e.Dialect)},
+				{Key: "mmi", Read: yamlnode.Scalar(&own, mdp.ParseMMI)},
 			})
+			if err != nil {
+				return err
+			}
+			if own == unset {
+				own = max(mmi, e.Dialect.MMI)
+			}
+			e.Dialect = e.Dialect.WithMMI(own)
+			return nil
 		}
 	})
 	return all, yamlnode.In(f.name, read(brokersKey, f.brokers))

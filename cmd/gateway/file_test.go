@@ -17,7 +17,9 @@ func FuzzAFileIsReadOrRefusedInOneLine(f *testing.F) {
 		"", "# nothing", "---", "--- !!null", "~", "timeout: 1s", "timeout: [1s, *a]", "a: &a [*a]", "timeout: &a {x: *a}",
 		"brokers:\n- &b {endpoint: tcp://a:1, dialect: loudify}\n- *b", "brokers: &x [*x]", "brokers: [{endpoint: [1]}]",
 		"<<: {timeout: 1s}", "? [a]\n: b", "timeout: !!binary aGk=", "timeout: |\n  1s\n", "\x00", "\xff\xfe", "a: b: c", "timeout: *x",
-		"services: {x: {}}", "timeout: 1s\n...\nrest", "%YAML 1.1\n---\ntimeout: 1s", "timeout: \"\\n\"",
+		"services: {x: {}}",
+		`brokers: [{endpoint: tcp://a:1, mmi: hint, dialect: {header: A, delimiter: {reply: false}, final: "\x03", status_frame: {ok: a, failed: b}}}]`,
+		"brokers: [{endpoint: tcp://a:1, dialect: {header: !!binary /w==, error: b, final: b, mmi: off}}]", "timeout: 1s\n...\nrest", "%YAML 1.1\n---\ntimeout: 1s", "timeout: \"\\n\"",
 	} {
 		f.Add([]byte(seed))
 	}
@@ -30,7 +32,7 @@ func FuzzAFileIsReadOrRefusedInOneLine(f *testing.F) {
 					t.Errorf("%q: %s is %q at %q", data, name, text, key)
 				}
 			}
-			_, err = c.endpoints(mdp.V01)
+			_, err = c.endpoints(mdp.V01, mdp.MMIOn)
 		}
 		if err != nil && yamlnode.OneLine(err.Error()) == "" {
 			t.Errorf("%q: the error is empty", data)

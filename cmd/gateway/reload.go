@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -116,7 +117,7 @@ func (d *daemon) ignored(next configuration) (names []string) {
 	}
 	// The embedded broker, which is no setting, was added when it ran.
 	configured := slices.DeleteFunc(slices.Clone(d.settings.Brokers), func(b client.Endpoint) bool { return b.Name == embeddedName })
-	if !slices.Equal(configured, next.Brokers) {
+	if !slices.EqualFunc(configured, next.Brokers, func(a, b client.Endpoint) bool { return reflect.DeepEqual(a, b) }) {
 		names = append(names, brokersKey)
 	}
 	slices.Sort(names)

@@ -38,7 +38,7 @@ func (e *valueError) Error() string {
 func mappers() []kong.Option {
 	return []kong.Option{
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), scalar(parseDuration)),
-		kong.TypeMapper(reflect.TypeFor[*mdp.Dialect](), scalar(text(mdp.ParseDialect))),
+		kong.TypeMapper(reflect.TypeFor[*mdp.Dialect](), scalar(text(parseDialect))),
 		kong.TypeMapper(reflect.TypeFor[flowgraph.Encoding](), scalar(text(flowgraph.ParseEncoding))),
 		kong.TypeMapper(reflect.TypeFor[mdp.MMI](), scalar(text(mdp.ParseMMI))),
 		kong.TypeMapper(reflect.TypeFor[dispatch.Exclusive](), scalar(text(dispatch.ParseExclusive))),

@@ -17,7 +17,7 @@ func TestBrokersOfOthersAreCalledInTheirDialect(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			broker := fake.Start(t)
+			broker := fake.Start(t, "echo", "ohce")
 			pool := newPool(t, client.Config{}, client.Endpoint{Address: broker.Endpoint(), Dialect: d})
 			for range 3 { // on one connection
 				reply, err := pool.Call(t.Context(), gateway.Request{Service: "echo", Frames: [][]byte{[]byte("hi"), {}, []byte("\x00\xff")}})
@@ -51,7 +51,7 @@ func TestARefusalIsABadReply(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newPool(t, client.Config{}, client.Endpoint{Address: fake.Start(t).Endpoint(), Dialect: d})
+		p := newPool(t, client.Config{}, client.Endpoint{Address: fake.Start(t, "echo", "ohce").Endpoint(), Dialect: d})
 		_, err = p.Call(t.Context(), gateway.Request{Service: "ohce", Frames: [][]byte{[]byte("hi")}})
 		failure(t, err, gateway.BadReply, mdp.ReasonRefused)
 	}

@@ -74,27 +74,29 @@ func Fakes() []Fake {
 	}
 }
 
-// Start starts the broker with one worker, of the service echo, which sends the request's
-// body back; as a PARTIAL before, if it begins with the frame "twice" and the broker has any.
-// What does not begin as the broker's requests do, byte by byte, fails the test: it kills some
-// of the real ones.
-func (f Fake) Start(t testing.TB) *Router {
+// Start starts the broker with one worker, whose service has a name of four letters. It sends
+// the request's body back; as a PARTIAL before, if it begins with the frame "twice" and the
+// broker has any. The broker may be asked for one other service, which has no workers. What
+// does not begin as its requests do, byte by byte, fails the test: it kills some of the real
+// ones.
+func (f Fake) Start(t testing.TB, service, other string) *Router {
 	t.Helper()
 	return NewRouter(t, func(_ []byte, frames [][]byte) [][][]byte {
 		if body, ok := after(frames, f.Request, mdp.MMIService); ok && f.Answers != nil {
-			return [][][]byte{message(f.Answers[string(body[0]) == "echo"], string(body[0]), nil)}
+			asked := string(body[0])
+			return [][][]byte{message(f.Answers[asked == service], asked, nil)}
 		}
-		body, ok := after(frames, f.Request, "echo")
+		body, ok := after(frames, f.Request, service)
 		switch {
 		case ok && f.Partial != nil && string(body[0]) == "twice":
-			return [][][]byte{message(f.Partial, "echo", body), message(f.Reply, "echo", body)}
+			return [][][]byte{message(f.Partial, service, body), message(f.Reply, service, body)}
 		case ok:
-			return [][][]byte{message(f.Reply, "echo", body)}
+			return [][][]byte{message(f.Reply, service, body)}
 		}
-		if _, ok := after(frames, f.Request, "ohce"); !ok || len(frames) == len(f.Request) {
+		if _, ok := after(frames, f.Request, other); !ok {
 			t.Errorf("%s was sent %q", f.Name, frames)
 		} else if f.Refusal != nil {
-			return [][][]byte{message(f.Refusal, "ohce", nil)}
+			return [][][]byte{message(f.Refusal, other, nil)}
 		}
 		return nil
 	})
@@ -109,8 +111,7 @@ func after(frames [][]byte, head []string, service string) (body [][]byte, ok bo
 	return frames[n:], true
 }
 
-// message returns the frames of head and body. The packed one holds the length of the name,
-// which is that of echo and ohce.
+// message returns the frames of head and body. A packed one holds the length of the name.
 func message(head []string, service string, body [][]byte) (frames [][]byte) {
 	for _, h := range head {
 		frames = append(frames, bytes.ReplaceAll([]byte(h), []byte(name), []byte(service)))
