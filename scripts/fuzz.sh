@@ -1,28 +1,46 @@
 #!/usr/bin/env bash
-# fuzz.sh TIME: fuzzes every fuzz target of the module for TIME, such as 1m.
+# fuzz.sh TIME [plain]: fuzzes every fuzz target of the module for TIME, such as 1m, with as many of them at
+# once as there are cores.
 #
-# Each runs with GOMEMLIMIT, and under a hard bound: an input that makes a decoder allocate
-# without measure ends it with "out of memory", and is kept in testdata as any other fault.
+# Each runs with GOMEMLIMIT, and under a hard bound: an input that makes a decoder allocate without measure
+# ends it with "out of memory", and is kept in testdata as any other fault.
+#
+# With plain the tests are compiled as usual, not instrumented for coverage: the packages are compiled already,
+# and new inputs are found by chance alone.
 set -euo pipefail
 
-each=${1:?"how long for each target, such as 1m"}
+export EACH=${1:?"how long for each target, such as 1m"}
 export GOMEMLIMIT=${GOMEMLIMIT:-256MiB}
-bound=$((1 << 20)) # KiB of data of one process
+export BOUND=$((1 << 20)) # KiB of data of one process
+export OUT CACHE
+CACHE=$(go env GOCACHE)/fuzz
+OUT=$(mktemp -d)
+trap 'rm -rf "$OUT"' EXIT
 
-out=$(mktemp -d)
-trap 'rm -rf "$out"' EXIT
-failed=0
-for dir in $(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do
-	go test -c -fuzz Fuzz -o "$out/fuzz.test" "./$dir"
-	for target in $(go test -list '^Fuzz' "./$dir" | grep '^Fuzz'); do
-		echo "== $dir $target"
-		if ! (cd "$dir" && ulimit -d "$bound" && "$out/fuzz.test" -test.run '^$' -test.fuzz "^$target\$" \
-			-test.fuzztime "$each" -test.fuzzcachedir "$(go env GOCACHE)/fuzz/$dir") >"$out/log" 2>&1; then
-			failed=1
-			cat "$out/log"
-		else
-			tail -n 2 "$out/log" | head -n 1
-		fi
-	done
-done
-exit $failed
+instrument=(-fuzz Fuzz)
+[ "${2-}" = plain ] && instrument=()
+targets=()
+while read -r dir; do
+	binary=$OUT/${dir//\//-}.test
+	go test -c "${instrument[@]}" -o "$binary" "./$dir"
+	while read -r target; do
+		targets+=("$dir $binary $target")
+	done < <(git grep -h "^func Fuzz" -- ":(glob)$dir/*_test.go" | sed 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/')
+done < <(git grep -l '^func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u)
+
+# fuzz DIR BINARY TARGET: prints one line, or all of the output if an input failed.
+fuzz() {
+	local log=$OUT/$3.$$
+	if (cd "$1" && ulimit -d "$BOUND" && "$2" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "$EACH" -test.parallel 1 \
+		-test.fuzzcachedir "$CACHE/$1") >"$log" 2>&1; then
+		echo "$1 $3: $(grep -o 'execs: [0-9]*' "$log" | tail -n 1)"
+	else
+		echo "$1 $3: FAILED"
+		cat "$log"
+		return 1
+	fi
+}
+export -f fuzz
+
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -L 1 bash -c 'fuzz "$@"' fuzz
+echo "${#targets[@]} targets for $EACH each, without a fault"
