@@ -220,23 +220,26 @@ func TestTheBrokerInThisProcessSaysHowManyOrphansThereAreAtMost(t *testing.T) {
 
 // An orphan is work that was sent and whose end nobody knows.
 func TestAnOrphanIsWorkThatWasSentAndWhoseEndIsUnknown(t *testing.T) {
+	parts := []dispatch.Broker{{Name: "parts", Dialect: mdp.V02}} // what is too large may be a part of a reply
 	for _, c := range []struct {
-		err  gateway.Error
-		want int
+		err     gateway.Error
+		want    int
+		brokers []dispatch.Broker
 	}{
-		{gateway.Error{Kind: gateway.Timeout}, 1},
-		{gateway.Error{Kind: gateway.Interrupted}, 1},
-		{gateway.Error{Kind: gateway.Canceled, Sent: true}, 1},
-		{gateway.Error{Kind: gateway.Canceled}, 0},
-		{gateway.Error{Kind: gateway.BadReply, Reason: mdp.ReasonAsked}, 1},
-		{gateway.Error{Kind: gateway.ReplyTooLarge}, 0},
-		{gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonReader}, 1},
-		{gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory}, 1},
-		{gateway.Error{Kind: gateway.BrokerLost}, 0},
-		{gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonPool}, 0},
+		{gateway.Error{Kind: gateway.ReplyTooLarge}, 1, parts},
+		{gateway.Error{Kind: gateway.Timeout}, 1, nil},
+		{gateway.Error{Kind: gateway.Interrupted}, 1, nil},
+		{gateway.Error{Kind: gateway.Canceled, Sent: true}, 1, nil},
+		{gateway.Error{Kind: gateway.Canceled}, 0, nil},
+		{gateway.Error{Kind: gateway.BadReply, Reason: mdp.ReasonAsked}, 1, nil},
+		{gateway.Error{Kind: gateway.ReplyTooLarge}, 0, nil},
+		{gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonReader}, 1, nil},
+		{gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory}, 1, nil},
+		{gateway.Error{Kind: gateway.BrokerLost}, 0, nil},
+		{gateway.Error{Kind: gateway.Busy, Reason: gateway.ReasonPool}, 0, nil},
 	} {
 		p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) { return gateway.Reply{}, &c.err }}
-		d := newDispatcher(t, p, dispatch.Config{}, "")
+		d := newDispatcher(t, p, dispatch.Config{Brokers: c.brokers}, "")
 		if _, err := send(t.Context(), d, call("echo", "x")); err == nil {
 			t.Fatal("the call has not failed")
 		}

@@ -179,7 +179,7 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 	if err := d.complete(call, spec); err != nil {
 		return err
 	}
-	leave, err := d.services.enter(call.Service, spec)
+	leave, err := d.services.enter(call.Service, call.Caller, spec)
 	if err != nil {
 		return err
 	}
@@ -223,7 +223,7 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 // failed completes the error of a call that the pool could not answer.
 func (d *Dispatcher) failed(clock *clock, call *gateway.Call, reply *gateway.Reply, err error) *gateway.Error {
 	e := gateway.AsError(err)
-	if goesOn(e) {
+	if d.goesOn(e, reply) {
 		d.orphaned(call, reply, e.Kind)
 	}
 	if e.Kind == gateway.Timeout {
@@ -249,16 +249,16 @@ func both(a, b func()) func() {
 
 // goesOn reports whether a call that failed was sent and how it ended at the worker
 // is unknown, so that it may still run. A reply that is too large is one that came,
-// unless the gateway gave up between its parts; a broker that is lost takes its
-// requests along, as far as can be known.
-func goesOn(e *gateway.Error) bool {
+// unless it may have been a part of one; a broker that is lost takes its requests along, as
+// far as can be known.
+func (d *Dispatcher) goesOn(e *gateway.Error, reply *gateway.Reply) bool {
 	switch e.Kind {
 	case gateway.Timeout, gateway.Interrupted, gateway.BadReply:
 		return true
 	case gateway.Canceled:
 		return e.Sent
 	case gateway.ReplyTooLarge:
-		return e.Reason != ""
+		return e.Reason != "" || reply.Broker >= 0 && d.cfg.Brokers[reply.Broker].Dialect.HasPartials()
 	}
 	return false
 }

@@ -98,7 +98,10 @@ func (d *Dispatcher) orphaned(call *gateway.Call, reply *gateway.Reply, why gate
 	}
 	lost := orphan{service: call.Service, broker: reply.Broker, epoch: epoch, until: time.Now().Add(most)}
 	if why == gateway.Canceled || why == gateway.Timeout || why == gateway.ReplyTooLarge {
-		lost.leave, call.Leave = call.Leave, nil
+		if call.Leave != nil {
+			lost.leave = both(call.Leave, d.services.giveUp(call.Service, call.Caller))
+		}
+		call.Leave = nil
 	}
 	d.orphans.add(lost)
 }
@@ -114,16 +117,30 @@ func (d *Dispatcher) settle() {
 // running. A broker in this process says how many it has at most.
 func (d *Dispatcher) Orphans() map[string]int {
 	now := time.Now()
+	epochs := make([]uint64, len(d.cfg.Brokers)) // read once: there may be many orphans, and the pool is busy then
+	for i := range epochs {
+		_, epochs[i] = d.cfg.Pool.State(i)
+	}
+	type place struct {
+		broker  int
+		service string
+	}
+	most := map[place]int{} // that run at a broker in this process
 	return d.orphans.count(func(lost orphan, newer int) bool {
-		_, epoch := d.cfg.Pool.State(lost.broker)
-		if lost.epoch != epoch || !now.Before(lost.until) {
+		if lost.epoch != epochs[lost.broker] || !now.Before(lost.until) {
 			return false
 		}
 		live := d.cfg.Brokers[lost.broker].Live
 		if live == nil {
 			return true
 		}
-		has := live.Service(lost.service)
-		return newer < has.Busy+has.Queued
+		at := place{lost.broker, lost.service}
+		n, asked := most[at]
+		if !asked {
+			has := live.Service(lost.service)
+			n = has.Busy + has.Queued
+			most[at] = n
+		}
+		return newer < n
 	})
 }

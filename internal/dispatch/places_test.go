@@ -62,3 +62,29 @@ func TestACallThatWasGivenUpKeepsItsPlaces(t *testing.T) {
 		})
 	}
 }
+
+// A caller who gives up calls takes no more than half of a service's places from the others.
+func TestACallerWhoGivesUpCallsLeavesPlacesToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{call: func(_ context.Context, r gateway.Request) (gateway.Reply, error) {
+			return gateway.Reply{}, &gateway.Error{Kind: gateway.Timeout}
+		}}
+		d := newDispatcher(t, p, dispatch.Config{Timeout: time.Second, MaxTimeout: time.Minute}, "svc: {max_in_flight: 4}")
+		from := func(caller string) error {
+			c := call("svc", "x")
+			c.Caller = caller
+			_, err := send(t.Context(), d, c)
+			return err
+		}
+		for range 2 {
+			failure(t, from("hostile"), gateway.Timeout, "")
+		}
+		failure(t, from("hostile"), gateway.Busy, gateway.ReasonService)
+		for range 2 {
+			failure(t, from("other"), gateway.Timeout, "")
+		}
+		failure(t, from("third"), gateway.Busy, gateway.ReasonService) // there is no place
+		time.Sleep(time.Minute + time.Second)
+		failure(t, from("hostile"), gateway.Timeout, "")
+	})
+}

@@ -175,10 +175,14 @@ type services struct {
 	mu       sync.RWMutex // guards what follows
 	byName   map[string]*service
 	inFlight map[string]int // of services with a limit
+	givenUp  map[given]int  // calls that were given up and hold places
 }
 
+// A given is who gave up calls of a service.
+type given struct{ service, caller string }
+
 func newServices(brokers int) *services {
-	return &services{base: time.Now(), brokers: brokers, byName: map[string]*service{}, inFlight: map[string]int{}}
+	return &services{base: time.Now(), brokers: brokers, byName: map[string]*service{}, inFlight: map[string]int{}, givenUp: map[given]int{}}
 }
 
 // get returns what is remembered of a name, or nil.
@@ -261,8 +265,9 @@ func (s *services) full(name string, spec *catalogue.Service) error {
 }
 
 // enter takes one of a service's places. leave gives it back; it is nil if the service has
-// no limit.
-func (s *services) enter(name string, spec *catalogue.Service) (leave func(), err error) {
+// no limit. A caller who gave up calls that hold half of the places gets no more: to give up costs nothing, and
+// the other half is for those who wait.
+func (s *services) enter(name, caller string, spec *catalogue.Service) (leave func(), err error) {
 	if spec == nil || spec.MaxInFlight == 0 {
 		return nil, nil
 	}
@@ -270,6 +275,9 @@ func (s *services) enter(name string, spec *catalogue.Service) (leave func(), er
 	defer s.mu.Unlock()
 	if err := s.full(name, spec); err != nil {
 		return nil, err
+	}
+	if s.givenUp[given{name, caller}] >= max(1, spec.MaxInFlight/2) {
+		return nil, gateway.Refused(gateway.ReasonService, "calls that this caller gave up may hold half of the service's places, and do")
 	}
 	s.inFlight[name]++
 	return func() {
@@ -279,6 +287,19 @@ func (s *services) enter(name string, spec *catalogue.Service) (leave func(), er
 			delete(s.inFlight, name)
 		}
 	}, nil
+}
+
+// giveUp counts a call that its caller gave up, until end.
+func (s *services) giveUp(name, caller string) (end func()) {
+	add := func(n int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.givenUp[given{name, caller}] += n; s.givenUp[given{name, caller}] == 0 {
+			delete(s.givenUp, given{name, caller})
+		}
+	}
+	add(1)
+	return func() { add(-1) }
 }
 
 // absent remembers for a moment which names a broker denied.
