@@ -4,25 +4,27 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"sync"
 
 	"mdpgateway/internal/gateway"
 )
 
-// maxDocuments bounds the documents that are kept. There is one for each set of services
-// that a key may call.
+// maxDocuments bounds the documents that are kept: those that were asked for last. There is one for each set of
+// services that a key may call.
 const maxDocuments = 16
 
 // documents are the answers to GET /openapi.json. To build one takes 0.7 ms a service, so
 // each is built once, and one at a time.
 type documents struct {
 	mu    sync.Mutex
-	built map[[sha256.Size]byte]document // guarded by mu; by what they show
+	built []document // guarded by mu; the last one that was asked for first
 }
 
 type document struct {
-	tag  string // its ETag
+	key  [sha256.Size]byte // what it shows
+	tag  string            // its ETag
 	body []byte
 }
 
@@ -31,8 +33,10 @@ func (d *documents) get(shown []gateway.ServiceInfo) (document, error) {
 	key := digest(shown)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	doc, found := d.built[key]
-	if found {
+	if i := slices.IndexFunc(d.built, func(doc document) bool { return doc.key == key }); i >= 0 {
+		doc := d.built[i]
+		copy(d.built[1:], d.built[:i])
+		d.built[0] = doc
 		return doc, nil
 	}
 	body, err := newDocument(shown)
@@ -41,11 +45,10 @@ func (d *documents) get(shown []gateway.ServiceInfo) (document, error) {
 	}
 	body = append(body, '\n')
 	sum := sha256.Sum256(body)
-	doc = document{`"` + hex.EncodeToString(sum[:8]) + `"`, body}
-	if d.built == nil || len(d.built) >= maxDocuments {
-		d.built = map[[sha256.Size]byte]document{} // the catalogue has changed, or keys differ much
-	}
-	d.built[key] = doc
+	doc := document{key, `"` + hex.EncodeToString(sum[:8]) + `"`, body}
+	d.built = slices.Insert(d.built, 0, doc)
+	clear(d.built[min(maxDocuments, len(d.built)):])
+	d.built = d.built[:min(maxDocuments, len(d.built))]
 	return doc, nil
 }
 

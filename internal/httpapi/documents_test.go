@@ -65,6 +65,31 @@ func TestWhoHasTheDocumentIsToldSo(t *testing.T) {
 	}
 }
 
+// The documents that were asked for last are kept.
+func TestTheDocumentsThatAreUsedAreKept(t *testing.T) {
+	var d documents
+	of := func(name string) []byte {
+		doc, err := d.get([]gateway.ServiceInfo{{Name: name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return doc.body
+	}
+	first, second := of("first"), of("second")
+	for i := range maxDocuments - 1 { // one too many
+		of(fmt.Sprint(i))
+		if again := of("first"); &again[0] != &first[0] {
+			t.Fatalf("a document in use was built again after %d others", i+2)
+		}
+	}
+	if again := of("second"); &again[0] == &second[0] {
+		t.Error("a document that was not used for long was kept")
+	}
+	if n := len(d.built); n != maxDocuments {
+		t.Errorf("%d documents are kept, want %d", n, maxDocuments)
+	}
+}
+
 func BenchmarkDocument(b *testing.B) {
 	var services []gateway.ServiceInfo
 	for i := range 200 {

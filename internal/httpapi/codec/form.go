@@ -6,6 +6,7 @@ import (
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/ijson"
+	"mdpgateway/internal/nearest"
 )
 
 // maxPartHead bounds the headers of one part of a form.
@@ -129,6 +130,8 @@ func (f *form) part() (name string, content []byte, err error) {
 			}
 		case bytes.EqualFold(field, []byte("Content-Transfer-Encoding")) && !untransformed(value):
 			return "", nil, bad("the form has a part with Content-Transfer-Encoding %.64q, want none (RFC 7578 §4.7)", value)
+		case meansVars(field):
+			return "", nil, bad("the form has a part with the header %.64q, want the vars in a part named vars", field)
 		}
 	}
 	return name, content, nil
@@ -143,6 +146,17 @@ func partName(disposition string) (string, error) {
 		return "", bad("the form has a part with Content-Disposition %.64q, want form-data with a name", disposition)
 	}
 	return parameter(disposition, "name"), nil
+}
+
+// meansVars reports whether a header is Flowgraph-Vars, or spelt so nearly: vars that are passed over in silence would
+// be missed.
+func meansVars(field []byte) bool {
+	const name = "flowgraph-vars"
+	if len(field) > 2*len(name) {
+		return false
+	}
+	lower := strings.ToLower(string(field))
+	return lower == name || nearest.Of(lower, []string{name}) != ""
 }
 
 func untransformed(encoding []byte) bool {

@@ -77,6 +77,8 @@ func TestFormThatIsMalformedIsRefused(t *testing.T) {
 		{part(`form-data; name="file"`, "x") + "--b--", "", `a part "file", want parts named frame`},
 		{part(`form-data; name="Frame"`, "x") + "--b--", "", `"Frame"`},
 		{"--b\r\nContent-Disposition: form-data; name=\"frame\"\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--b--", "", `"base64"`},
+		{"--b\r\nContent-Disposition: form-data; name=\"frame\"\r\nFlowgraph-Var: {}\r\n\r\nx\r\n--b--", "", `the header "Flowgraph-Var", want the vars in a part named vars`},
+		{"--b\r\nflowgraph_vars: {}\r\nContent-Disposition: form-data; name=\"frame\"\r\n\r\nx\r\n--b--", "", `"flowgraph_vars"`},
 		{part(`form-data; name="vars"`, "[]") + "--b--", "#/vars", "an array"},
 		{part(`form-data; name="vars"`, "") + "--b--", "#/vars", "empty"},
 		{part(`form-data; name="vars"`, `{"a":{"b":1,"b":1}}`) + "--b--", "#/vars/a/b", "twice"},
