@@ -152,10 +152,17 @@ func (d *daemon) connect() (err error) {
 	d.metrics.WatchCatalogue(d.catalogue.Names)
 	if d.broker != nil {
 		d.metrics.WatchBroker(func() map[string]uint64 { return d.broker.Stats().Dropped })
+		d.metrics.WatchConnections("broker", d.brokerConnections)
 	}
 	d.metrics.WatchPrincipals(d.access)
 	d.metrics.Reloaded(true, time.Now())
 	return d.openAPI(held, build)
+}
+
+// brokerConnections says how many connections the embedded broker has.
+func (d *daemon) brokerConnections() gateway.ConnectionStats {
+	s := d.broker.Stats()
+	return gateway.ConnectionStats{Open: s.Open, Max: s.Max, Refused: map[string]uint64{edge.Full: s.Refused}}
 }
 
 // openAPI makes the HTTP side.

@@ -8,9 +8,9 @@ import (
 
 // The metrics of callers' connections. They never change.
 var (
-	connectionsOpen    = desc("connections", "Connections of callers, by listener.", "listener")
+	connectionsOpen    = desc("connections", "Connections of callers and, with the listener broker, to the embedded broker.", "listener")
 	connectionsMax     = desc("connections_max", "The most connections that there may be, but a few for probes.", "listener")
-	connectionsRefused = desc("connections_refused_total", "Connections of callers refused or closed early, by why.", "listener", "reason")
+	connectionsRefused = desc("connections_refused_total", "Connections refused or closed early, by why.", "listener", "reason")
 )
 
 // connections collects them from one snapshot.

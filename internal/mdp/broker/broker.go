@@ -97,7 +97,7 @@ func (b *Broker) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.state.snapshot()
-	st.Refused = b.guard.Refused()
+	st.Open, st.Max, st.Refused = b.guard.Open(), b.guard.Max(), b.guard.Refused()
 	return st
 }
 

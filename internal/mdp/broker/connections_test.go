@@ -42,6 +42,9 @@ func TestConnectionsBeyondTheBoundAreEnded(t *testing.T) {
 			t.Fatalf("of %d connections %d are ended, want all but %d", silent, b.Stats().Refused, limit)
 		}
 	}
+	if s := b.Stats(); s.Max != limit || s.Open < 1 || s.Open > silent {
+		t.Errorf("%d of %d connections are open, want some of %d", s.Open, s.Max, limit)
+	}
 	if n := b.Stats().Refused; n < silent-limit || n >= silent {
 		t.Errorf("%d of %d connections were ended for the bound of %d", n, silent, limit)
 	}

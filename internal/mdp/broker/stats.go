@@ -92,6 +92,7 @@ type Stats struct {
 	Replies      uint64                // FINALs that went to a client
 	Redispatched uint64                // requests given to another worker after theirs was lost
 	Dropped      map[string]uint64     // messages dropped, by reason
+	Open, Max    int                   // connections now, and at most
 	Refused      uint64                // connections ended, being over Config.MaxConnections
 }
 

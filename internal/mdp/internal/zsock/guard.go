@@ -22,6 +22,7 @@ type Guard struct {
 	done    chan struct{} // closed when run has ended
 
 	refused atomic.Uint64
+	count   atomic.Int64 // of open
 
 	open map[int]bool // owned by run: the descriptors of connections that were accepted
 }
@@ -50,6 +51,12 @@ func (c *Context) Guard(router *Socket, limit int) (*Guard, error) {
 
 // Refused returns how many connections were ended.
 func (g *Guard) Refused() uint64 { return g.refused.Load() }
+
+// Open returns how many connections there are.
+func (g *Guard) Open() int { return int(g.count.Load()) }
+
+// Max returns the bound.
+func (g *Guard) Max() int { return g.max }
 
 // Close ends the Guard and waits for it.
 func (g *Guard) Close() error {
@@ -82,6 +89,7 @@ func (g *Guard) run() {
 		case zmq.EVENT_MONITOR_STOPPED:
 			return
 		}
+		g.count.Store(int64(len(g.open)))
 	}
 }
 
