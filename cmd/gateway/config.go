@@ -30,6 +30,7 @@ type settings struct {
 	AdminListen      string        `group:"Listen" type:"listen" off:"" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; without it, /metrics is at --listen."`
 	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, ip for any IP address, * for any; default: loopback's if --listen is loopback; ip, localhost and this machine's name without keys; else any."`
 	TrustedProxies   []string      `group:"Listen" hidden:"" type:"network" placeholder:"CIDR" help:"Proxies whose Forwarded or X-Forwarded-For says where a request comes from; repeatable."`
+	ProxyProtocol    bool          `group:"Listen" hidden:"" help:"Connections of --trusted-proxies begin with a PROXY header (version 1 or 2), which says where they come from."`
 	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"10s" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
 	BodyIdleTimeout  time.Duration `group:"Listen" default:"30s" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
 	MinBodyRate      int64         `group:"Listen" hidden:"" type:"bytes" default:"8KiB" placeholder:"BYTES" help:"Average bytes a second of a request's body after its first 10 s (${default})."`
@@ -206,6 +207,8 @@ func (s *settings) check(r *resolver) error {
 	switch {
 	case len(s.Brokers) == 0 && !*s.Embedded:
 		return &valueError{r.origin("broker"), "", "a broker's endpoint such as tcp://host:5555, or --embedded"}
+	case s.ProxyProtocol && len(s.TrustedProxies) == 0:
+		return &valueError{r.origin("trusted-proxies"), "", "the addresses of the proxies, for " + r.origin("proxy-protocol")}
 	case s.MaxTimeout < s.Timeout:
 		return &valueError{r.origin("max-timeout"), formatDuration(s.MaxTimeout),
 			"at least " + formatDuration(s.Timeout) + ", the value of " + r.origin("timeout")}

@@ -46,10 +46,14 @@ func (s *settings) brokerConnections() int {
 
 // bounds are those of the API's listener.
 func (s *settings) bounds() edge.Config {
-	return edge.Config{
+	bounds := edge.Config{
 		Max: s.MaxConnections, PerPeer: s.MaxConnectionsPerPeer, HeaderTimeout: s.HeaderTimeout, IdleTimeout: s.IdleTimeout,
 		Shared: s.proxies().Trusts,
 	}
+	if s.ProxyProtocol {
+		bounds.Proxied = s.proxies().Trusts
+	}
+	return bounds
 }
 
 // proxies are those of --trusted-proxies.

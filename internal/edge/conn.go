@@ -11,25 +11,31 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pires/go-proxyproto"
+
 	"mdpgateway/internal/certs"
 )
 
 // A Conn is a caller's connection. Its methods may be called on nil, for requests that came by no Listener.
 type Conn struct {
-	net.Conn // of requests in clear text: secure or raw
+	net.Conn // of requests in clear text: secure, proxied or raw
 
 	// Set once, by Accept.
 	raw      net.Conn
-	secure   *certs.Conn // nil without TLS
+	proxied  *proxyproto.Conn // nil if it begins with no PROXY header
+	secure   *certs.Conn      // nil without TLS
 	listener *Listener
-	from     netip.Addr
-	peer     *peer
-	spare    bool
 	born     time.Time
 
-	// Guarded by listener.mu.
+	// Guarded by listener.mu; from and spare do not change once a request has come.
+	from                     netip.Addr
+	peer                     *peer
+	spare                    bool
+	probing                  bool // it is in listener.probes
 	gone                     bool
 	inIdle, inPeer, inSpares *list.Element
+
+	told sync.Once // the PROXY header was read
 
 	shake    sync.Once
 	unshaken bool // the handshake failed; set by shake
@@ -65,10 +71,32 @@ func (c *Conn) Refused() {
 	}
 }
 
+// Admitted tells that a request has come which not anybody may make: until it is answered the connection makes room
+// for no other.
+func (c *Conn) Admitted() {
+	if c != nil && !c.known.Load() {
+		c.listener.mu.Lock()
+		c.listener.keep(c)
+		c.listener.mu.Unlock()
+	}
+}
+
+// Probed tells that a probe has come. A spare connection makes no room for others until it is answered, as long as
+// half of the spare ones are free for other probes.
+func (c *Conn) Probed() {
+	if c.Spare() {
+		c.listener.mu.Lock()
+		c.listener.pin(c)
+		c.listener.mu.Unlock()
+	}
+}
+
 // Known tells that a request was answered that not anybody may make: the connection is that of no stranger.
 func (c *Conn) Known() {
-	if c != nil {
-		c.known.Store(true)
+	if c != nil && !c.known.Swap(true) {
+		c.listener.mu.Lock()
+		c.listener.keep(c)
+		c.listener.mu.Unlock()
 	}
 }
 
@@ -92,19 +120,18 @@ func (c *Conn) turnAway() {
 
 // CloseWrite lets net/http end an answer while the caller still sends.
 func (c *Conn) CloseWrite() error {
-	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+	to := c.raw
+	if c.secure != nil {
+		to = c.secure
+	}
+	if w, ok := to.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
 	}
 	return errors.ErrUnsupported
 }
 
-// begin is told when a request has come.
+// begin is told when a request has come. Anybody can send one, so that it keeps no place: see Admitted.
 func (c *Conn) begin() {
-	if !c.known.Load() {
-		c.listener.mu.Lock()
-		c.listener.keep(c)
-		c.listener.mu.Unlock()
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy = true
@@ -113,8 +140,9 @@ func (c *Conn) begin() {
 
 // rest is told when no request is open any more, and once when HTTP/2 begins.
 func (c *Conn) rest() {
-	if !c.known.Load() {
+	if c.Spare() || !c.known.Load() {
 		c.listener.mu.Lock()
+		c.listener.unpin(c)
 		c.listener.await(c)
 		c.listener.mu.Unlock()
 	}

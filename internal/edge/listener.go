@@ -15,16 +15,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pires/go-proxyproto"
+
 	"mdpgateway/internal/certs"
 	"mdpgateway/internal/gateway"
 )
 
 // Why a connection was refused or closed.
 const (
-	Full      = "full"      // beyond Max, and no stranger could make room: only probes are answered
-	PeerFull  = "peer"      // beyond PerPeer, likewise
-	MadeRoom  = "made_room" // an idle stranger, or the oldest spare connection, gave its place to a newer one
-	NoRequest = "headers"   // over HTTP/2 no request, or not the rest of its headers, came within HeaderTimeout
+	Full      = "full"         // beyond Max, and no stranger could make room: only probes are answered
+	PeerFull  = "peer"         // beyond PerPeer, likewise
+	MadeRoom  = "made_room"    // a stranger, or the oldest spare connection, gave its place to a newer one
+	NoRequest = "headers"      // over HTTP/2 no request, or not the rest of its headers, came within HeaderTimeout
+	NoProxy   = "proxy_header" // its PROXY header is none, or did not come within HeaderTimeout
 )
 
 // Config says how much a Listener lets in.
@@ -43,6 +46,10 @@ type Config struct {
 
 	// Shared reports addresses that stand for many callers, as a proxy's: PerPeer does not hold for them. Default: none.
 	Shared func(netip.Addr) bool
+
+	// Proxied reports addresses whose connections begin with a PROXY header (version 1 or 2), which says where they
+	// come from. Without one they are closed. Default: none.
+	Proxied func(netip.Addr) bool
 }
 
 func (c Config) withDefaults() Config {
@@ -51,16 +58,21 @@ func (c Config) withDefaults() Config {
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, 650*time.Second)
 	c.RefusedIdle = cmp.Or(c.RefusedIdle, 5*time.Second)
+	none := func(netip.Addr) bool { return false }
 	if c.Shared == nil {
-		c.Shared = func(netip.Addr) bool { return false }
+		c.Shared = none
+	}
+	if c.Proxied == nil {
+		c.Proxied = none
 	}
 	return c
 }
 
-// A Listener accepts every connection. One beyond a bound takes the place of the stranger that has been idle for the
+// A Listener accepts every connection. One beyond a bound takes the place of the stranger that has been one for the
 // longest, else it becomes a spare one.
 //
 // A stranger is a connection on which nothing was answered yet but what anybody is answered: refusals, probes, /docs.
+// While a request of it is open that was Admitted, it is none.
 type Listener struct {
 	net.Listener
 	secure *certs.Store // makes connections TLS; nil for clear text
@@ -76,8 +88,9 @@ type bounds struct {
 	mu      sync.Mutex
 	open    int                  // guarded by mu, as all below; without spares
 	peers   map[netip.Addr]*peer // those with connections
-	idle    list.List            // strangers without a request, idle for the longest first
-	spares  list.List            // oldest first
+	idle    list.List            // strangers, those that have been for the longest first
+	spares  list.List            // oldest first, without those that are in probes
+	probes  list.List            // spare connections whose probe is being answered
 	refused map[string]uint64    // by reason
 
 	handshakes map[string]uint64 // that failed, by reason
@@ -93,7 +106,7 @@ type peer struct {
 func Listen(l net.Listener, cfg Config) *Listener {
 	return &Listener{Listener: l, bounds: &bounds{
 		cfg: cfg.withDefaults(), peers: make(map[netip.Addr]*peer),
-		refused: map[string]uint64{Full: 0, PeerFull: 0, MadeRoom: 0, NoRequest: 0},
+		refused: map[string]uint64{Full: 0, PeerFull: 0, MadeRoom: 0, NoRequest: 0, NoProxy: 0},
 	}}
 }
 
@@ -143,20 +156,26 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	c := &Conn{Conn: raw, raw: raw, listener: l, from: addressOf(raw.RemoteAddr()), born: time.Now()}
 	c.ready.Store(l.secure == nil)
+	if l.cfg.Proxied(c.from) {
+		c.proxied = proxyproto.NewConn(raw, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.ValidateHeader(fromTCP),
+			proxyproto.SetReadHeaderTimeout(l.cfg.HeaderTimeout))
+		c.Conn = c.proxied
+	}
 	if l.secure != nil {
-		c.secure = l.secure.Server(raw)
+		c.secure = l.secure.Server(c.Conn)
 		c.Conn = c.secure
 	}
-	if leaver := l.admit(c); leaver != nil {
+	l.mu.Lock()
+	leaver := l.admit(c)
+	l.mu.Unlock()
+	if leaver != nil {
 		leaver.turnAway()
 	}
 	return c, nil
 }
 
-// admit finds a place for a connection, and returns the one that has to leave for it, if any.
+// admit finds a place for a connection, and returns the one that has to leave for it, if any. l.mu is held.
 func (l *Listener) admit(c *Conn) (leaver *Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	p := l.peers[c.key()]
 	if p == nil {
 		p = new(peer)
@@ -172,8 +191,8 @@ func (l *Listener) admit(c *Conn) (leaver *Conn) {
 		c.spare = leaver == nil
 		l.count(c.spare, Full)
 	}
-	if c.spare && l.spares.Len() >= l.cfg.Spare {
-		leaver = oldest(&l.spares)
+	if c.spare && l.spares.Len()+l.probes.Len() >= l.cfg.Spare {
+		leaver = l.leastSpare(c)
 		l.refused[MadeRoom]++
 	}
 	if leaver != nil {
@@ -188,6 +207,40 @@ func (l *Listener) admit(c *Conn) (leaver *Conn) {
 	l.open++
 	l.await(c)
 	return leaver
+}
+
+// leastSpare returns the spare connection that makes room for another: the oldest of the same peer if that has a
+// quarter of them, so that nobody alone takes the probes' places, else the oldest. l.mu is held.
+func (l *Listener) leastSpare(c *Conn) *Conn {
+	var first *Conn
+	same := 0
+	for e := l.spares.Front(); e != nil; e = e.Next() {
+		if other := e.Value.(*Conn); other.key() == c.key() {
+			if same++; first == nil {
+				first = other
+			}
+		}
+	}
+	if first != nil && same >= l.cfg.Spare/4 {
+		return first
+	}
+	return oldest(&l.spares)
+}
+
+// pin keeps a spare connection from making room. l.mu is held.
+func (l *Listener) pin(c *Conn) {
+	if c.spare && !c.gone && !c.probing && l.probes.Len() < l.cfg.Spare/2 {
+		l.spares.Remove(c.inSpares)
+		c.inSpares, c.probing = l.probes.PushBack(c), true
+	}
+}
+
+// unpin ends pin. l.mu is held.
+func (l *Listener) unpin(c *Conn) {
+	if c.probing && !c.gone {
+		l.probes.Remove(c.inSpares)
+		c.inSpares, c.probing = l.spares.PushBack(c), false
+	}
 }
 
 // count counts a connection beyond a bound, by whether it is refused or another makes room.
@@ -228,9 +281,12 @@ func (l *Listener) remove(c *Conn) {
 	}
 	l.keep(c)
 	c.gone = true
-	if c.spare {
+	switch {
+	case c.probing:
+		l.probes.Remove(c.inSpares)
+	case c.spare:
 		l.spares.Remove(c.inSpares)
-	} else {
+	default:
 		l.open--
 		c.peer.open--
 	}
@@ -243,7 +299,7 @@ func (l *Listener) remove(c *Conn) {
 func (l *Listener) Stats() gateway.ConnectionStats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := gateway.ConnectionStats{Open: l.open + l.spares.Len(), Max: l.cfg.Max, Refused: make(map[string]uint64, len(l.refused))}
+	s := gateway.ConnectionStats{Open: l.open + l.spares.Len() + l.probes.Len(), Max: l.cfg.Max, Refused: make(map[string]uint64, len(l.refused))}
 	maps.Copy(s.Refused, l.refused)
 	s.Handshakes = maps.Clone(l.handshakes)
 	return s

@@ -17,7 +17,8 @@ func (p Proxies) Trusts(a netip.Addr) bool {
 
 // Peer returns the address that a request comes from: that of its connection, or if that is a proxy's, the last address
 // that is no proxy's in Forwarded (RFC 7239) or X-Forwarded-For. What is before it any caller can make up. Where both
-// headers are there and differ, one may be the caller's own, so that it is the connection's address.
+// headers are there, Forwarded counts, unless X-Forwarded-For has another address: one of the two may be the caller's
+// own then, so that it is the connection's address.
 func (p Proxies) Peer(remote string, h http.Header) string {
 	if len(p) == 0 {
 		return remote
@@ -29,7 +30,7 @@ func (p Proxies) Peer(remote string, h http.Header) string {
 	forwarded, forwardedOK := p.last(h["Forwarded"], forwardedFor)
 	listed, listedOK := p.last(h["X-Forwarded-For"], parseNode)
 	switch {
-	case forwardedOK && listedOK && forwarded == listed, forwardedOK && len(h["X-Forwarded-For"]) == 0:
+	case forwardedOK && (!listedOK || forwarded == listed):
 		return forwarded.String()
 	case listedOK && len(h["Forwarded"]) == 0:
 		return listed.String()

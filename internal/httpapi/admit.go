@@ -28,6 +28,12 @@ func judgeConnection(next http.Handler) http.Handler {
 		if c.Spare() || certificateHolds(r) != nil {
 			w.Header().Set("Connection", "close")
 		}
+		if c.Spare() {
+			w.timeout = min(w.timeout, refusalTimeout)
+			if isProbe(r) {
+				c.Probed()
+			}
+		}
 		next.ServeHTTP(w, r)
 		if refused(w.status) {
 			c.Refused()
@@ -38,9 +44,11 @@ func judgeConnection(next http.Handler) http.Handler {
 // vouch tells the connection that its caller is no stranger. It comes after authenticate.
 func vouch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		c := edge.Of(r.Context())
+		c.Admitted()
 		next.ServeHTTP(rw, r)
 		if w := rw.(*response); w.status != 0 && !refused(w.status) {
-			edge.Of(r.Context()).Known()
+			c.Known()
 		}
 	})
 }
