@@ -27,7 +27,7 @@ type callCmd struct {
 	Broker  string        `default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555, ipc://path, or the name of a broker in the file (${default})."`
 	Dialect *mdp.Dialect  `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker, such as mdp/0.2 or loudify (${default}); another name lists all."`
 	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object; sent as a Python literal." given:""`
-	Timeout time.Duration `default:"25s" placeholder:"DURATION" help:"Timeout of the call (${default})."`
+	Timeout time.Duration `default:"${timeout}" placeholder:"DURATION" help:"Timeout of the call (${default})."`
 	Hex     bool          `help:"Print every frame, sent and received, with its time, instead of the reply."`
 }
 

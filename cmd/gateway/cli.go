@@ -92,6 +92,7 @@ func showAll(n *kong.Node) {
 func (p *process) parse(c *cli, exit func(int)) error {
 	options := append(mappers(),
 		kong.Name("gateway"),
+		defaults(),
 		kong.Description("An HTTP/JSON gateway in front of a Majordomo (MDP) broker."),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Exit(exit),

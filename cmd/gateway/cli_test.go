@@ -50,7 +50,7 @@ func effective(t *testing.T, args string, env []string, config string) map[strin
 
 func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 	const (
-		duration = "want a duration such as 25s or 500ms"
+		duration = "want a duration above 0 such as 25s or 500ms"
 		size     = "want a number of bytes of at least 1, such as 65536 or 64MiB"
 		listen   = "want host:port or :port, such as 127.0.0.1:8080"
 		address  = "want tcp://host:port or ipc://path"
@@ -73,7 +73,7 @@ func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
 		{args: "--embedded-bind 127.0.0.1:5555", want: `--embedded-bind is "127.0.0.1:5555", want tcp://address:port, tcp://address:* or ipc://path`},
 		{args: "--timeout 25", want: `--timeout is "25", ` + duration},
 		{args: "--timeout -1s", want: `--timeout is "-1s", ` + duration},
-		{args: "--timeout=0", want: `--timeout is "0", want a duration of more than 0, such as 25s`},
+		{args: "--timeout=0", want: `--timeout is "0", want a duration above 0 such as 25s or 500ms`},
 		{args: "--timeout", want: `--timeout is "", ` + duration},
 		{args: "--pool-max 0", want: `--pool-max is "0", want a whole number of at least 1`},
 		{args: "--pool-max 1.5", want: `--pool-max is "1.5", want a whole number of at least 1`},

@@ -5,17 +5,21 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
+	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/metrics"
 	"mdpgateway/internal/tracing"
 	"mdpgateway/internal/yamlnode"
 )
@@ -31,10 +35,10 @@ type settings struct {
 	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, ip for any IP address, * for any; default: loopback's if --listen is loopback; ip, localhost and this machine's name without keys; else any."`
 	TrustedProxies   []string      `group:"Listen" hidden:"" type:"network" placeholder:"CIDR" help:"Proxies whose Forwarded or X-Forwarded-For says where a request comes from; repeatable."`
 	ProxyProtocol    bool          `group:"Listen" hidden:"" help:"Connections of --trusted-proxies begin with a PROXY header (version 1 or 2), which says where they come from."`
-	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"10s" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
-	BodyIdleTimeout  time.Duration `group:"Listen" default:"30s" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
+	HeaderTimeout    time.Duration `group:"Listen" hidden:"" default:"${header_timeout}" placeholder:"DURATION" help:"Timeout for a request's headers (${default})."`
+	BodyIdleTimeout  time.Duration `group:"Listen" default:"${body_idle_timeout}" placeholder:"DURATION" help:"Idle timeout while a request's body is read or a response is written (${default})."`
 	MinBodyRate      int64         `group:"Listen" hidden:"" type:"bytes" default:"8KiB" placeholder:"BYTES" help:"Average bytes a second of a request's body after its first 10 s (${default})."`
-	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"650s" placeholder:"DURATION" help:"Idle timeout of a connection between two requests, and before the first (${default})."`
+	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"${idle_timeout}" placeholder:"DURATION" help:"Idle timeout of a connection between two requests, and before the first (${default})."`
 	MaxConnectionAge time.Duration `group:"Listen" default:"0s" min:"0" placeholder:"DURATION" help:"Age, with a jitter of a tenth, from which a connection is closed after a response, so that new replicas get their share; 0 for never (${default})."`
 
 	Broker       []string     `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
@@ -42,27 +46,27 @@ type settings struct {
 	Embedded     *bool        `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
 	EmbeddedBind string       `group:"Brokers" type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address of the embedded broker for workers and clients (${default})."`
 
-	Timeout               time.Duration `group:"Limits" default:"25s" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
-	MaxTimeout            time.Duration `group:"Limits" default:"5m" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
+	Timeout               time.Duration `group:"Limits" default:"${timeout}" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
+	MaxTimeout            time.Duration `group:"Limits" default:"${max_timeout}" placeholder:"DURATION" help:"Longest timeout that a caller may ask for (${default})."`
 	MaxConnections        int           `group:"Limits" min:"1" placeholder:"N" help:"Connections of callers; default: what RLIMIT_NOFILE leaves, at most 8192."`
 	MaxConnectionsPerPeer int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Connections from one IPv4 address or IPv6 /64; default: a quarter of --max-connections."`
 	MaxRequests           int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Requests in flight over all routes but probes; default: 4 times --pool-max and --queue-max together."`
-	PoolMax               int           `group:"Limits" default:"256" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
-	PoolIdle              time.Duration `group:"Limits" hidden:"" default:"60s" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
+	PoolMax               int           `group:"Limits" default:"${pool_max}" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
+	PoolIdle              time.Duration `group:"Limits" hidden:"" default:"${pool_idle}" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
 	PoolReserve           float64       `group:"Limits" hidden:"" default:"0.1" placeholder:"SHARE" help:"Share of --pool-max kept for services that hold less than it (${default})."`
-	QueueMax              int           `group:"Limits" hidden:"" default:"1024" min:"1" placeholder:"N" help:"Calls that may wait for a connection to a broker (${default})."`
-	QueueTimeout          time.Duration `group:"Limits" default:"1s" placeholder:"DURATION" help:"Time that a call may wait for a connection to a broker (${default})."`
-	ConnectTimeout        time.Duration `group:"Limits" hidden:"" default:"1s" placeholder:"DURATION" help:"Timeout of the handshake with a broker (${default})."`
-	MaxHeader             int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
-	MaxBody               int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one request's body (${default})."`
-	MaxReply              int64         `group:"Limits" type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
-	MaxVars               int           `group:"Limits" hidden:"" type:"bytes" default:"64KiB" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
-	MaxBuffered           int64         `group:"Limits" type:"bytes" default:"512MiB" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
+	QueueMax              int           `group:"Limits" hidden:"" default:"${queue_max}" min:"1" placeholder:"N" help:"Calls that may wait for a connection to a broker (${default})."`
+	QueueTimeout          time.Duration `group:"Limits" default:"${queue_timeout}" placeholder:"DURATION" help:"Time that a call may wait for a connection to a broker (${default})."`
+	ConnectTimeout        time.Duration `group:"Limits" hidden:"" default:"${connect_timeout}" placeholder:"DURATION" help:"Timeout of the handshake with a broker (${default})."`
+	MaxHeader             int           `group:"Limits" hidden:"" type:"bytes" default:"${max_header}" placeholder:"BYTES" help:"Size of a request's headers (${default})."`
+	MaxBody               int64         `group:"Limits" type:"bytes" default:"${max_body}" placeholder:"BYTES" help:"Size of one request's body (${default})."`
+	MaxReply              int64         `group:"Limits" type:"bytes" default:"${max_reply}" placeholder:"BYTES" help:"Size of one reply (${default})."`
+	MaxVars               int           `group:"Limits" hidden:"" type:"bytes" default:"${max_vars}" placeholder:"BYTES" help:"Size of one vars frame (${default})."`
+	MaxBuffered           int64         `group:"Limits" type:"bytes" default:"${max_buffered}" placeholder:"BYTES" help:"Size of all bodies and replies held at once (${default})."`
 
-	MMI           mdp.MMI            `group:"Discovery" name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
-	NoWorkersWait time.Duration      `group:"Discovery" hidden:"" default:"2s" min:"0" placeholder:"DURATION" help:"Time that a call waits for the workers of a service that had some (${default})."`
-	Catalogue     dispatch.Exclusive `group:"Discovery" default:"auto" placeholder:"MODE" help:"Services that may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
-	Vars          flowgraph.Encoding `group:"Discovery" default:"python" placeholder:"ENCODING" help:"Encoding of the vars frame for services that are not in the file: python, json or none (${default})."`
+	MMI           mdp.MMI                `group:"Discovery" name:"mmi" default:"on" placeholder:"MODE" help:"Whether brokers are asked if a service has workers: on, hint or off (${default})."`
+	NoWorkersWait time.Duration          `group:"Discovery" hidden:"" default:"2s" min:"0" placeholder:"DURATION" help:"Time that a call waits for the workers of a service that had some (${default})."`
+	Catalogue     dispatch.CatalogueMode `group:"Discovery" default:"auto" placeholder:"MODE" help:"Services that may be called: only those of the file, open for any, or auto: any while the broker says which it has (${default})."`
+	Vars          flowgraph.Encoding     `group:"Discovery" default:"python" placeholder:"ENCODING" help:"Encoding of the vars frame for services that are not in the file: python, json or none (${default})."`
 
 	Access     string   `group:"Access" one:"open" placeholder:"MODE" help:"open: anyone who reaches --listen may call; required if --listen is not loopback and there are no principals. In the file, access is open or the list of principals."`
 	AccessFile string   `group:"Access" placeholder:"FILE" help:"YAML file with the list of principals alone: who may call what."`
@@ -78,8 +82,8 @@ type settings struct {
 
 	LogLevel           string        `group:"Logs and telemetry" default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
 	LogFormat          string        `group:"Logs and telemetry" default:"json" one:"json|console" placeholder:"FORMAT" help:"Format of the log: json or console (${default})."`
-	SlowLog            time.Duration `group:"Logs and telemetry" hidden:"" default:"5s" placeholder:"DURATION" help:"Time from which a request is logged as a warning (${default})."`
-	MetricsMaxServices int           `group:"Logs and telemetry" hidden:"" default:"200" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
+	SlowLog            time.Duration `group:"Logs and telemetry" hidden:"" default:"${slow_log}" placeholder:"DURATION" help:"Time from which a request is logged as a warning (${default})."`
+	MetricsMaxServices int           `group:"Logs and telemetry" hidden:"" default:"${metrics_max_services}" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
 	OTLPEndpoint       string        `group:"Logs and telemetry" name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
 
 	adminHosts []string // names that the admin listener is reached by
@@ -94,6 +98,29 @@ type settings struct {
 	Principals *access.List         `kong:"-"` // who may call; nil: anyone who reaches the port
 	accessList *yaml.Node           // of the file; nil if it has none
 	issuers    *yaml.Node           // of the file; nil if it has none
+}
+
+// defaults are those that packages have, too: each stands in its package.
+func defaults() kong.Vars {
+	return kong.Vars{
+		"header_timeout":       formatDuration(httpapi.DefaultHeaderTimeout),
+		"body_idle_timeout":    formatDuration(httpapi.DefaultBodyIdleTimeout),
+		"idle_timeout":         formatDuration(httpapi.DefaultIdleTimeout),
+		"slow_log":             formatDuration(httpapi.DefaultSlowLog),
+		"max_header":           formatBytes(httpapi.DefaultMaxHeader),
+		"max_body":             formatBytes(httpapi.DefaultMaxBody),
+		"max_buffered":         formatBytes(httpapi.DefaultMaxBuffered),
+		"timeout":              formatDuration(dispatch.DefaultTimeout),
+		"max_timeout":          formatDuration(dispatch.DefaultMaxTimeout),
+		"max_vars":             formatBytes(dispatch.DefaultMaxVars),
+		"pool_max":             strconv.Itoa(client.DefaultMax),
+		"pool_idle":            formatDuration(client.DefaultIdle),
+		"queue_max":            strconv.Itoa(client.DefaultQueueMax),
+		"queue_timeout":        formatDuration(client.DefaultQueueTimeout),
+		"connect_timeout":      formatDuration(client.DefaultConnectTimeout),
+		"max_reply":            formatBytes(client.DefaultMaxReply),
+		"metrics_max_services": strconv.Itoa(metrics.DefaultMaxServices),
+	}
 }
 
 // finish sets what follows from other settings, and checks what only holds

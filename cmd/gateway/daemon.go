@@ -141,7 +141,7 @@ func (d *daemon) connect() (err error) {
 	d.calls, err = dispatch.New(dispatch.Config{
 		Pool: d.pool, Brokers: brokers, Catalogue: d.catalogue, Observer: d.metrics, Log: d.log.Named("dispatch"),
 		Timeout: s.Timeout, MaxTimeout: s.MaxTimeout, Vars: s.Vars, MaxVars: s.MaxVars,
-		LookupWait: 2*time.Second + 3*s.ConnectTimeout, Exclusive: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
+		LookupWait: 2*time.Second + 3*s.ConnectTimeout, CatalogueMode: s.Catalogue, NoWorkersWait: s.NoWorkersWait,
 	})
 	if err != nil {
 		return err

@@ -4,28 +4,29 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"strconv"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
 	"go.uber.org/zap"
 )
 
-// gcPercent is GOGC unless it is set: bodies are large and short-lived, and a collection at each
+// defaultGOGC is GOGC unless it is set: bodies are large and short-lived, and a collection at each
 // doubling of a small heap costs a quarter of the CPU of large bodies.
-const gcPercent = 400
+const defaultGOGC = 400
 
 // A memory is what holds for Go's memory.
 type memory struct {
-	gcPercent string
+	gogc      string
 	limit     int64  // the soft limit, in bytes; math.MaxInt64 if there is none
 	limitFrom string // GOMEMLIMIT, cgroup or none
 }
 
 // limitMemory sets GOGC and the soft memory limit, unless the variables of that name do.
 func limitMemory(s *settings) memory {
-	m := memory{gcPercent: os.Getenv("GOGC"), limitFrom: "GOMEMLIMIT"}
-	if m.gcPercent == "" {
-		debug.SetGCPercent(gcPercent)
-		m.gcPercent = "400"
+	m := memory{gogc: os.Getenv("GOGC"), limitFrom: "GOMEMLIMIT"}
+	if m.gogc == "" {
+		debug.SetGCPercent(defaultGOGC)
+		m.gogc = strconv.Itoa(defaultGOGC)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		m.limitFrom = "none"
@@ -49,7 +50,7 @@ func goMemory(all uint64, s *settings) int64 {
 
 // tell logs what holds.
 func (m memory) tell(log *zap.Logger) {
-	fields := []zap.Field{zap.String("gogc", m.gcPercent), zap.String("limit_from", m.limitFrom)}
+	fields := []zap.Field{zap.String("gogc", m.gogc), zap.String("limit_from", m.limitFrom)}
 	if m.limit != math.MaxInt64 {
 		fields = append(fields, zap.Int64("limit_bytes", m.limit))
 	}

@@ -98,14 +98,14 @@ func TestAnInvalidConfigurationChangesNothing(t *testing.T) {
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })
 	read := g.metric(t, "config_last_reload_success_timestamp_seconds", key...)
 	for config, want := range map[string]string{
-		"services: {echo: {timeout: soon}}\nkeys-file: DIR/other.yaml\n":                      `services.echo.timeout is "soon", want a duration above 0 such as 30s or 500ms`,
+		"services: {echo: {timeout: soon}}\nkeys-file: DIR/other.yaml\n":                      `services.echo.timeout is "soon", want a duration above 0 such as 25s or 500ms`,
 		"services: {echo: {example: {body: 3, encoding: text}}}\nkeys-file: DIR/other.yaml\n": `services.echo.example is refused as a request: #/body: `,
 		"keys-file: DIR/empty.yaml\n":                           "empty.yaml:1: keys is empty, want at least one principal",
 		"keys-file: DIR/gone.yaml\n":                            "gone.yaml",
 		"cors-origin: lab.example\nkeys-file: DIR/other.yaml\n": `gateway.yaml:1: cors-origin is "lab.example", want`,
 		// What needs a restart does not hold yet.
 		"max-timeout: 20m\nservices: {echo: {timeout: 10m}}\n": "services.echo.timeout is 10m0s, want at most --max-timeout, which is 5m0s (changed too, but need a restart: max-timeout)",
-		"timeout: soon\n":  `gateway.yaml:1: timeout is "soon", want a duration such as 25s or 500ms`,
+		"timeout: soon\n":  `gateway.yaml:1: timeout is "soon", want a duration above 0 such as 25s or 500ms`,
 		"log-levl: info\n": "gateway.yaml:1: log-levl is no setting",
 		"keys-file: [":     "gateway.yaml:1: yaml:",
 		"services: {echo: {brokers: [hall9]}}\nbrokers: [{name: hall9, endpoint: tcp://127.0.0.1:1}]\n": `services.echo.brokers[0] is "hall9", want one of embedded`,
@@ -224,7 +224,7 @@ func TestAReloadPutsOriginsAndLogLevelInForce(t *testing.T) {
 	}
 }
 
-// An open call may need its whole time-out.
+// An open call may need its whole timeout.
 func TestADrainShorterThanATimeOutIsWorthAWarning(t *testing.T) {
 	const warning = "drain is shorter than the longest timeout: a shutdown may cut off calls that are in time"
 	const config = "drain: 10s\ntimeout: 5s\nservices: {echo: {timeout: %s}, sleep: {}}\n"

@@ -44,7 +44,7 @@ func TestARequestIsOneLineWithAllThatIsKnownOfIt(t *testing.T) {
 		}
 	}
 	if took, broker := slow["took"].(float64), slow["broker"].(float64); took < 0.4 || broker <= 0 || took < broker {
-		t.Errorf("a call with a time-out of 400 ms took %v s, of which the broker %v", took, broker)
+		t.Errorf("a call with a timeout of 400 ms took %v s, of which the broker %v", took, broker)
 	}
 }
 

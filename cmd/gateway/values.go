@@ -41,7 +41,7 @@ func mappers() []kong.Option {
 		kong.TypeMapper(reflect.TypeFor[*mdp.Dialect](), scalar(text(parseDialect))),
 		kong.TypeMapper(reflect.TypeFor[flowgraph.Encoding](), scalar(text(flowgraph.ParseEncoding))),
 		kong.TypeMapper(reflect.TypeFor[mdp.MMI](), scalar(text(mdp.ParseMMI))),
-		kong.TypeMapper(reflect.TypeFor[dispatch.Exclusive](), scalar(text(dispatch.ParseExclusive))),
+		kong.TypeMapper(reflect.TypeFor[dispatch.CatalogueMode](), scalar(text(dispatch.ParseCatalogueMode))),
 		kong.KindMapper(reflect.Int, scalar(parseCount)),
 		kong.KindMapper(reflect.Float64, scalar(parseShare)),
 		kong.KindMapper(reflect.Bool, boolMapper{scalar(parseBool)}),
@@ -199,14 +199,10 @@ func parseShare(text string, _ *kong.Tag) (float64, error) {
 // parseDuration reads time.ParseDuration's form. Zero is allowed only where the
 // tag min says so: most waits of no time would refuse every call.
 func parseDuration(text string, tag *kong.Tag) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	switch {
-	case err != nil || d < 0:
-		return 0, errors.New("a duration such as 25s or 500ms")
-	case d == 0 && tag.Get("min") != "0":
-		return 0, errors.New("a duration of more than 0, such as 25s")
+	if tag.Get("min") == "0" {
+		return yamlnode.ParseDuration(text, 0)
 	}
-	return d, nil
+	return yamlnode.ParseDuration(text, 1)
 }
 
 // parseListen reads host:port; a setting with the tag off may be empty.

@@ -30,7 +30,7 @@ func (c *Catalogue) Names() []string { return slices.Clone(c.names) }
 // A Store holds the catalogue in force. Its zero value holds an empty one. Its
 // methods are safe for concurrent use.
 //
-// Who needs several answers that agree takes one Catalogue and asks that.
+// A caller that needs several answers that agree takes one Catalogue and asks that.
 type Store struct {
 	current atomic.Pointer[Catalogue]
 }

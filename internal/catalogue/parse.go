@@ -31,7 +31,7 @@ type Defaults struct {
 	Brokers []string           // the names that a service may list
 	Vars    flowgraph.Encoding // of services that say nothing else
 
-	MaxTimeout time.Duration // the most that a service's own time-out may be; 0 is any
+	MaxTimeout time.Duration // the most that a service's own timeout may be; 0 is any
 	MaxReply   int64         // the most that a service's own largest reply may be; 0 is any
 
 	// What an example may be, as any request.

@@ -19,8 +19,8 @@ func TestWhatNeedsNoBodyIsRefusedWithoutOne(t *testing.T) {
 		states                  []gateway.EndpointState
 		kind                    gateway.Kind // empty: a call may succeed
 	}{
-		{"not in the catalogue", "svc", "", dispatch.Config{Exclusive: dispatch.Only}, mdp.MMIOn, nil, gateway.ServiceNotFound},
-		{"in the catalogue", "svc", "svc: {}", dispatch.Config{Exclusive: dispatch.Only}, mdp.MMIOn, nil, ""},
+		{"not in the catalogue", "svc", "", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, mdp.MMIOn, nil, gateway.ServiceNotFound},
+		{"in the catalogue", "svc", "svc: {}", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, mdp.MMIOn, nil, ""},
 		{"no broker can be reached", "svc", "svc: {}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Down, gateway.Down}, gateway.BrokerUnavailable},
 		{"its broker can't be reached", "svc", "svc: {brokers: [b0]}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Down}, gateway.BrokerUnavailable},
 		{"another broker can be reached", "svc", "svc: {}", dispatch.Config{}, mdp.MMIOn, []gateway.EndpointState{gateway.Down}, ""},

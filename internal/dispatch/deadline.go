@@ -32,7 +32,7 @@ func (d *Dispatcher) limit(call *gateway.Call, spec *catalogue.Service) (limit t
 }
 
 // A clock bounds the time of one call. That of a call whose parts are passed on
-// bounds the silence between them, and the whole by the largest time-out.
+// bounds the silence between them, and the whole by the largest timeout.
 type clock struct {
 	ctx      context.Context // of the call; without deadline, if there is one
 	deadline time.Time       // which the request has then

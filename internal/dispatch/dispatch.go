@@ -62,6 +62,13 @@ type Registry interface {
 	Service(name string) gateway.LiveService
 }
 
+// The defaults of a Config's fields.
+const (
+	DefaultTimeout    = 25 * time.Second
+	DefaultMaxTimeout = 5 * time.Minute
+	DefaultMaxVars    = 64 << 10
+)
+
 // Config configures a Dispatcher. The zero value of a field means its default.
 type Config struct {
 	Pool          Pool
@@ -69,11 +76,11 @@ type Config struct {
 	Catalogue     *catalogue.Store   // nil means an empty one
 	Observer      Observer           // nil means none
 	Log           *zap.Logger        // nil means none
-	Timeout       time.Duration      // of a call that sets none; default 25s
-	MaxTimeout    time.Duration      // the most a caller may ask for; default 5m
+	Timeout       time.Duration      // of a call that sets none
+	MaxTimeout    time.Duration      // the most a caller may ask for
 	Vars          flowgraph.Encoding // of services that are not in the catalogue
-	MaxVars       int                // bytes of a vars frame; default 64 KiB
-	Exclusive     Exclusive
+	MaxVars       int                // bytes of a vars frame
+	CatalogueMode CatalogueMode
 	LookupWait    time.Duration // for a broker's word about a service, in all; default 2s
 	NoWorkersWait time.Duration // how long a known service may be without workers
 }
@@ -82,10 +89,10 @@ func (c Config) withDefaults() Config {
 	c.Catalogue = cmp.Or(c.Catalogue, new(catalogue.Store))
 	c.Observer = cmp.Or(c.Observer, Observer(noObserver{}))
 	c.Log = cmp.Or(c.Log, zap.NewNop())
-	c.Timeout = cmp.Or(c.Timeout, 25*time.Second)
-	c.MaxTimeout = cmp.Or(c.MaxTimeout, 5*time.Minute)
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.MaxTimeout = cmp.Or(c.MaxTimeout, DefaultMaxTimeout)
 	c.LookupWait = cmp.Or(c.LookupWait, 2*time.Second)
-	c.MaxVars = cmp.Or(c.MaxVars, 64<<10)
+	c.MaxVars = cmp.Or(c.MaxVars, DefaultMaxVars)
 	c.Brokers = slices.Clone(c.Brokers)
 	for i := range c.Brokers {
 		c.Brokers[i].Dialect = cmp.Or(c.Brokers[i].Dialect, mdp.V01)
@@ -113,7 +120,7 @@ func New(cfg Config) (*Dispatcher, error) {
 	case len(cfg.Brokers) == 0:
 		return nil, errors.New("dispatch: no broker")
 	case cfg.Timeout > cfg.MaxTimeout:
-		return nil, fmt.Errorf("time-out is %v, want at most the largest one, %v", cfg.Timeout, cfg.MaxTimeout)
+		return nil, fmt.Errorf("timeout is %v, want at most the largest one, %v", cfg.Timeout, cfg.MaxTimeout)
 	}
 	d := &Dispatcher{
 		cfg:      cfg,

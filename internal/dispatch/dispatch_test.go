@@ -356,7 +356,7 @@ func TestABadConfigIsRefused(t *testing.T) {
 	for want, cfg := range map[string]dispatch.Config{
 		"dispatch: no pool":   {Brokers: brokers},
 		"dispatch: no broker": {Pool: new(pool)},
-		"time-out is 1h0m0s, want at most the largest one, 5m0s": {Pool: new(pool), Brokers: brokers, Timeout: time.Hour},
+		"timeout is 1h0m0s, want at most the largest one, 5m0s": {Pool: new(pool), Brokers: brokers, Timeout: time.Hour},
 	} {
 		if _, err := dispatch.New(cfg); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

@@ -116,13 +116,13 @@ func TestLiveServicesAreListedWhereTheyMayBeCalled(t *testing.T) {
 		catalogue string
 		want      string
 	}{
-		{"open to any", dispatch.Config{Exclusive: dispatch.Open}, "", "fresh up 2/1/0"},
-		{"while the broker answers MMI", dispatch.Config{Exclusive: dispatch.Auto}, "", "fresh up 2/1/0"},
-		{"without MMI", dispatch.Config{Exclusive: dispatch.Auto}, "", ""},
-		{"open, without MMI", dispatch.Config{Exclusive: dispatch.Open}, "", "fresh up 2/1/0"},
-		{"the catalogue alone", dispatch.Config{Exclusive: dispatch.Only}, "{other: {}}", "other unknown"},
-		{"catalogued", dispatch.Config{Exclusive: dispatch.Only}, "{fresh: {}, waiting: {}}", "fresh up 2/1/0, waiting unknown 0/0/3"},
-		{"catalogued for another broker", dispatch.Config{Exclusive: dispatch.Only}, "{fresh: {brokers: [b0]}}", "fresh unknown"},
+		{"open to any", dispatch.Config{CatalogueMode: dispatch.CatalogueOpen}, "", "fresh up 2/1/0"},
+		{"while the broker answers MMI", dispatch.Config{CatalogueMode: dispatch.CatalogueAuto}, "", "fresh up 2/1/0"},
+		{"without MMI", dispatch.Config{CatalogueMode: dispatch.CatalogueAuto}, "", ""},
+		{"open, without MMI", dispatch.Config{CatalogueMode: dispatch.CatalogueOpen}, "", "fresh up 2/1/0"},
+		{"the catalogue alone", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, "{other: {}}", "other unknown"},
+		{"catalogued", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, "{fresh: {}, waiting: {}}", "fresh up 2/1/0, waiting unknown 0/0/3"},
+		{"catalogued for another broker", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, "{fresh: {brokers: [b0]}}", "fresh unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			mmi := mdp.MMIOn
@@ -204,14 +204,14 @@ func TestAPlanIsRefusedWhereTheCallIs(t *testing.T) {
 		service  string
 		ok       bool
 	}{
-		{"only the catalogue, and it is in it", dispatch.Config{Exclusive: dispatch.Only}, nil, "svc", true},
-		{"only the catalogue, and it is not", dispatch.Config{Exclusive: dispatch.Only}, nil, "any", false},
+		{"only the catalogue, and it is in it", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, nil, "svc", true},
+		{"only the catalogue, and it is not", dispatch.Config{CatalogueMode: dispatch.CatalogueOnly}, nil, "any", false},
 		{"auto, and the broker says what it has", dispatch.Config{}, nil, "any", true},
 		{"auto without MMI", dispatch.Config{}, unasked, "any", false},
 		{"auto without MMI, catalogued", dispatch.Config{}, unasked, "svc", true},
 		{"auto, and the dialect has no MMI", dispatch.Config{}, []*mdp.Dialect{mdp.Majortomo}, "any", false},
 		{"auto, and one of the dialects has MMI", dispatch.Config{}, []*mdp.Dialect{mdp.Majortomo, mdp.V01}, "any", true},
-		{"open without MMI", dispatch.Config{Exclusive: dispatch.Open}, unasked, "any", true},
+		{"open without MMI", dispatch.Config{CatalogueMode: dispatch.CatalogueOpen}, unasked, "any", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := new(pool)

@@ -87,7 +87,7 @@ func (d *Dispatcher) unaskable(q *query) verdict {
 	switch {
 	case q.established():
 		return allowed
-	case d.cfg.Exclusive == Open:
+	case d.cfg.CatalogueMode == CatalogueOpen:
 		q.unconfirmed = true
 		return allowed
 	}

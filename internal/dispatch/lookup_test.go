@@ -132,19 +132,19 @@ func noAnswer(int, string) (string, error) {
 
 func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
 	for _, c := range []struct {
-		name      string
-		exclusive dispatch.Exclusive
-		service   string
-		kind      gateway.Kind // empty: it is sent
+		name    string
+		mode    dispatch.CatalogueMode
+		service string
+		kind    gateway.Kind // empty: it is sent
 	}{
-		{"a catalogued service is sent all the same", dispatch.Auto, "svc", ""},
-		{"another is not", dispatch.Auto, "any", gateway.ServiceNotFound},
-		{"unless the catalogue is open", dispatch.Open, "any", ""},
+		{"a catalogued service is sent all the same", dispatch.CatalogueAuto, "svc", ""},
+		{"another is not", dispatch.CatalogueAuto, "any", gateway.ServiceNotFound},
+		{"unless the catalogue is open", dispatch.CatalogueOpen, "any", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pool{lookup: noAnswer}
-				d := newDispatcher(t, p, dispatch.Config{Exclusive: c.exclusive}, `{svc: {}}`)
+				d := newDispatcher(t, p, dispatch.Config{CatalogueMode: c.mode}, `{svc: {}}`)
 				for i := range 3 {
 					_, err := send(t.Context(), d, call(c.service, "x"))
 					if c.kind == "" && err != nil {
@@ -168,27 +168,27 @@ func TestABrokerThatDoesNotAnswerIsNotAskedForAMinute(t *testing.T) {
 
 func TestModes(t *testing.T) {
 	for _, c := range []struct {
-		name      string
-		mmi       mdp.MMI
-		exclusive dispatch.Exclusive
-		dialect   *mdp.Dialect
-		service   string
-		lookups   int
-		kind      gateway.Kind
+		name    string
+		mmi     mdp.MMI
+		mode    dispatch.CatalogueMode
+		dialect *mdp.Dialect
+		service string
+		lookups int
+		kind    gateway.Kind
 	}{
-		{"on: even a catalogued service is denied", mdp.MMIOn, dispatch.Auto, mdp.V01, "svc", 11, gateway.NoWorkers},
-		{"hint: a catalogued service is sent", mdp.MMIHint, dispatch.Auto, mdp.V01, "svc", 0, ""},
-		{"hint: another is asked for", mdp.MMIHint, dispatch.Auto, mdp.V01, "any", 1, gateway.ServiceNotFound},
-		{"off: a catalogued service is sent", mdp.MMIOff, dispatch.Auto, mdp.V01, "svc", 0, ""},
-		{"off: another is not", mdp.MMIOff, dispatch.Auto, mdp.V01, "any", 0, gateway.ServiceNotFound},
-		{"off and open", mdp.MMIOff, dispatch.Open, mdp.V01, "any", 0, ""},
-		{"majortomo has no MMI", mdp.MMIOn, dispatch.Auto, mdp.Majortomo, "svc", 0, ""},
-		{"only: another is not even asked for", mdp.MMIOn, dispatch.Only, mdp.V01, "any", 0, gateway.ServiceNotFound},
+		{"on: even a catalogued service is denied", mdp.MMIOn, dispatch.CatalogueAuto, mdp.V01, "svc", 11, gateway.NoWorkers},
+		{"hint: a catalogued service is sent", mdp.MMIHint, dispatch.CatalogueAuto, mdp.V01, "svc", 0, ""},
+		{"hint: another is asked for", mdp.MMIHint, dispatch.CatalogueAuto, mdp.V01, "any", 1, gateway.ServiceNotFound},
+		{"off: a catalogued service is sent", mdp.MMIOff, dispatch.CatalogueAuto, mdp.V01, "svc", 0, ""},
+		{"off: another is not", mdp.MMIOff, dispatch.CatalogueAuto, mdp.V01, "any", 0, gateway.ServiceNotFound},
+		{"off and open", mdp.MMIOff, dispatch.CatalogueOpen, mdp.V01, "any", 0, ""},
+		{"majortomo has no MMI", mdp.MMIOn, dispatch.CatalogueAuto, mdp.Majortomo, "svc", 0, ""},
+		{"only: another is not even asked for", mdp.MMIOn, dispatch.CatalogueOnly, mdp.V01, "any", 0, gateway.ServiceNotFound},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &pool{lookup: answers(mdp.StatusNotFound)}
-				d := newDispatcher(t, p, dispatch.Config{Exclusive: c.exclusive}, `{svc: {}}`, c.dialect.WithMMI(max(c.mmi, c.dialect.MMI)))
+				d := newDispatcher(t, p, dispatch.Config{CatalogueMode: c.mode}, `{svc: {}}`, c.dialect.WithMMI(max(c.mmi, c.dialect.MMI)))
 				_, err := send(t.Context(), d, call(c.service, "x"))
 				if c.kind != "" {
 					failure(t, err, c.kind, "")
@@ -278,7 +278,7 @@ func TestAScannerReachesTheBrokerTwentyTimesASecond(t *testing.T) {
 func TestNamesThatNobodyConfirmedShareTwoPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{call: hangs}
-		d := newDispatcher(t, p, dispatch.Config{Exclusive: dispatch.Open}, "", mdp.V01.WithMMI(mdp.MMIOff))
+		d := newDispatcher(t, p, dispatch.Config{CatalogueMode: dispatch.CatalogueOpen}, "", mdp.V01.WithMMI(mdp.MMIOff))
 		var refused atomic.Int64
 		var running sync.WaitGroup
 		for i := range 5 {
@@ -307,7 +307,7 @@ func TestANameThatWasJustConfirmedNeedsNoPlace(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			return mdp.StatusFound, nil
 		}}
-		d := newDispatcher(t, p, dispatch.Config{Exclusive: dispatch.Open}, "", mdp.V02, mdp.Majortomo)
+		d := newDispatcher(t, p, dispatch.Config{CatalogueMode: dispatch.CatalogueOpen}, "", mdp.V02, mdp.Majortomo)
 		var running sync.WaitGroup
 		for range 10 {
 			running.Go(func() {

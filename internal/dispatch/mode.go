@@ -6,25 +6,25 @@ import (
 	"strings"
 )
 
-// Exclusive says whether services that are not in the catalogue may be called.
-type Exclusive int
+// CatalogueMode says whether services that are not in the catalogue may be called.
+type CatalogueMode int
 
 // The modes.
 const (
-	Auto Exclusive = iota // while the broker answers MMI, which tells them from nonsense
-	Only                  // no
-	Open                  // yes
+	CatalogueAuto CatalogueMode = iota // while the broker answers MMI, which tells them from nonsense
+	CatalogueOnly                      // no
+	CatalogueOpen                      // yes
 )
 
-// ParseExclusive reads auto, only or open.
-func ParseExclusive(name string) (Exclusive, error) {
-	if i := slices.Index(exclusiveNames(), name); i >= 0 {
-		return Exclusive(i), nil
+// ParseCatalogueMode reads auto, only or open.
+func ParseCatalogueMode(name string) (CatalogueMode, error) {
+	if i := slices.Index(catalogueModes(), name); i >= 0 {
+		return CatalogueMode(i), nil
 	}
-	return 0, fmt.Errorf("catalogue is %q, want one of %s", name, strings.Join(exclusiveNames(), ", "))
+	return 0, fmt.Errorf("catalogue is %q, want one of %s", name, strings.Join(catalogueModes(), ", "))
 }
 
-// String returns the name that ParseExclusive reads.
-func (e Exclusive) String() string { return exclusiveNames()[e] }
+// String returns the name that ParseCatalogueMode reads.
+func (c CatalogueMode) String() string { return catalogueModes()[c] }
 
-func exclusiveNames() []string { return []string{"auto", "only", "open"} }
+func catalogueModes() []string { return []string{"auto", "only", "open"} }

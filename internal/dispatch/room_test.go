@@ -43,7 +43,7 @@ func TestACallExpectsTheLargestReplyOfItsServiceLately(t *testing.T) {
 		t.Errorf("got %d after a reply without room, want its size", got)
 	}
 	if got, _ := expected(t, "", "echo", reply{5 << 20, &gateway.Error{Kind: gateway.Timeout}}, small); got[1] != 0 {
-		t.Errorf("got %d after a time-out, want nothing", got)
+		t.Errorf("got %d after a timeout, want nothing", got)
 	}
 }
 

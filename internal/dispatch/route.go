@@ -17,10 +17,6 @@ import (
 const (
 	retryEvery = 200 * time.Millisecond // a 404 that is waited out is asked again
 
-	// balanceWait is how long a call that one broker takes waits for the word of
-	// others, so that it may go to the least busy: far longer than an answer takes.
-	balanceWait = 50 * time.Millisecond
-
 	// Names that no broker ever confirmed share these, per broker.
 	unknownLookupsPerSecond = 20
 	unknownInFlight         = 2
@@ -123,7 +119,7 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 // excluded returns the error of every call to a service that is not in the catalogue, if
 // only those of the catalogue may be called.
 func (d *Dispatcher) excluded(spec *catalogue.Service) error {
-	if spec == nil && d.cfg.Exclusive == Only {
+	if spec == nil && d.cfg.CatalogueMode == CatalogueOnly {
 		return notFound("the service is not in the catalogue")
 	}
 	return nil
@@ -191,7 +187,7 @@ func (d *Dispatcher) inquire(clock *clock, q *query, verdicts []verdict, open ve
 	wait := ctx
 	if slices.Contains(verdicts, allowed) {
 		var cancel context.CancelFunc
-		wait, cancel = context.WithTimeout(ctx, balanceWait)
+		wait, cancel = context.WithTimeout(ctx, gateway.BalanceWait)
 		defer cancel()
 	}
 	for i, answer := range answers {
@@ -217,9 +213,9 @@ func (d *Dispatcher) inquire(clock *clock, q *query, verdicts []verdict, open ve
 // what is remembered of it, if anything.
 func (d *Dispatcher) listed(svc *service) error {
 	switch {
-	case d.cfg.Exclusive == Only:
+	case d.cfg.CatalogueMode == CatalogueOnly:
 		return notFound("the service is not in the catalogue")
-	case d.cfg.Exclusive == Open || svc != nil:
+	case d.cfg.CatalogueMode == CatalogueOpen || svc != nil:
 		return nil
 	}
 	for i := range d.cfg.Brokers {
@@ -264,7 +260,7 @@ func (d *Dispatcher) admitUnknown(q *query, call *gateway.Call) (release func(),
 func refusal(v verdict) error {
 	switch v {
 	case unreachable:
-		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker can be reached"}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker}
 	case unlisted:
 		return notFound("the service is not in the catalogue, and the broker does not say which services it has")
 	case unheardOf:

@@ -208,7 +208,7 @@ func (s *services) add(name string) *service {
 		return svc
 	}
 	if len(s.byName) >= maxServices {
-		s.forgetOldest()
+		s.evictOldest()
 	}
 	svc := &service{
 		base: s.base, confirmed: make([]atomic.Int64, s.brokers), replies: make([]atomic.Int64, s.brokers),
@@ -218,7 +218,7 @@ func (s *services) add(name string) *service {
 	return svc
 }
 
-func (s *services) forgetOldest() {
+func (s *services) evictOldest() {
 	var oldest string
 	var when int64
 	for name, svc := range s.byName {

@@ -21,7 +21,7 @@ const varsSlack = 8
 // and appends the vars frame.
 func (d *Dispatcher) complete(call *gateway.Call, spec *catalogue.Service) error {
 	if mdp.IsMMI(call.Service) {
-		return &gateway.Error{Kind: gateway.Forbidden, Detail: "names that begin with mmi. belong to the broker"}
+		return gateway.ReservedName(call.Service)
 	}
 	needed := d.needsVars(spec)
 	encoding := d.cfg.Vars

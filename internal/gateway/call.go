@@ -6,6 +6,11 @@ import (
 	"mdpgateway/internal/ijson"
 )
 
+// BalanceWait is how long a call that one broker could take waits so that it may go to a
+// less busy one: for the word of others on its service, and again for a connection. It is
+// far longer than either takes.
+const BalanceWait = 50 * time.Millisecond
+
 // A Request is one request to a service, ready for the wire.
 type Request struct {
 	Service string

@@ -43,6 +43,11 @@ func Overdue(sent bool) *Error {
 	return Refused(ReasonDeadline, "the call's time passed before it could be sent")
 }
 
+// ReservedName is the error of a call to a service whose name is the broker's own.
+func ReservedName(service string) *Error {
+	return &Error{Kind: Forbidden, Service: service, Detail: "names that begin with mmi. belong to the broker"}
+}
+
 // FlowgraphFailed is the error of a call whose reply says, in loudify's dialect, that
 // the worker failed.
 func FlowgraphFailed(frames [][]byte) *Error {

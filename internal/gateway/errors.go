@@ -81,6 +81,9 @@ const (
 // that came.
 const NoMemory = "the gateway holds as many bytes of requests and replies as it may"
 
+// NoBroker is the detail of BrokerUnavailable unless more is known.
+const NoBroker = "no broker can be reached"
+
 // ReasonReader is a reason of ReplyTooLarge: the caller reads a stream so slowly that
 // too much of it waits.
 const ReasonReader = "slow_reader"

@@ -13,7 +13,7 @@ type Outcome struct {
 	KnownBefore  bool   // Known when the call began
 	Kind         Kind   // empty if a reply came and is no failure
 	Reason       string // of Kind
-	Stage        string // of a time-out
+	Stage        string // of a timeout
 	Sent         bool   // false: it was refused before it reached the broker
 	Timing       Timing
 	RequestBytes int64 // of all frames sent

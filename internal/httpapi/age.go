@@ -18,12 +18,12 @@ func (a *API) connected(ctx context.Context, _ net.Conn) context.Context {
 	if a.cfg.MaxConnectionAge == 0 {
 		return ctx
 	}
-	return context.WithValue(ctx, connectionKey{}, time.Now().Add(around(a.cfg.MaxConnectionAge)))
+	return context.WithValue(ctx, connectionKey{}, time.Now().Add(jittered(a.cfg.MaxConnectionAge)))
 }
 
-// around returns d, give or take a tenth at random: connections that came together,
-// as after a restart, must not all come back together.
-func around(d time.Duration) time.Duration {
+// jittered returns d with a random jitter of a tenth: connections that were opened together,
+// as after a restart, must not all be closed together.
+func jittered(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
 }
 
@@ -36,11 +36,9 @@ func (a *API) expiry(r *http.Request) time.Time {
 	return at
 }
 
-// retire asks for the connection to be closed after this answer if it is too old, or if
-// the gateway is about to shut down.
-// Over HTTP/2, where the header itself is not sent, net/http makes GOAWAY of it:
-// the caller opens another connection for its next request, and those that are
-// open end on this one.
+// retire closes the connection after this answer if it is too old, or if the gateway is about
+// to shut down. Over HTTP/2, net/http sends GOAWAY in place of the header: open requests end
+// on this connection, and the caller opens another for the next.
 func (w *response) retire() {
 	if w.leaving.Load() || !w.expires.IsZero() && time.Now().After(w.expires) {
 		w.Header().Set("Connection", "close")

@@ -97,7 +97,7 @@ func TestAgesDifferByATenth(t *testing.T) {
 	const age = time.Hour
 	least, most := 2*age, time.Duration(0)
 	for range 10_000 {
-		d := around(age)
+		d := jittered(age)
 		least, most = min(least, d), max(most, d)
 	}
 	if least < age*9/10 || most > age*11/10 || most-least < age*19/100 {

@@ -12,12 +12,11 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// firstBuffer and firstGuess are what is allocated for a body before any of it
-// has come: at most so much of the length that it declares, and so much if it
-// declares none. Who declares much and sends nothing holds no memory.
+// What is allocated for a body before any of it has come: a caller that declares a large
+// body and sends nothing holds little memory.
 const (
-	firstBuffer = 1 << 20
-	firstGuess  = 4 << 10
+	firstBuffer = 1 << 20 // at most, of the length that it declares
+	firstGuess  = 4 << 10 // if it declares none
 )
 
 // bodyGrace is how long a body may take to come before its rate counts.

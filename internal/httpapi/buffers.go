@@ -24,8 +24,11 @@ type buffer struct {
 // whatever was there before.
 func newBuffer(size int) *buffer {
 	if size >= leastKept && size <= mostKept {
-		if b, ok := buffers.Get().(*buffer); ok && cap(b.bytes) >= size && cap(b.bytes) <= 2*size {
-			return b
+		if b, ok := buffers.Get().(*buffer); ok {
+			if cap(b.bytes) >= size && cap(b.bytes) <= 2*size {
+				return b
+			}
+			buffers.Put(b) // for a body of its size
 		}
 	}
 	return &buffer{make([]byte, 0, size)}

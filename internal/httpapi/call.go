@@ -39,7 +39,7 @@ func (a *API) call(w *response, r *http.Request) error {
 	}
 	w.handOver()
 	reply, err := svc.Call(r.Context(), w.call)
-	w.forget(x)
+	w.dropRequest(x)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
 		return err
@@ -107,13 +107,13 @@ func refuseBusy(x *codec.Exchange, svc gateway.Service, err error) {
 	}
 }
 
-// forget lets go of the request, which nobody reads once the call has returned:
+// dropRequest lets go of the request, which nobody reads once the call has returned:
 // what is held from then on is the reply.
-func (w *response) forget(x *codec.Exchange) {
+func (w *response) dropRequest(x *codec.Exchange) {
 	w.body.free()
 	w.share.release()
 	w.body, w.call = nil, gateway.Call{}
-	x.Forget()
+	x.DropBody()
 }
 
 // writeReply writes the reply. Its bytes are held since before the call was sent.
@@ -165,7 +165,7 @@ func serviceName(r *http.Request) (string, error) {
 		return "", &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	if mdp.IsMMI(name) {
-		return "", &gateway.Error{Kind: gateway.Forbidden, Service: name, Detail: "names that begin with mmi. belong to the broker"}
+		return "", gateway.ReservedName(name)
 	}
 	return name, nil
 }

@@ -72,7 +72,18 @@ type Version struct {
 	ZMQ      string `json:"zmqversion"`
 }
 
-// Config is what an API is made of.
+// The defaults of a Config's fields.
+const (
+	DefaultMaxBuffered     = 512 << 20
+	DefaultMaxBody         = 64 << 20
+	DefaultMaxHeader       = 64 << 10
+	DefaultHeaderTimeout   = 10 * time.Second
+	DefaultBodyIdleTimeout = 30 * time.Second
+	DefaultIdleTimeout     = 650 * time.Second // above the 60 to 600 s of the usual balancers
+	DefaultSlowLog         = 5 * time.Second
+)
+
+// Config is what an API is made of. The zero value of a field means its default.
 type Config struct {
 	Caller   Caller         // required
 	Health   Health         // required
@@ -82,23 +93,23 @@ type Config struct {
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
 	Access   *access.Store  // who may call; default: everybody
 	Log      *zap.Logger    // default: no log
-	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of 512 MiB
+	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of DefaultMaxBuffered
 	Version  Version
 
 	Proxies edge.Proxies // whose word is taken for where a request comes from; default: none
 
 	MaxRequests     int           // in flight at once, probes excepted; default: any number
-	MaxBody         int64         // bytes of one body; default 64 MiB
-	MaxHeader       int           // bytes of one request's line and headers; default 64 KiB
-	HeaderTimeout   time.Duration // for all headers of a request to arrive; default 10 s
-	BodyIdleTimeout time.Duration // for the next bytes of a body to arrive, or of an answer to be taken; default 30 s
+	MaxBody         int64         // bytes of one body
+	MaxHeader       int           // bytes of one request's line and headers
+	HeaderTimeout   time.Duration // for all headers of a request to arrive
+	BodyIdleTimeout time.Duration // for the next bytes of a body to arrive, or of an answer to be taken
 	MinBodyRate     int64         // bytes a second of a body, on average, after 10 s; default: a body is only bounded by BodyIdleTimeout
-	IdleTimeout     time.Duration // for the next request on a connection; default 650 s, above the usual balancers' 60 to 600 s
-	// MaxConnectionAge is how long a connection is kept, give or take a tenth; the
-	// first answer after it asks for its end. Default: for as long as it is used.
+	IdleTimeout     time.Duration // for the next request on a connection
+	// MaxConnectionAge, with a jitter of a tenth, is the age from which a connection is closed
+	// after an answer. Default: never.
 	MaxConnectionAge time.Duration
 
-	SlowLog time.Duration // requests that took longer are logged at Warn; default 5 s
+	SlowLog time.Duration // requests that took longer are logged at Warn
 
 	ReadyBroker string // what GET /readyz wants of the brokers; default ReadyStart
 
@@ -117,15 +128,15 @@ func (c Config) withDefaults() Config {
 		c.Log = zap.NewNop()
 	}
 	if c.Budget == nil {
-		c.Budget = budget.New(512 << 20)
+		c.Budget = budget.New(DefaultMaxBuffered)
 	}
 	c.ReadyBroker = cmp.Or(c.ReadyBroker, ReadyStart)
-	c.MaxBody = cmp.Or(c.MaxBody, 64<<20)
-	c.MaxHeader = cmp.Or(c.MaxHeader, 64<<10)
-	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, 10*time.Second)
-	c.BodyIdleTimeout = cmp.Or(c.BodyIdleTimeout, 30*time.Second)
-	c.IdleTimeout = cmp.Or(c.IdleTimeout, 650*time.Second)
-	c.SlowLog = cmp.Or(c.SlowLog, 5*time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, DefaultMaxBody)
+	c.MaxHeader = cmp.Or(c.MaxHeader, DefaultMaxHeader)
+	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, DefaultHeaderTimeout)
+	c.BodyIdleTimeout = cmp.Or(c.BodyIdleTimeout, DefaultBodyIdleTimeout)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.SlowLog = cmp.Or(c.SlowLog, DefaultSlowLog)
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	for i, host := range c.AllowedHosts {
 		c.AllowedHosts[i] = hostname(host)

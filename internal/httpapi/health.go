@@ -20,7 +20,7 @@ func (a *API) livez(w *response, _ *http.Request) error {
 // unready at once, there would be nobody left to say so.
 func (a *API) readyz(w *response, _ *http.Request) error {
 	if a.notReady.Load() {
-		return &gateway.Error{Kind: gateway.Draining}
+		return gateway.ShuttingDown()
 	}
 	reached, connected, lost := a.cfg.Health.Brokers()
 	switch {
@@ -28,7 +28,7 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 	case !reached:
 		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker has been reached yet"}
 	case a.cfg.ReadyBroker == ReadyAlways && !connected:
-		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker can be reached"}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker}
 	}
 	return sendJSON(w, struct {
 		Ready    bool     `json:"ready"`

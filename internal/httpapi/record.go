@@ -55,7 +55,7 @@ func (w *response) serve(next http.Handler, r *http.Request) {
 		if w.leave != nil {
 			w.leave()
 		}
-		w.body.free() // of a request that was not forgotten
+		w.body.free() // of a request that was not dropped
 		w.share.release()
 		w.room.Release()
 	}()

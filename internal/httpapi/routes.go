@@ -11,9 +11,9 @@ import (
 
 // routes is every route, and the way of every request to its handler: the
 // middleware runs from top to bottom, each seeing what those above let pass. It
-// is chained behind the router, which is why it knows the route. With principals, all
-// but the probes and the page /docs with its files need one, what is no route
-// included: a stranger learns nothing of this gateway.
+// is chained behind the router, which is why it knows the route. With principals, only the
+// probes and the page /docs with its files are open. Paths without a route need a key,
+// too: a stranger learns nothing of this gateway.
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
 	open := mux.With(

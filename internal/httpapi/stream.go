@@ -25,7 +25,7 @@ func (a *API) stream(w *response, r *http.Request, x *codec.Exchange, svc gatewa
 	w.call.Partial = q.put
 	w.handOver()
 	reply, err := svc.Call(ctx, w.call)
-	w.forget(x)
+	w.dropRequest(x)
 	if fits := hold(&w.room, mdp.Size(reply.Frames)); err == nil {
 		err = fits
 	}

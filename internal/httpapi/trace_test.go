@@ -161,7 +161,7 @@ func TestTheTracerIsToldOfEveryRequestButProbes(t *testing.T) {
 		t.Errorf("of a call that failed it was told %+v", a)
 	}
 	if a := tracer.all[2]; a.Path != "/a%0Ab" || a.Route != "unmatched" || !a.Returned.IsZero() || a.Kind != gateway.NotFound {
-		t.Errorf("of what is no route it was told %+v", a)
+		t.Errorf("of a path without a route it was told %+v", a)
 	}
 	if a := tracer.all[3]; a.Service != "echo" || a.Returned.IsZero() {
 		t.Errorf("of a stream it was told %+v", a)

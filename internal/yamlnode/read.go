@@ -153,13 +153,19 @@ func Wish(err error) string {
 
 // Duration reads a duration above 0.
 func Duration(dst *time.Duration) Reader {
-	return Scalar(dst, func(text string) (time.Duration, error) {
-		d, err := time.ParseDuration(text)
-		if err != nil || d <= 0 {
-			return 0, errors.New("a duration above 0 such as 30s or 500ms")
-		}
+	return Scalar(dst, func(text string) (time.Duration, error) { return ParseDuration(text, 1) })
+}
+
+// ParseDuration reads a duration of at least that much, 0 or 1 ns. The error says what is wanted.
+func ParseDuration(text string, least time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err == nil && d >= least:
 		return d, nil
-	})
+	case least > 0:
+		return 0, errors.New("a duration above 0 such as 25s or 500ms")
+	}
+	return 0, errors.New("a duration such as 25s or 500ms")
 }
 
 // Integer reads a whole number.

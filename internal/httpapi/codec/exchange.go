@@ -110,6 +110,6 @@ func (e *Exchange) Decode(body []byte, call *gateway.Call) error {
 	return err
 }
 
-// Forget lets go of the frames that Decode made, and with them of its body. To
+// DropBody lets go of the frames that Decode made, and with them of its body. To
 // write a reply takes neither.
-func (e *Exchange) Forget() { clear(e.few[:]) }
+func (e *Exchange) DropBody() { clear(e.few[:]) }

@@ -124,7 +124,7 @@ func TestAnExchangeThatForgotDoesNotKeepTheBody(t *testing.T) {
 	if runtime.GC(); body.Value() == nil {
 		t.Error("the body is gone before it was forgotten: this test proves nothing")
 	}
-	e.Forget()
+	e.DropBody()
 	if runtime.GC(); body.Value() != nil {
 		t.Error("the body is kept")
 	}

@@ -34,7 +34,7 @@ func TestConnectionsBeyondTheBoundAreEnded(t *testing.T) {
 			ended <- err
 		}()
 	}
-	// All that are over the bound end at once, whatever the handshake's time-out is.
+	// All that are over the bound end at once, whatever the handshake's timeout is.
 	for range silent - limit {
 		select {
 		case <-ended:

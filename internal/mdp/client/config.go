@@ -22,16 +22,26 @@ type Endpoint struct {
 	Dialect *mdp.Dialect // default mdp/0.1
 }
 
+// The defaults of a Config's fields.
+const (
+	DefaultMax            = 256
+	DefaultQueueMax       = 1024
+	DefaultQueueTimeout   = time.Second
+	DefaultConnectTimeout = time.Second
+	DefaultIdle           = time.Minute
+	DefaultMaxReply       = 64 << 20
+)
+
 // Config configures a Pool. The zero value of a field means its default.
 type Config struct {
 	Endpoints      []Endpoint    // at least one
-	Max            int           // connections, so calls in flight; default 256
+	Max            int           // connections, so calls in flight
 	Reserve        float64       // share of Max given only to services that hold less than it; default 0: none
-	QueueMax       int           // calls that may wait for a connection; default 1,024
-	QueueTimeout   time.Duration // how long they may; default 1s
-	ConnectTimeout time.Duration // of a fresh connection's handshake; default 1s
-	Idle           time.Duration // how long a connection is kept that is not needed; default 60s
-	MaxReply       int64         // bytes of one reply; default 64 MiB
+	QueueMax       int           // calls that may wait for a connection
+	QueueTimeout   time.Duration // how long they may
+	ConnectTimeout time.Duration // of a fresh connection's handshake
+	Idle           time.Duration // how long a connection is kept that is not needed
+	MaxReply       int64         // bytes of one reply
 	Resolver       *net.Resolver // of the brokers' names; nil means the system's
 	Log            *zap.Logger   // nil means none
 
@@ -41,12 +51,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	c.Max = cmp.Or(c.Max, 256)
-	c.QueueMax = cmp.Or(c.QueueMax, 1024)
-	c.QueueTimeout = cmp.Or(c.QueueTimeout, time.Second)
-	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, time.Second)
-	c.Idle = cmp.Or(c.Idle, time.Minute)
-	c.MaxReply = cmp.Or(c.MaxReply, 64<<20)
+	c.Max = cmp.Or(c.Max, DefaultMax)
+	c.QueueMax = cmp.Or(c.QueueMax, DefaultQueueMax)
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, DefaultQueueTimeout)
+	c.ConnectTimeout = cmp.Or(c.ConnectTimeout, DefaultConnectTimeout)
+	c.Idle = cmp.Or(c.Idle, DefaultIdle)
+	c.MaxReply = cmp.Or(c.MaxReply, DefaultMaxReply)
 	if c.Resolver == nil {
 		c.Resolver = net.DefaultResolver
 	}

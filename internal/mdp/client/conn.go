@@ -129,7 +129,7 @@ func (c *conn) converse(x *call) error {
 		return &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	c.scratch = message
-	frames, err := c.sock.Exchange(message, c.onSent)
+	frames, err := c.sock.SendReceive(message, c.onSent)
 	clear(message) // the body must not live as long as the connection
 	if err == zsock.ErrStray {
 		c.accuse()
@@ -266,7 +266,7 @@ var details = map[gateway.Kind]string{
 	gateway.ReplyTooLarge:     "the reply is larger than the gateway takes",
 	gateway.BrokerLost:        "the connection to the broker broke while the call was in flight",
 	gateway.Interrupted:       "the gateway shut down while the call was in flight",
-	gateway.BrokerUnavailable: "no broker can be reached",
+	gateway.BrokerUnavailable: gateway.NoBroker,
 }
 
 // badReply is the error of a call that was answered by no message of the protocol.

@@ -25,7 +25,7 @@ func TestALateReplyReachesNobody(t *testing.T) {
 		end  func() (context.Context, context.CancelFunc)
 		kind gateway.Kind
 	}{
-		{"after a time-out", func() (context.Context, context.CancelFunc) {
+		{"after a timeout", func() (context.Context, context.CancelFunc) {
 			return context.WithTimeout(context.Background(), 50*time.Millisecond)
 		}, gateway.Timeout},
 		{"after a cancellation", func() (context.Context, context.CancelFunc) {

@@ -35,7 +35,7 @@ func TestARequestsDeadlineEndsItsCall(t *testing.T) {
 		t.Errorf("the next call: %v, on the same connection: %v, want a reply on one of its own", err, first == second)
 	}
 	if got := h.pool.Stats().Closed; got["timeout"] != 1 {
-		t.Errorf("connections closed: %v, want that of the time-out", got)
+		t.Errorf("connections closed: %v, want that of the timeout", got)
 	}
 }
 

@@ -70,7 +70,7 @@ type endpoint struct {
 	answered   bool   // it ever replied, in this dialect
 	warned     bool   // silence was logged
 	lastReply  time.Time
-	unanswered int       // time-outs since then
+	unanswered int       // timeouts since then
 	turn       uint64    // of the last call that was given a connection
 	tried      time.Time // when that was
 	busy       map[*conn]*call

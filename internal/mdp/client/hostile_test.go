@@ -99,7 +99,7 @@ func TestAMuteBrokerDoesNotMakeLookupsWaitOneByOne(t *testing.T) {
 		running.Go(func() {
 			_, err := p.Lookup(context.Background(), 0, fmt.Sprint("svc-", i))
 			if kind := gateway.AsError(err).Kind; kind != gateway.Timeout && kind != gateway.Busy {
-				t.Errorf("got %v, want a time-out or busy", err)
+				t.Errorf("got %v, want a timeout or busy", err)
 			}
 		})
 	}

@@ -33,7 +33,7 @@ func (p *Pool) openFor(e *endpoint, x *call, now time.Time) {
 	}
 }
 
-// openSpare opens a connection that no call asked for, after a time-out closed one.
+// openSpare opens a connection that no call asked for, after a timeout closed one.
 func (p *Pool) openSpare(e *endpoint, now time.Time) {
 	if e.state == gateway.Up && !p.closing && p.sockets < p.cfg.Max && e.idle.len+e.fresh.len+e.opening < spares {
 		p.open(e, nil, now)

@@ -3,7 +3,7 @@
 //
 // MDP has no request id, so what keeps a reply from reaching the wrong caller is
 // this, all of it: one request in flight per socket; a random routing id per
-// socket; a socket that saw a time-out, a cancellation or any error is closed; a
+// socket; a socket that saw a timeout, a cancellation or any error is closed; a
 // reply must name the service that was asked; nothing may wait in a socket
 // before it is used again; idle sockets are used again oldest first, and not
 // within a millisecond while another will do. It refuses to reconnect a call's
@@ -39,10 +39,6 @@ const (
 	// sent: each of them may have broken a moment ago. Of those that were there before,
 	// which a lost broker breaks all at once, any number may be tried.
 	maxAttempts = 3
-
-	// balanceWait is how long a call waits for a connection to the broker with the fewest
-	// calls in flight while one to another rests.
-	balanceWait = 50 * time.Millisecond
 
 	// firstVerdict is how long a call waits for the outcome of the very first
 	// attempt to reach any broker.

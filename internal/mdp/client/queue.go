@@ -298,7 +298,7 @@ func (p *Pool) takeElsewhere(best *endpoint, x *call, now time.Time) *conn {
 		if e == best || e.state != gateway.Up || !x.mayUse(e) || e.doubtful(now) && !best.doubtful(now) {
 			continue
 		}
-		if until := x.start.Add(balanceWait); e.load() > best.load() && now.Before(until) {
+		if until := x.start.Add(gateway.BalanceWait); e.load() > best.load() && now.Before(until) {
 			p.wake(until, now)
 			continue
 		}

@@ -28,11 +28,11 @@ type Socket struct {
 	detect bool  // a socket that cannot be written any more has lost its connection
 	limit  int64 // bytes of one received message; 0 means no limit
 
-	onExchange, onReceive, onWrite func(uintptr) bool // the steps; set once
+	onSendReceive, onReceive, onWrite func(uintptr) bool // the steps; set once
 
 	// Owned by the goroutine that uses the socket.
 	messages messages
-	request  [][]byte // what Exchange is yet to send
+	request  [][]byte // what SendReceive is yet to send
 	sent     func()   // its argument
 	message  [][]byte // result of the last step
 	err      error
@@ -48,7 +48,7 @@ func newSocket(soc *zmq.Socket, wake *os.File) (*Socket, error) {
 		return nil, errors.Join(err, wake.Close(), soc.Close())
 	}
 	s := &Socket{soc: soc, wake: wake, raw: raw, messages: messages}
-	s.onExchange = s.stepExchange
+	s.onSendReceive = s.stepSendReceive
 	s.onReceive = s.stepReceive
 	s.onWrite = s.stepWrite
 	return s, nil
@@ -98,15 +98,15 @@ func (s *Socket) Send(frames [][]byte) error { return s.messages.send(frames, fa
 // and ErrTorn leave the rest of a message behind: the socket can only be closed.
 func (s *Socket) TryReceive() ([][]byte, error) { return s.messages.receive(s.limit) }
 
-// Exchange sends a message on a Dealer's socket that rests between two calls, calls
+// SendReceive sends a message on a Dealer's socket that rests between two calls, calls
 // sent, and waits for a message. Beside the errors of Send and Receive it returns,
 // with nothing sent, ErrStray if a message waits in the socket already.
 //
 // After the request was sent it looks once more, as every wait must: to send takes what
 // libzmq's thread has told the socket, too.
-func (s *Socket) Exchange(request [][]byte, sent func()) ([][]byte, error) {
+func (s *Socket) SendReceive(request [][]byte, sent func()) ([][]byte, error) {
 	s.request, s.sent = request, sent
-	message, err := s.wait(s.onExchange)
+	message, err := s.wait(s.onSendReceive)
 	s.request = nil // if the deadline had passed it is still there
 	return message, err
 }
@@ -125,8 +125,8 @@ func (s *Socket) wait(step func(uintptr) bool) ([][]byte, error) {
 	return message, s.err
 }
 
-// stepExchange reports whether Exchange is done.
-func (s *Socket) stepExchange(fd uintptr) bool {
+// stepSendReceive reports whether SendReceive is done.
+func (s *Socket) stepSendReceive(fd uintptr) bool {
 	if s.request == nil {
 		return s.stepReceive(fd)
 	}

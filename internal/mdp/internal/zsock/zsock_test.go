@@ -167,7 +167,7 @@ func TestALostConnectionEndsTheWait(t *testing.T) {
 	if err := d.Check(); err != zsock.ErrLost {
 		t.Errorf("check: got %v, want %v", err, zsock.ErrLost)
 	}
-	if _, err := d.Exchange(frames("hello"), func() { t.Error("a message was sent on a lost connection") }); err != zsock.ErrLost {
+	if _, err := d.SendReceive(frames("hello"), func() { t.Error("a message was sent on a lost connection") }); err != zsock.ErrLost {
 		t.Errorf("exchange: got %v, want %v", err, zsock.ErrLost)
 	}
 }
@@ -199,7 +199,7 @@ func TestASocketWithAMessageIsNotClean(t *testing.T) {
 	if err != zsock.ErrStray {
 		t.Errorf("got %v, want %v", err, zsock.ErrStray)
 	}
-	if _, err := d.Exchange(frames("hello"), func() { t.Error("a message was sent behind another's back") }); err != zsock.ErrStray {
+	if _, err := d.SendReceive(frames("hello"), func() { t.Error("a message was sent behind another's back") }); err != zsock.ErrStray {
 		t.Errorf("exchange: got %v, want %v", err, zsock.ErrStray)
 	}
 	if err := r.Send(frames("nobody", "hello")); err != zsock.ErrUnreachable {
@@ -209,7 +209,7 @@ func TestASocketWithAMessageIsNotClean(t *testing.T) {
 
 // What comes before an exchange waits must end its wait: here the answer is on its
 // way then, or there.
-func TestAnExchangeSeesWhatCameBeforeItWaits(t *testing.T) {
+func TestSendReceiveSeesWhatCameBeforeItWaits(t *testing.T) {
 	c := newContext(t)
 	r, endpoint := router(t, c)
 	d := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("me")})
@@ -218,7 +218,7 @@ func TestAnExchangeSeesWhatCameBeforeItWaits(t *testing.T) {
 	}
 	d.SetDeadline(time.Now().Add(20 * time.Second))
 	for range 1000 {
-		got, err := d.Exchange(frames("hello"), func() {
+		got, err := d.SendReceive(frames("hello"), func() {
 			m, err := r.Receive()
 			if err == nil {
 				err = r.Send(m)
@@ -272,10 +272,10 @@ func TestAStrayWhileTheRequestIsSentHidesNoReply(t *testing.T) {
 		pause := time.Duration(random.IntN(200)) * time.Microsecond
 		for begun := time.Now(); time.Since(begun) < pause; {
 		}
-		got, err := d.Exchange(frames("hello"), func() {})
+		got, err := d.SendReceive(frames("hello"), func() {})
 		if err == zsock.ErrStray {
 			if got, err = d.Receive(); err == nil {
-				got, err = d.Exchange(frames("hello"), func() {})
+				got, err = d.SendReceive(frames("hello"), func() {})
 			}
 		}
 		for err == nil && string(got[0]) == "stray" {
