@@ -47,7 +47,7 @@ type share struct {
 }
 
 // fits refuses a request that would hold n bytes if there is no room for all of them now.
-// Who declares much gets a prompt answer, and holds only what has come.
+// A caller that declares a large body gets a prompt answer, and holds only what has come.
 func (s *share) fits(n int64) error {
 	reserve := int64(0)
 	if n > smallBody {
