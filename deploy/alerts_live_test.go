@@ -2,6 +2,7 @@ package deploy_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,13 +14,17 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mdpgateway/internal/certs/certstest"
 )
 
 // troubled is the configuration of a gateway small enough to be brought into every
 // trouble that an alert is for. "deaf" is a broker that is spoken to in a dialect
 // that it does not know.
 const troubled = `
-listen: 127.0.0.1:0
+listen: ["http://127.0.0.1:0", "https://127.0.0.1:0"]
+tls-cert: PAIR/tls.crt
+tls-key: PAIR/tls.key
 admin-listen: 127.0.0.1:0
 embedded: true
 embedded-bind: tcp://127.0.0.1:*
@@ -59,6 +64,10 @@ var troubles = []trouble{
 	{"MdpGatewayBrokerDown", "endpoint=lost", func(t *testing.T, w *watched) { _ = w.lost.Process.Kill() }},
 	{"MdpGatewayPrincipalExpiring", "principal=lab", func(t *testing.T, w *watched) {
 		w.writeKeys(t, time.Now().Add(7*24*time.Hour).Format(time.RFC3339))
+		w.hangUp(t)
+	}},
+	{"MdpGatewayTLSExpiring", "file=tls-cert", func(t *testing.T, w *watched) {
+		w.writePair(t, 60*24*time.Hour, 7*24*time.Hour)
 		w.hangUp(t)
 	}},
 	{"MdpGatewayConfigReloadFailed", "job=mdp-gateway", func(t *testing.T, w *watched) {
@@ -132,12 +141,17 @@ type watched struct {
 	gateway, lost *process
 	keys          string // file
 	sum           string // of key
+	authority     *certstest.Authority
+	pair          string // directory
 	calls         context.Context
 }
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
-	w := &watched{keys: filepath.Join(t.TempDir(), "keys.yaml"), calls: t.Context()}
+	w := &watched{
+		keys: filepath.Join(t.TempDir(), "keys.yaml"), calls: t.Context(), authority: certstest.New(t, "lab"), pair: t.TempDir(),
+	}
+	w.writePair(t, time.Hour, 90*24*time.Hour)
 	w.lost = start(t, "broker", "--bind", "tcp://127.0.0.1:*")
 	lost := w.lost.logged(t, "endpoint", "broker listens")
 	deaf := start(t, "broker", "--bind", "tcp://127.0.0.1:*").logged(t, "endpoint", "broker listens")
@@ -149,7 +163,7 @@ func newWatched(t *testing.T) *watched {
 	w.key, w.sum = key, parse[[]struct{ SHA256 string }](t, entry)[0].SHA256
 	w.writeKeys(t, time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
-	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys).Replace(troubled)))
+	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair).Replace(troubled)))
 	w.gateway = start(t, "serve", "--config", config)
 	w.api = w.gateway.api(t)
 	w.prometheus = prometheus(t, w.gateway.logged(t, "address", `"listening"`, `"admin"`))
@@ -160,6 +174,12 @@ func newWatched(t *testing.T) *watched {
 func (w *watched) writeKeys(t *testing.T, expires string) {
 	t.Helper()
 	write(t, w.keys, fmt.Appendf(nil, "- {id: lab, sha256: %s, services: ['*'], expires: %s}\n", w.sum, expires))
+}
+
+// writePair writes a certificate of that age with that time left, and its key.
+func (w *watched) writePair(t *testing.T, age, left time.Duration) {
+	t.Helper()
+	w.authority.Issue(func(c *x509.Certificate) { c.NotBefore, c.NotAfter = time.Now().Add(-age), time.Now().Add(left) }).Write(w.pair)
 }
 
 // hangUp makes the gateway read its keys again.

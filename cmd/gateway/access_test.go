@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/certs/certstest"
 )
 
 // newKey makes a key as an operator does, and returns it and its entry.
@@ -96,6 +98,9 @@ func TestWhatStrangersReachIsWorthAWarning(t *testing.T) {
 	_, entry := newKey(t, "web")
 	keys := write(t, t.TempDir(), "keys.yaml", entry)
 	const open = "--listen 0.0.0.0:0 --embedded --access open"
+	authority, dir := certstest.New(t, "lab"), t.TempDir()
+	cert, key := authority.Server().Write(dir)
+	pair, ca := " --tls-cert "+cert+" --tls-key "+key, certstest.Write(t, dir, "ca.crt", authority.PEM)
 	for _, c := range []struct {
 		args string
 		want string // the settings that are warned of
@@ -103,7 +108,13 @@ func TestWhatStrangersReachIsWorthAWarning(t *testing.T) {
 		{"", ""},
 		{"--access open", ""},
 		{open, "listen"},
-		{"--listen 0.0.0.0:0 --embedded --keys-file " + keys, ""},
+		{"--listen 0.0.0.0:0 --embedded --keys-file " + keys, "listen"}, // they travel in clear text
+		{"--listen 0.0.0.0:0 --embedded --keys-file " + keys + pair, ""},
+		{"--listen https://0.0.0.0:0 --listen http://127.0.0.1:0 --embedded --keys-file " + keys + pair, ""},
+		{"--listen https://127.0.0.1:0 --listen http://0.0.0.0:0 --embedded --keys-file " + keys + pair, "listen"},
+		{open + pair, "listen"},
+		{open + pair + " --tls-client-ca " + ca, ""}, // strangers have no certificate
+		{open + pair + " --tls-client-ca " + ca + " --tls-client-auth request", "listen"},
 		{"--cors-origin *", "cors-origin"},
 		{"--cors-origin * --keys-file " + keys, ""},
 		{"--admin-listen 0.0.0.0:0", "admin-listen"},

@@ -70,6 +70,9 @@ func node(f *kong.Flag) *yaml.Node {
 		return scalarNode(value.String())
 	}
 	v := reflect.Indirect(f.Target)
+	if v.Kind() == reflect.Slice && v.Len() == 1 && f.HasDefault {
+		return scalarNode(v.Index(0).String())
+	}
 	if v.Kind() == reflect.Slice {
 		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for i := range v.Len() {

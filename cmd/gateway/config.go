@@ -13,6 +13,7 @@ import (
 
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/certs"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/httpapi"
@@ -30,7 +31,7 @@ import (
 type settings struct {
 	Config string `placeholder:"FILE" help:"YAML file with settings, brokers and services."`
 
-	Listen           string        `group:"Listen" type:"listen" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API (${default})."`
+	Listen           []string      `group:"Listen" type:"socket" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address of the API, https if there is a certificate, or with http:// or https:// before it; repeatable (${default})."`
 	AdminListen      string        `group:"Listen" type:"listen" off:"" placeholder:"HOST:PORT" help:"Address of /metrics and /debug/pprof; without it, /metrics is at --listen."`
 	AllowedHosts     []string      `group:"Listen" type:"host" placeholder:"NAME" help:"Host names that requests may have, ip for any IP address, * for any; default: loopback's if --listen is loopback; ip, localhost and this machine's name without keys; else any."`
 	TrustedProxies   []string      `group:"Listen" hidden:"" type:"network" placeholder:"CIDR" help:"Proxies whose Forwarded or X-Forwarded-For says where a request comes from; repeatable."`
@@ -40,6 +41,12 @@ type settings struct {
 	MinBodyRate      int64         `group:"Listen" hidden:"" type:"bytes" default:"8KiB" placeholder:"BYTES" help:"Average bytes a second of a request's body after its first 10 s (${default})."`
 	IdleTimeout      time.Duration `group:"Listen" hidden:"" default:"${idle_timeout}" placeholder:"DURATION" help:"Idle timeout of a connection between two requests, and before the first (${default})."`
 	MaxConnectionAge time.Duration `group:"Listen" default:"0s" min:"0" placeholder:"DURATION" help:"Age, with a jitter of a tenth, from which a connection is closed after a response, so that new replicas get their share; 0 for never (${default})."`
+
+	TLSCert       string `group:"TLS" name:"tls-cert" placeholder:"FILE" help:"Certificate of --listen and those up to its authority, in PEM; read again when it changes."`
+	TLSKey        string `group:"TLS" name:"tls-key" placeholder:"FILE" help:"Key of --tls-cert, in PEM."`
+	TLSClientCA   string `group:"TLS" name:"tls-client-ca" placeholder:"FILE" help:"Authorities of callers' certificates, in PEM."`
+	TLSClientAuth string `group:"TLS" name:"tls-client-auth" one:"none|request|require" placeholder:"MODE" help:"Whether callers may (request) or must (require) show a certificate of --tls-client-ca; default: require with --tls-client-ca, else none."`
+	TLSClientCRL  string `group:"TLS" name:"tls-client-crl" placeholder:"FILE" help:"Lists of certificates that these authorities have revoked, in PEM or DER."`
 
 	Broker       []string     `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
 	Dialect      *mdp.Dialect `group:"Brokers" default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the brokers, such as mdp/0.2 or loudify (${default}); another name lists all."`
@@ -98,6 +105,7 @@ type settings struct {
 	Principals *access.List         `kong:"-"` // who may call; nil: anyone who reaches the port
 	accessList *yaml.Node           // of the file; nil if it has none
 	issuers    *yaml.Node           // of the file; nil if it has none
+	Certs      *certs.Set           `kong:"-"` // of the files of TLS; nil without TLS
 }
 
 // defaults are those that packages have, too: each stands in its package.
@@ -131,7 +139,7 @@ func (s *settings) finish(r *resolver) (err error) {
 	}
 	s.Services, s.accessList, s.issuers = r.file.services, r.file.access, r.file.issuers
 	if s.Embedded == nil {
-		embedded := isLoopback(s.Listen) && len(s.Brokers) == 0
+		embedded := s.onLoopback() && len(s.Brokers) == 0
 		s.Embedded = &embedded
 	}
 	s.finishHosts()
@@ -140,6 +148,9 @@ func (s *settings) finish(r *resolver) (err error) {
 		return err
 	}
 	if err := s.checkAccess(r); err != nil {
+		return err
+	}
+	if err := s.finishTLS(r); err != nil {
 		return err
 	}
 	if err := s.finishCollector(r); err != nil {
@@ -245,7 +256,7 @@ func (s *settings) check(r *resolver) error {
 	case s.MaxBuffered < 2*s.MaxReply:
 		return &valueError{r.origin("max-buffered"), formatBytes(s.MaxBuffered),
 			"at least " + formatBytes(2*s.MaxReply) + ", twice the value of " + r.origin("max-reply")}
-	case s.AdminListen != "" && s.AdminListen == s.Listen && port(s.Listen) != "0":
+	case slices.ContainsFunc(s.sockets(), func(a socket) bool { return a.address == s.AdminListen && port(a.address) != "0" }):
 		return &valueError{r.origin("admin-listen"), s.AdminListen, "another address than that of " + r.origin("listen")}
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,6 +14,7 @@ import (
 	"mdpgateway/internal/audit"
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/catalogue"
+	"mdpgateway/internal/certs"
 	"mdpgateway/internal/demo"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/edge"
@@ -53,13 +54,13 @@ type daemon struct {
 	metrics *metrics.Metrics
 	calls   *dispatch.Dispatcher
 	api     *httpapi.API
-	servers []server
-}
+	certs   *certs.Store // swapped by a reload, or when its files change; nil without TLS
 
-// A server is one listener and what serves it.
-type server struct {
-	http     *http.Server
-	listener *edge.Listener
+	reloading   sync.Mutex
+	badSettings bool // what was read last is not in force; guarded by reloading, as is badCerts
+	badCerts    bool
+
+	servers []server
 }
 
 // newDaemon makes every part and opens the listeners, so that whatever can fail

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.uber.org/zap"
+
+	"mdpgateway/internal/certs"
 )
 
 // An exposure is what strangers can reach, by a setting.
@@ -14,8 +16,11 @@ type exposure struct{ message, setting, value string }
 
 // exposures returns what strangers can reach.
 func (s *settings) exposures() (all []exposure) {
-	if s.Principals == nil && !isLoopback(s.Listen) {
-		all = append(all, exposure{"no principals: anyone who reaches this port may run code on workers that unpickle", "listen", s.Listen})
+	if open := addresses(s.sockets(), func(a socket) bool { return a.far() && !(a.secure && s.TLSClientAuth == certs.Require) }); s.Principals == nil && open != "" {
+		all = append(all, exposure{"no principals: anyone who reaches this port may run code on workers that unpickle", "listen", open})
+	}
+	if clear := addresses(s.sockets(), func(a socket) bool { return a.far() && a.clear() }); s.Principals != nil && clear != "" {
+		all = append(all, exposure{"keys and tokens travel in clear text: anyone who can listen on the way has them, unless a proxy with TLS is in front", "listen", clear})
 	}
 	if s.Principals == nil && slices.Contains(s.CORSOrigin, "*") {
 		all = append(all, exposure{"no principals: any web page that a browser near this port opens may call", "cors-origin", "*"})
@@ -27,6 +32,17 @@ func (s *settings) exposures() (all []exposure) {
 		all = append(all, exposure{"anyone who reaches the admin listener may read metrics and profiles", "admin-listen", s.AdminListen})
 	}
 	return all
+}
+
+// addresses returns those of some sockets, in one text.
+func addresses(all []socket, of func(socket) bool) string {
+	var texts []string
+	for _, a := range all {
+		if of(a) {
+			texts = append(texts, a.address)
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 const openBroker = "anyone who reaches the broker may call every service, and may be a worker of every service"

@@ -10,7 +10,7 @@ import (
 
 // finishHosts sets which names are answered. A web page whose name was made to point here (DNS rebinding) is of the
 // gateway's origin to a browser, and passes wherever nobody must prove who calls. It needs a name that its owner controls: no
-// address, not localhost, not that of this machine.
+// address, not localhost, not that of this machine. Over TLS it would need a certificate for that name besides.
 func (s *settings) finishHosts() {
 	own := ownHosts()
 	s.adminHosts = append(slices.Clone(s.AllowedHosts), own...)
@@ -19,7 +19,9 @@ func (s *settings) finishHosts() {
 	}
 	switch {
 	case s.AllowedHosts != nil:
-	case isLoopback(s.Listen):
+	case !slices.ContainsFunc(s.sockets(), socket.clear): // browsers hold the name against the certificate
+		s.AllowedHosts = []string{"*"}
+	case s.onLoopback():
 		s.AllowedHosts = loopbackHosts
 	case !s.closed():
 		s.AllowedHosts = own

@@ -13,6 +13,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/encoding/protodelim"
 
+	"mdpgateway/internal/certs/certstest"
 	"mdpgateway/internal/mdp/mdptest"
 )
 
@@ -32,6 +33,7 @@ var metricLabels = map[string]string{
 	"broker_dropped_total": "reason",
 	"mmi_lookups_total":    "result",
 	"auth_enabled":         "", "auth_requests_total": "principal result", "principal_expiry_timestamp_seconds": "principal",
+	"tls_expiry_timestamp_seconds": "file", "tls_issued_timestamp_seconds": "file", "tls_handshakes_failed_total": "listener reason",
 	"config_last_reload_successful": "", "config_last_reload_success_timestamp_seconds": "",
 	"build_info": "goversion revision version zmqversion",
 }
@@ -119,17 +121,22 @@ func eventful(t *testing.T) (metrics string) {
 		return [][][]byte{{nil, []byte("MDPC01")}} // without service
 	})
 	secret, entry := newKey(t, "web")
+	pair := certstest.New(t, "lab").Server()
 	g := startWith(t, `
 brokers: [{name: liar, endpoint: "`+liar.Endpoint()+`"}]
 embedded: true
 mmi: hint
 admin-listen: 127.0.0.1:0
 keys-file: DIR/keys.yaml
+tls-cert: DIR/tls.crt
+tls-key: DIR/tls.key
 services:
   strange: {brokers: [liar]}
   sleep: {brokers: [embedded], max_in_flight: 1}
   fail: {brokers: [embedded], errors: [{frame: 0, equals: "\u0006", reason: flowgraph_failed, detail: it failed}]}
-`, map[string]string{"keys.yaml": strings.TrimSuffix(entry, "}\n") + ", expires: 2099-01-01}\n"})
+`, map[string]string{
+		"keys.yaml": strings.TrimSuffix(entry, "}\n") + ", expires: 2099-01-01}\n", "tls.crt": string(pair.PEM), "tls.key": string(pair.Key),
+	}, "--listen", "http://127.0.0.1:0", "--listen", "127.0.0.1:0")
 	key := []string{"Authorization", "Bearer " + secret}
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })
 	problem(t, g.post("echo", `{}`), 401, "unauthorized", "no")

@@ -63,8 +63,8 @@ func (s *settings) checkAccess(r *resolver) error {
 	switch {
 	case len(given) > 1:
 		return fmt.Errorf("%s are there together, want one of them", strings.Join(given, " and "))
-	case len(given) == 0 && !isLoopback(s.Listen):
-		return &valueError{r.origin("listen"), s.Listen,
+	case len(given) == 0 && !s.onLoopback():
+		return &valueError{r.origin("listen"), strings.Join(s.Listen, ", "),
 			"a list of principals (--access-file), or --access open to let anyone who reaches the port call, or a loopback address"}
 	}
 	return nil

@@ -21,7 +21,10 @@ import (
 
 // reloadable are the settings that a reload puts in force, beside the lists of the file: services, access
 // and issuers. It never changes.
-var reloadable = []string{"access", "access-file", "keys-file", "cors-origin", "log-level"}
+var reloadable = []string{
+	"access", "access-file", "keys-file", "cors-origin", "log-level",
+	"tls-cert", "tls-key", "tls-client-ca", "tls-client-auth", "tls-client-crl",
+}
 
 // A configuration is the settings of a command line, as they are now.
 type configuration struct {
@@ -55,6 +58,8 @@ func (d *daemon) reloadOn(ctx context.Context, hangups <-chan os.Signal) {
 // reload puts the configuration as it is now in force. One that is not valid
 // changes nothing.
 func (d *daemon) reload() {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
 	next, err := d.config.reread()
 	var ignored []string
 	if err == nil {
@@ -64,7 +69,11 @@ func (d *daemon) reload() {
 	if err != nil && len(ignored) > 0 { // they may be what was to make it valid
 		err = fmt.Errorf("%w (changed too, but need a restart: %s)", err, strings.Join(ignored, ", "))
 	}
-	d.metrics.Reloaded(err == nil, time.Now())
+	d.badSettings = err != nil
+	if err == nil {
+		d.badCerts = false
+	}
+	d.tellReloaded()
 	if err != nil {
 		d.log.Error("the configuration is invalid, the previous one stays in force", zap.String("error", yamlnode.OneLine(err.Error())))
 		return
@@ -75,6 +84,9 @@ func (d *daemon) reload() {
 		d.log.Warn("settings have changed that need a restart", zap.Strings("settings", ignored))
 	}
 	warn(d.log, d.settings.exposures()...)
+	if d.certs != nil {
+		warn(d.log, expired(d.certs.Set())...)
+	}
 	d.warnOfShortDrain()
 }
 
@@ -86,6 +98,9 @@ func (d *daemon) apply(next *settings) error {
 		return err
 	}
 	if err := d.access.CheckReload(next.Principals, time.Now()); err != nil {
+		return err
+	}
+	if err := d.checkTLSReload(next); err != nil {
 		return err
 	}
 	level, err := zapcore.ParseLevel(next.LogLevel)
@@ -101,6 +116,10 @@ func (d *daemon) apply(next *settings) error {
 	}
 	d.catalogue.Swap(services)
 	d.access.Swap(next.Principals)
+	if d.certs != nil {
+		d.certs.Swap(next.Certs)
+		d.settings.TLSClientAuth = next.TLSClientAuth
+	}
 	d.level.SetLevel(level)
 	d.settings.Principals, d.settings.CORSOrigin = next.Principals, next.CORSOrigin
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -13,8 +12,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-
-	"mdpgateway/internal/edge"
 )
 
 // lastWords is how long, after the drain, the answers of interrupted calls may
@@ -47,41 +44,25 @@ func serve(p *process, s *settings) error {
 	return d.serve(p.ctx, hangups)
 }
 
-// listen opens every listener.
-func (d *daemon) listen() error {
-	if err := d.open("api", d.settings.Listen, d.api.Server(), d.settings.bounds()); err != nil {
-		return err
-	}
-	if d.settings.AdminListen == "" {
-		return nil
-	}
-	return d.open("admin", d.settings.AdminListen, d.adminServer(), edge.Config{Max: adminConnections})
-}
-
-func (d *daemon) open(name, address string, s *http.Server, bounds edge.Config) error {
-	raw, err := net.Listen("tcp", address)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	listener := edge.Listen(raw, bounds)
-	listener.Guard(s)
-	d.metrics.WatchConnections(name, listener.Stats)
-	d.servers = append(d.servers, server{s, listener})
-	d.log.Info("listening", zap.String("server", name), zap.Stringer("address", listener.Addr()))
-	return nil
-}
-
 // serve serves until ctx ends or a listener fails, and takes everything down. At
 // each of hangups it reads the configuration again.
 func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 	serving, failed := errgroup.WithContext(ctx)
 	for _, s := range d.servers {
+		for _, l := range s.listeners {
+			serving.Go(func() error {
+				err := s.http.Serve(l)
+				if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) { // by shutdown
+					return nil
+				}
+				return err
+			})
+		}
+	}
+	if d.certs != nil {
 		serving.Go(func() error {
-			err := s.http.Serve(s.listener)
-			if errors.Is(err, http.ErrServerClosed) || errors.Is(err, net.ErrClosed) { // by shutdown
-				return nil
-			}
-			return err
+			d.certs.Watch(failed, d.certsChanged)
+			return nil
 		})
 	}
 	serving.Go(func() error {
@@ -115,7 +96,7 @@ func (d *daemon) announce(ctx context.Context) {
 		case <-look.C:
 		}
 	}
-	url := "http://" + dialAddress(d.servers[0].listener.Addr().String())
+	url := d.settings.sockets()[0].url(d.servers[0].listeners[0].Addr().String())
 	fields := []zap.Field{zap.String("url", url)}
 	if d.demo != nil && !d.access.Enabled() {
 		fields = append(fields, zap.String("try", "curl -H Content-Type:application/octet-stream -d hello "+url+"/services/echo"))
@@ -162,13 +143,13 @@ func (d *daemon) letGo(patience time.Duration) {
 	_ = d.api.AwaitIdle(ctx) // if they go on calling, or calls are open, shutdown waits for the latter
 }
 
-// shutdown closes the API's listener and waits, no longer than that, for the requests
+// shutdown closes the API's listeners and waits, no longer than that, for the requests
 // that are open. Callers who still send over connections of before are answered. Then it
 // closes everything that is idle.
 func (d *daemon) shutdown(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_ = d.servers[0].listener.Close() // that of the API; the second time it is closed
+	_ = d.servers[0].close() // that of the API
 	if err := d.api.AwaitIdle(ctx); err != nil {
 		return err
 	}
@@ -184,8 +165,8 @@ func (d *daemon) shutdown(patience time.Duration) error {
 func (d *daemon) close(ctx context.Context) error {
 	var errs []error
 	for _, s := range d.servers {
-		_ = s.listener.Close()
-		s.listener.Wait()
+		_ = s.close()
+		s.listeners[0].Wait()
 	}
 	if d.pool != nil {
 		errs = append(errs, d.pool.Close(ctx))

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,9 +23,10 @@ const patience = 30 * time.Second
 // A running is a whole gateway: its command line, in this process.
 type running struct {
 	t      *testing.T
-	url    string // of the API
-	broker string // endpoint of the embedded broker, if there is one
-	admin  string // URL of the admin listener, if there is one
+	url    string   // of the API
+	urls   []string // all of them, if it listens at several addresses
+	broker string   // endpoint of the embedded broker, if there is one
+	admin  string   // URL of the admin listener, if there is one
 	stop   context.CancelFunc
 	code   chan int
 
@@ -47,7 +49,10 @@ func startIn(t *testing.T, env []string, args ...string) *running {
 	listening := make(chan struct{})
 	go g.read(logs, listening)
 	go func() {
-		args := append([]string{"serve", "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*", "--log-level", "debug"}, args...)
+		args := append([]string{"serve", "--embedded-bind", "tcp://127.0.0.1:*", "--log-level", "debug"}, args...)
+		if !slices.Contains(args, "--listen") {
+			args = append(args, "--listen", "127.0.0.1:0")
+		}
 		g.code <- run(ctx, args, env, io.Discard, stderr)
 		stderr.Close()
 	}()
@@ -91,7 +96,8 @@ func (g *running) read(logs io.Reader, listening chan<- struct{}) {
 		case "listening":
 			address, _ := line["address"].(string)
 			if line["server"] == "api" {
-				g.url = "http://" + address
+				g.urls = append(g.urls, map[any]string{true: "https://", false: "http://"}[line["tls"]]+address)
+				g.url = g.urls[0]
 			} else {
 				g.admin = "http://" + address
 			}

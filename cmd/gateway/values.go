@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net"
 	"reflect"
 	"strconv"
 	"strings"
@@ -51,6 +50,7 @@ func mappers() []kong.Option {
 		kong.NamedMapper("glob", list(text(access.ParseGlob))),
 		kong.NamedMapper("bytes", scalar(parseBytes)),
 		kong.NamedMapper("listen", scalar(parseListen)),
+		kong.NamedMapper("socket", list(parseSocket)),
 		kong.NamedMapper("bind", list(parseBind)),
 		kong.NamedMapper("collector", scalar(parseCollector)),
 		kong.NamedMapper("broker", list(text(parseBroker))),
@@ -203,21 +203,6 @@ func parseDuration(text string, tag *kong.Tag) (time.Duration, error) {
 		return yamlnode.ParseDuration(text, 0)
 	}
 	return yamlnode.ParseDuration(text, 1)
-}
-
-// parseListen reads host:port; a setting with the tag off may be empty.
-func parseListen(text string, tag *kong.Tag) (string, error) {
-	if text == "" && tag.Has("off") {
-		return "", nil
-	}
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return "", errors.New("host:port or :port, such as 127.0.0.1:8080")
-	}
-	return text, nil
 }
 
 // parseCollector reads a URL; empty is none.

@@ -10,6 +10,7 @@ import (
 var (
 	connectionsOpen    = desc("connections", "Connections of callers and, with the listener broker, to the embedded broker.", "listener")
 	connectionsMax     = desc("connections_max", "The most connections that there may be, but a few for probes.", "listener")
+	handshakesFailed   = desc("tls_handshakes_failed_total", "TLS handshakes of callers that failed, by why.", "listener", "reason")
 	connectionsRefused = desc("connections_refused_total", "Connections refused or closed early, by why.", "listener", "reason")
 )
 
@@ -34,5 +35,8 @@ func (c *connections) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(connectionsMax, prometheus.GaugeValue, float64(s.Max), c.listener)
 	for reason, n := range s.Refused {
 		ch <- prometheus.MustNewConstMetric(connectionsRefused, prometheus.CounterValue, float64(n), c.listener, reason)
+	}
+	for reason, n := range s.Handshakes {
+		ch <- prometheus.MustNewConstMetric(handshakesFailed, prometheus.CounterValue, float64(n), c.listener, reason)
 	}
 }

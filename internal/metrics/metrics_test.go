@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/certs"
 	"mdpgateway/internal/gateway"
 )
 
@@ -127,9 +128,15 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m.WatchBroker(func() map[string]uint64 { return map[string]uint64{"expired": 0, "wrong_header": 3} })
 	m.WatchAudit(func() int64 { return 2 })
 	m.WatchConnections("api", func() gateway.ConnectionStats {
-		return gateway.ConnectionStats{Open: 3, Max: 8192, Refused: map[string]uint64{"full": 0, "made_room": 2}}
+		return gateway.ConnectionStats{
+			Open: 3, Max: 8192, Refused: map[string]uint64{"full": 0, "made_room": 2}, Handshakes: map[string]uint64{"alert": 0, "client_certificate": 4},
+		}
 	})
 	m.WatchConnections("admin", func() gateway.ConnectionStats { return gateway.ConnectionStats{Open: 1, Max: 32} })
+	issued := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
+	m.WatchTLS(func() []certs.Date {
+		return []certs.Date{{Setting: "tls-cert", Issued: issued, Ends: issued.AddDate(0, 3, 0)}, {Setting: "tls-client-crl"}}
+	})
 	m.WatchOrphans(func() map[string]int { return map[string]int{"echo": 1, "never-seen": 2, "nor-this": 1} })
 
 	got := scrape(t, m)
