@@ -24,6 +24,7 @@ type brokerCmd struct {
 	ServiceQueueMax int           `hidden:"" default:"1000" min:"1" placeholder:"N" help:"Requests that may wait for a worker of one service (${default})."`
 	Expiry          time.Duration `default:"5m" placeholder:"DURATION" help:"Time that a request may wait for a worker (${default})."`
 	Redispatch      int           `default:"0" min:"0" placeholder:"N" help:"Times that a request whose worker was lost is sent to another (${default})."`
+	Padded          bool          `hidden:"" help:"Put an empty frame before the body of replies to clients of mdp/0.1, as those of jheise/majordomogo expect."`
 	logFlags
 }
 
@@ -37,7 +38,7 @@ func (c *brokerCmd) Run(p *process) error {
 	log := logs.main
 	b, err := broker.New(broker.Config{
 		Bind: c.Bind, Heartbeat: c.Heartbeat, QueueMax: c.QueueMax, ServiceQueueMax: c.ServiceQueueMax,
-		Expiry: c.Expiry, Redispatch: c.Redispatch, Log: log,
+		Expiry: c.Expiry, Redispatch: c.Redispatch, Padded: c.Padded, Log: log,
 	})
 	if err != nil {
 		return err

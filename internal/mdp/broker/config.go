@@ -55,6 +55,11 @@ type Config struct {
 	// another one. Default 0: a request may not be safe to run twice.
 	Redispatch int
 
+	// Padded puts an empty frame before the body of a reply to clients of mdp/0.1, as those of
+	// jheise/majordomogo and of loudify's older package expect, which no header tells apart.
+	// Clients of loudify always get it.
+	Padded bool
+
 	// Log gets the comings and goings of services (Info) and workers (Debug). It
 	// must not block: nothing moves meanwhile. Nil means none.
 	Log *zap.Logger

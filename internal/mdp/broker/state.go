@@ -100,6 +100,9 @@ func (s *state) receive(now time.Time, frames [][]byte) {
 	id, frames := frames[0], frames[1:]
 	switch d, peer := mdp.Identify(frames); peer {
 	case mdp.Client:
+		if s.cfg.Padded && d == mdp.V01 {
+			d = mdp.MajordomoGo
+		}
 		s.fromClient(now, d, id, frames)
 	case mdp.Worker:
 		s.fromWorker(now, d, id, frames)

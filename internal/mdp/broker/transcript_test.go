@@ -167,7 +167,7 @@ func (tr *transcript) config(a map[string]string) Config {
 	}
 	return Config{
 		Expiry: expiry, QueueMax: number("queue"), ServiceQueueMax: number("service-queue"),
-		QueueBytes: int64(number("bytes")), OutboxBytes: int64(number("outbox")), Redispatch: number("redispatch"),
+		QueueBytes: int64(number("bytes")), OutboxBytes: int64(number("outbox")), Redispatch: number("redispatch"), Padded: a["padded"] != "",
 	}
 }
 
