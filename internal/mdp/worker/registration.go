@@ -27,11 +27,11 @@ const (
 )
 
 func (r *registration) run() {
-	ctx := r.worker.ctx
+	ctx := r.worker.stop
 	pause := minPause
 	for ctx.Err() == nil {
 		started := time.Now()
-		heard, err := r.session(ctx)
+		heard, err := r.session(r.worker.ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -68,9 +68,11 @@ func (r *registration) session(ctx context.Context) (heard bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s.ctx = ctx
 	stop := context.AfterFunc(ctx, s.socket.Interrupt)
+	wake := context.AfterFunc(r.worker.stop, s.socket.Interrupt)
 	err = s.serve()
 	cancel()
 	stop()
+	wake()
 	s.leave()
 	return s.heard, errors.Join(err, s.socket.Close())
 }

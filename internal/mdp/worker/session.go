@@ -18,7 +18,12 @@ var (
 	errDisconnected = errors.New("the broker sent DISCONNECT")
 	errSilent       = errors.New("the broker is silent")
 	errFailed       = errors.New("the handler failed")
+	errLeft         = errors.New("the worker stops")
 )
+
+// leaveWait is how long a worker that stops waits for the broker's word that nothing is on
+// its way.
+const leaveWait = time.Second
 
 // A session is one registration on one socket. The goroutine of session owns the
 // socket; a handler works on another one, so that heartbeats go on, and hands
@@ -39,6 +44,9 @@ type session struct {
 	running sync.WaitGroup
 	beat    time.Time // when the next heartbeat is due
 	expiry  time.Time // when the broker counts as lost
+	left    bool      // DISCONNECT was sent
+	agreed  bool      // the broker knows: it sends no request any more
+	parting time.Time // until when that is waited for; zero if it is not
 }
 
 // An outgoing is a part of a reply, or its end.
@@ -57,10 +65,10 @@ func (r *registration) connect() (*session, error) {
 		return nil, err
 	}
 	s := &session{registration: r, dialect: cfg.Dialect, socket: socket, outbox: make(chan outgoing, 1)}
-	stop := context.AfterFunc(r.worker.ctx, socket.Interrupt)
+	stop := context.AfterFunc(r.worker.stop, socket.Interrupt)
 	defer stop()
 	socket.SetDeadline(time.Now().Add(maxPause))
-	err = r.worker.ctx.Err() // looked at after the deadline, which would undo an interruption
+	err = r.worker.stop.Err() // looked at after the deadline, which would undo an interruption
 	if err == nil {
 		err = socket.Connect(cfg.Endpoint)
 	}
@@ -81,13 +89,16 @@ func (s *session) serve() error {
 		return err
 	}
 	for {
-		s.socket.SetDeadline(earlier(s.beat, s.expiry))
+		s.socket.SetDeadline(s.due())
 		// Both are looked at after the deadline is set, which would undo an
 		// interruption that came before.
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
 		if err := s.flush(); err != nil {
+			return err
+		}
+		if err := s.takeLeave(); err != nil {
 			return err
 		}
 		frames, err := s.socket.Receive()
@@ -112,11 +123,37 @@ func (s *session) serve() error {
 	}
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+// due returns when something is to be done although nothing was received.
+func (s *session) due() time.Time {
+	due := s.beat
+	if s.expiry.Before(due) {
+		due = s.expiry
 	}
-	return a
+	if !s.parting.IsZero() && !s.busy && s.parting.Before(due) {
+		due = s.parting
+	}
+	return due
+}
+
+// takeLeave ends the session of a worker that stops, once no handler runs and no request is
+// on its way. MDP has no word for the second: a heartbeat after DISCONNECT is that of a
+// stranger, whom brokers send a DISCONNECT; what they sent before has arrived then.
+func (s *session) takeLeave() error {
+	switch {
+	case s.worker.stop.Err() == nil || s.busy:
+		return nil
+	case s.agreed:
+		return errLeft
+	case s.parting.IsZero():
+		s.left, s.parting = true, time.Now().Add(leaveWait)
+		if err := s.send(mdp.WorkerMessage{Command: mdp.Disconnect}); err != nil {
+			return err
+		}
+		return s.send(mdp.WorkerMessage{Command: mdp.Heartbeat})
+	case !time.Now().Before(s.parting):
+		return errLeft
+	}
+	return nil
 }
 
 func (s *session) hear(now time.Time) {
@@ -195,6 +232,10 @@ func (s *session) receive(now time.Time, frames [][]byte) error {
 	switch m.Command {
 	case mdp.Heartbeat:
 	case mdp.Disconnect:
+		if s.left {
+			s.agreed = true
+			return nil
+		}
 		return errDisconnected
 	case mdp.Work:
 		if s.busy {
@@ -270,5 +311,7 @@ func (s *session) leave() {
 		s.busy = false
 	}
 	s.running.Wait()
-	_ = s.send(mdp.WorkerMessage{Command: mdp.Disconnect})
+	if !s.left {
+		_ = s.send(mdp.WorkerMessage{Command: mdp.Disconnect})
+	}
 }

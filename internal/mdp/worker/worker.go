@@ -109,6 +109,8 @@ type Worker struct {
 	zctx   *zsock.Context
 	ctx    context.Context // ends when the Worker closes
 	cancel context.CancelFunc
+	stop   context.Context // ends when the Worker takes no more requests
+	quit   context.CancelFunc
 
 	running sync.WaitGroup
 	close   func() error
@@ -132,6 +134,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{cfg: cfg, zctx: zctx}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.stop, w.quit = context.WithCancel(w.ctx)
 	w.close = sync.OnceValue(w.shutDown)
 	for name, handler := range cfg.Services {
 		for range cfg.Concurrency {
@@ -145,6 +148,22 @@ func New(cfg Config) (*Worker, error) {
 // Close ends the handlers' contexts, sends what they still return, takes leave
 // of the broker, and waits until every goroutine and socket is gone.
 func (w *Worker) Close() error { return w.close() }
+
+// Shutdown takes leave of the broker, lets the handlers that run end until ctx does, sends
+// their replies, and closes the Worker. A request that is on its way from the broker
+// meanwhile is worked on, too: the broker of this module takes the reply, others drop it.
+func (w *Worker) Shutdown(ctx context.Context) error {
+	w.quit()
+	done := make(chan struct{})
+	go func() { w.running.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	err := w.Close()
+	<-done
+	return err
+}
 
 func (w *Worker) shutDown() error {
 	w.cancel()
