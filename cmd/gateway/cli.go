@@ -23,7 +23,7 @@ const (
 type cli struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Run the gateway (the default command)."`
 	Broker      brokerCmd      `cmd:"" help:"Run a stand-alone MDP broker."`
-	Worker      workerCmd      `cmd:"" help:"Run the demo worker: services echo, sleep, fail, stream and vars."`
+	Worker      workerCmd      `cmd:"" help:"Run a worker: a program or an HTTP server as a service, or the demo services."`
 	Call        callCmd        `cmd:"" help:"Make one call straight to a broker, without HTTP."`
 	Key         keyCmd         `cmd:"" help:"Make a key for a caller."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Check /livez of the gateway that the same settings describe."`
