@@ -12,7 +12,9 @@ overload: setup ## three times the load that can be done, and 10,000 timeouts an
 	$(GO) test -v -count=1 -run 'TestThreeTimesTheLoad|TestAStorm' ./chaos -timed
 
 hostile: setup ## what strangers send, with 10,000 connections, at a gateway of 1 GiB; prints memory and times, 10 minutes
-	$(GO) test -v -count=1 -timeout 30m -run 'TestStrangers|TestACallerIsAnsweredAmong' ./chaos -hostile -timed
+	@$(GO) test -v -count=1 -timeout 30m -run 'TestStrangers|TestACallerIsAnsweredAmong' ./chaos -hostile -timed 2>&1 | awk '\
+	{ print } /^FAIL/ { failed = 1 } /figure: / { sub(/.*figure: /, ""); figures = figures "\n  " $$0 } \
+	END { print "\nthe figures of docs/security.md:" figures; exit failed }'
 
 soak: setup ## an hour of steady load: memory, files and goroutines at start, middle and end (SOAK=10m, RATE=100 calls a second)
 	$(GO) test -v -count=1 -timeout 0 -run TestSoak ./chaos -soak $(SOAK) -rate $(RATE)

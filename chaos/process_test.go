@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(workerEnv) != "" {
 		os.Exit(runWorker())
 	}
+	if os.Getenv(crowdEnv) != "" {
+		os.Exit(runCrowd())
+	}
 	flag.Parse()
 	if err := flag.Set("test.parallel", parallel); err != nil {
 		panic(err)
