@@ -20,8 +20,9 @@ func (w *response) patience() time.Duration {
 	return w.timeout
 }
 
-// judgeConnection tells a request's connection what was refused, and ends one beyond the bounds after its answer.
-func judgeConnection(next http.Handler) http.Handler {
+// judgeConnection tells a request's connection what was refused, and ends one beyond the bounds after its answer. Until
+// the request is let in, it bounds the answers that are not taken.
+func (a *API) judgeConnection(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w, c := rw.(*response), edge.Of(r.Context())
 		_ = w.control.SetWriteDeadline(time.Time{}) // the server's WriteTimeout is for net/http's own answers
@@ -34,9 +35,18 @@ func judgeConnection(next http.Handler) http.Handler {
 				c.Probed()
 			}
 		}
+		if isProbe(r) {
+			w.timeout = min(w.timeout, refusalTimeout)
+		}
+		w.seat = a.seatFor(r)
+		defer w.seat.leave()
 		next.ServeHTTP(w, r)
 		if refused(w.status) {
 			c.Refused()
+		}
+		if w.seat.taken { // else net/http would wait for the caller when the seat is free again
+			w.arm()
+			_ = w.control.Flush()
 		}
 	})
 }
@@ -44,10 +54,11 @@ func judgeConnection(next http.Handler) http.Handler {
 // vouch tells the connection that its caller is no stranger. It comes after authenticate.
 func vouch(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		c := edge.Of(r.Context())
+		w, c := rw.(*response), edge.Of(r.Context())
 		c.Admitted()
+		w.seat = seat{}
 		next.ServeHTTP(rw, r)
-		if w := rw.(*response); w.status != 0 && !refused(w.status) {
+		if w.status != 0 && !refused(w.status) {
 			c.Known()
 		}
 	})

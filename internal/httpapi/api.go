@@ -30,6 +30,8 @@ type API struct {
 	draining atomic.Bool
 	requests requests
 	shares   *shares
+
+	strangers, probing places // of answers over HTTP/2
 }
 
 // New returns an API that takes calls at once.

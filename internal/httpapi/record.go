@@ -150,6 +150,7 @@ func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
 const (
 	maxLoggedMethod = 200
 	maxLoggedError  = 1000
+	maxShownPath    = 300 // of a path, in problems and traces
 )
 
 // printable cuts a text that a caller may have sent, and replaces what is no printable character.

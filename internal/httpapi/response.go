@@ -53,6 +53,7 @@ type response struct {
 	returned time.Time
 	callKind gateway.Kind
 
+	seat    seat   // that the answer needs
 	leave   func() // gives back the place of the caller, unless the call has it; may be nil
 	crowded bool   // there are MaxRequests without it
 	audited bool   // its end is recorded by the Auditor
@@ -83,6 +84,10 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
+	if !w.seat.take() {
+		w.abort = true
+		return
+	}
 	h := w.Header()
 	if w.unread {
 		h.Set("Connection", "close")
@@ -101,6 +106,9 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	if w.seat.none {
+		return 0, errCrowd
+	}
 	written := 0
 	for {
 		w.arm()
@@ -116,6 +124,9 @@ func (w *response) Write(p []byte) (int, error) {
 // FlushError sends what was written. Afterwards there is no deadline: over HTTP/2
 // it would end the stream even while there is nothing to write.
 func (w *response) FlushError() error {
+	if w.seat.none {
+		return errCrowd
+	}
 	w.arm()
 	err := w.control.Flush()
 	_ = w.control.SetWriteDeadline(time.Time{})

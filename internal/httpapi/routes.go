@@ -17,14 +17,14 @@ import (
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
 	open := mux.With(
-		a.record,        // the request's log line and metrics, whatever becomes of it
-		identify,        // its id
-		a.trace,         // and that of the trace it is in
-		a.allowOrigins,  // CORS: what foreign pages may send and read
-		secure,          // the headers that every answer has
-		a.allowTiming,   // who may read its Server-Timing
-		a.recoverPanic,  // a panic is an error like any other
-		judgeConnection, // what becomes of the connection
+		a.record,          // the request's log line and metrics, whatever becomes of it
+		identify,          // its id
+		a.trace,           // and that of the trace it is in
+		a.allowOrigins,    // CORS: what foreign pages may send and read
+		secure,            // the headers that every answer has
+		a.allowTiming,     // who may read its Server-Timing
+		a.recoverPanic,    // a panic is an error like any other
+		a.judgeConnection, // what becomes of the connection
 		a.guard(
 			admitted,         // 503: beyond --max-connections
 			certificateHolds, // 401: the caller's certificate does not any more
@@ -70,7 +70,7 @@ func get(r chi.Router, pattern string, h http.HandlerFunc) {
 }
 
 func notFound(_ *response, r *http.Request) error {
-	return &gateway.Error{Kind: gateway.NotFound, Detail: "there is no route " + r.URL.Path}
+	return &gateway.Error{Kind: gateway.NotFound, Detail: "there is no route " + printable(r.URL.Path, maxShownPath)}
 }
 
 // methodNotAllowed answers with Allow, which chi leaves to whoever replaces its

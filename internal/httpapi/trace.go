@@ -111,7 +111,7 @@ func (a *API) tell(w *response, r *http.Request, route, method string, start tim
 		return
 	}
 	told := gateway.Answered{
-		Trace: w.trace, RequestID: w.id, Route: route, Method: method, Path: r.URL.EscapedPath(), Peer: r.RemoteAddr, Principal: w.pass.ID,
+		Trace: w.trace, RequestID: w.id, Route: route, Method: method, Path: printable(r.URL.EscapedPath(), maxShownPath), Peer: r.RemoteAddr, Principal: w.pass.ID,
 		Start: start, End: start.Add(took), Status: w.code(), In: w.in, Out: w.out,
 		Service: w.service, Timing: w.timing, Returned: w.returned, CallKind: w.callKind,
 	}
