@@ -1,4 +1,4 @@
-// Package python_test runs worker.py as a process of its own at real brokers.
+// Package python_test runs the workers as processes of their own at real brokers.
 package python_test
 
 import (
@@ -23,7 +23,7 @@ import (
 // patience bounds tests that fail and slows none that passes.
 const patience = 20 * time.Second
 
-// A process is a running worker.py.
+// A process is a running worker.
 type process struct {
 	cmd  *exec.Cmd
 	exit chan error // gets what Wait returns
@@ -32,8 +32,13 @@ type process struct {
 // start starts worker.py for the service lora. Its heartbeats are those of quick.
 func start(t *testing.T, endpoint string, dialect *mdp.Dialect) *process {
 	t.Helper()
-	cmd := exec.Command("/usr/bin/python3", "worker.py",
-		"--broker", endpoint, "--service", "lora", "--dialect", dialect.String(), "--heartbeat", "0.2")
+	return run(t, exec.Command("/usr/bin/python3", "worker.py",
+		"--broker", endpoint, "--service", "lora", "--dialect", dialect.String(), "--heartbeat", "0.2"))
+}
+
+// run starts a worker, which ends with the test.
+func run(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
 	var log syncBuffer
 	cmd.Stderr = &log
@@ -50,7 +55,7 @@ func start(t *testing.T, endpoint string, dialect *mdp.Dialect) *process {
 		_ = cmd.Process.Kill()
 		<-exited
 		if t.Failed() {
-			t.Logf("worker.py said:\n%s", log.String())
+			t.Logf("the worker said:\n%s", log.String())
 		}
 	})
 	return p
