@@ -17,8 +17,8 @@ import (
 
 // A stage is a gateway with four brokers:
 //   - a, whose process is killed and stopped;
-//   - b, behind a link that is cut, stalled and throttled;
-//   - c, which repeats some replies, late;
+//   - b, behind a link that is cut, stalled and throttled; its dialect is declared;
+//   - c, which repeats some replies, late; its dialect is declared, and nobody else's;
 //   - d, at the end of a wire that loses packets, if this machine allows one.
 //
 // Workers of a and b are killed and stopped, too.
@@ -57,8 +57,12 @@ log-level: info
 slow-log: 1m
 brokers:
   - {name: a, endpoint: "%s", dialect: mdp/0.2}
-  - {name: b, endpoint: "%s", dialect: mdp/0.2}
-  - {name: c, endpoint: "%s", dialect: mdp/0.1}
+  - name: b
+    endpoint: "%s"
+    dialect: {header: MDPC02, delimiter: {request: false, reply: false}, request: "\x01", partial: "\x02", final: "\x03"}
+  - name: c
+    endpoint: "%s"
+    dialect: {header: LAB1, delimiter: {reply: false}, request: ask, partial: part, final: done, padded: true, status_frame: {ok: ok, failed: no}}
 %sservices:
   fast: {brokers: [%s], vars: none}
   slow: {brokers: [%s], vars: none}
@@ -104,7 +108,7 @@ func (s *stage) allUp() {
 }
 
 // repeater starts a broker that answers by itself and sends one reply in a hundred again,
-// up to 20 ms later.
+// up to 20 ms later. It is asked by '' LAB1 ask service body.
 func (s *stage) repeater() *mdptest.Router {
 	var r *mdptest.Router
 	var ready sync.WaitGroup
@@ -112,14 +116,16 @@ func (s *stage) repeater() *mdptest.Router {
 	defer ready.Done()
 	r = mdptest.NewRouter(s.t, func(id []byte, m [][]byte) [][][]byte {
 		ready.Wait()
-		if len(m) == 4 && string(m[2]) == mdp.MMIService {
-			return [][][]byte{{nil, m[1], m[2], []byte(mdp.StatusFound)}}
+		reply := [][]byte{m[1], []byte("done"), m[3]}
+		if string(m[3]) == mdp.MMIService {
+			return [][][]byte{append(reply, []byte("ok"), []byte(mdp.StatusFound))}
 		}
+		reply = append(append(reply, nil, []byte("ok")), m[4:]...)
 		if rand.IntN(100) == 0 {
 			s.repeats.Add(1)
-			time.AfterFunc(rand.N(20*time.Millisecond), func() { r.Send(id, m) })
+			time.AfterFunc(rand.N(20*time.Millisecond), func() { r.Send(id, reply) })
 		}
-		return [][][]byte{m}
+		return [][][]byte{reply}
 	})
 	return r
 }
