@@ -50,7 +50,7 @@ func (d *Dispatcher) consider(q *query, broker int) verdict {
 		return allowed
 	case !d.askable(broker, epoch, now):
 		return d.unaskable(q)
-	case d.cfg.Brokers[broker].Dialect.MMI == mdp.MMIHint && q.established():
+	case d.cfg.Brokers[broker].Dialect.MMI == mdp.MMIHint && (q.spec != nil || q.svc.met(broker)):
 		return allowed
 	case state == gateway.Up && d.cfg.Brokers[broker].Live != nil:
 		return d.ofRegistry(q, broker, now)

@@ -220,6 +220,29 @@ func TestAServiceThatAnsweredIsSentToWhateverTheBrokerSaysIfItsWordIsAHint(t *te
 	})
 }
 
+// What one broker confirmed is no reason to send to another.
+func TestAServiceIsAskedForAtEveryBrokerWhoseWordIsAHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: func(broker int, _ string) (string, error) {
+			return [...]string{mdp.StatusFound, mdp.StatusNotFound}[broker], nil
+		}}
+		p.call = func(_ context.Context, req gateway.Request) (gateway.Reply, error) {
+			if len(req.Brokers) != 1 || req.Brokers[0] != 0 {
+				t.Errorf("sent to any of %v, want the first alone", req.Brokers)
+			}
+			return gateway.Reply{Frames: req.Frames}, nil
+		}
+		hint := mdp.V01.WithMMI(mdp.MMIHint)
+		d := newDispatcher(t, p, dispatch.Config{}, "", hint, hint)
+		for range 3 {
+			if _, err := send(t.Context(), d, call("svc", "x")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second) // it is no longer known without asking
+		}
+	})
+}
+
 func TestOneQuestionServesAllWhoAskAtTheSameTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pool{lookup: func(int, string) (string, error) {

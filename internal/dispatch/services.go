@@ -135,6 +135,9 @@ func (s *service) known(broker int, now time.Time) bool {
 	return s != nil && s.within(s.confirmed[broker].Load(), now, knownFor)
 }
 
+// met reports whether the broker ever confirmed the service, by its word or by a reply.
+func (s *service) met(broker int) bool { return s != nil && s.confirmed[broker].Load() > 0 }
+
 // work counts a call that one of these brokers may be at work on, until done; nil means
 // any of them.
 func (s *service) work(brokers []int) (done func()) {
