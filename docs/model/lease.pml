@@ -12,6 +12,10 @@
  * real messages have none, so nothing here decides by it; it only lets the claim
  * be checked.
  *
+ * The pool opens connections ahead of the calls that will have them. Its queue is not
+ * modelled beyond that: a call that waits has sent nothing, and is given its connection
+ * under the pool's mutex, so to the claims it is a call that has not begun.
+ *
  * With no definition all rules hold and every call has a connection of its own
  * (reuse: false). Each definition removes a rule:
  *
@@ -33,7 +37,7 @@
 #define ROOM    3                  /* messages in any channel */
 
 bool up = true;                    /* the broker lives */
-byte restarts = 1, repeats = 1, errors = 1; /* how often each may yet happen */
+byte restarts = 1, repeats = 1, errors = 1, spares = 1; /* how often each may yet happen */
 byte ids;                          /* the last routing id given */
 
 byte id[CONNS];                    /* of each connection; 0: there is none */
@@ -157,6 +161,14 @@ next:		atomic { call++; c = 0; s = 0; k = 0 }
 	od
 }
 
+/* Opens a connection that no call has yet. */
+proctype Opener() {
+end:	do
+	:: atomic { up && spares > 0 && VACANT(0) -> spares--; open(0) }
+	:: atomic { up && spares > 0 && VACANT(1) -> spares--; open(1) }
+	od
+}
+
 /* The broker and its workers, who outlive it. */
 proctype Broker() {
 	byte i, s, k;
@@ -198,6 +210,7 @@ end:	do
 init {
 	atomic {
 		run Broker();
+		run Opener();
 		run Caller(1, 2);
 		run Caller(3, 1)
 	}
