@@ -27,7 +27,11 @@ func startWith(t *testing.T, config string, files map[string]string, args ...str
 		write(t, g.dir, name, text)
 	}
 	g.write(t, config)
-	g.running = start(t, append([]string{"--config", filepath.Join(g.dir, "gateway.yaml")}, args...)...)
+	env := []string{atOnce}
+	if strings.Contains(config, "drain:") {
+		env = nil
+	}
+	g.running = startIn(t, env, append([]string{"--config", filepath.Join(g.dir, "gateway.yaml")}, args...)...)
 	return g
 }
 

@@ -385,7 +385,7 @@ func TestTheEndOfTheDrainInterruptsWhatIsOpen(t *testing.T) {
 func TestAShutdownLosesNoCallOfThoseWhoKeepTheirConnections(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	g := start(t, "--drain-delay", "300ms")
+	g := start(t, "--drain-delay", "300ms", "--drain", "30s")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	var callers sync.WaitGroup
 	var answered, told atomic.Int64

@@ -37,8 +37,12 @@ type running struct {
 // start runs gateway serve on a free port, and returns when it listens.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
-	return startIn(t, nil, args...)
+	return startIn(t, []string{atOnce}, args...)
 }
+
+// atOnce is the environment of gateways whose end is not what is tested: they do not wait
+// for half a second in which no request comes.
+const atOnce = "GATEWAY_DRAIN=0s"
 
 // startIn is start in an environment.
 func startIn(t *testing.T, env []string, args ...string) *running {
