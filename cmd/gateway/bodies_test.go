@@ -118,6 +118,7 @@ func framesOf(t *testing.T, a answered) (frames [][]byte) {
 
 // The largest body that the defaults take goes to the worker and back.
 func TestSixtyFourMebibytesGoRound(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	g.waitForDemo()
 	body := make([]byte, 64<<20)

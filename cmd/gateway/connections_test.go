@@ -142,6 +142,7 @@ func TestABoundOfConnectionsIsGivenWhole(t *testing.T) {
 
 // The embedded broker's port is open to more than callers, and libzmq accepts whoever connects.
 func TestSilentConnectionsToTheBrokersPortLeaveDescriptorsForCallers(t *testing.T) {
+	t.Parallel()
 	const files, silent = 2000, 2200
 	address, broker, open, key := limitedWithBroker(t, files)
 	for i := range silent {
