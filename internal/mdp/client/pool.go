@@ -9,7 +9,7 @@
 // within a millisecond while another will do. It refuses to reconnect a call's
 // socket, to send a request twice, and to wait in libzmq.
 //
-// pool.go has the way of a call, queue.go who gets which connection, open.go how
+// pool.go has the way of a call, queue.go who gets which connection, lease.go how it is given back, open.go how
 // connections come about, conn.go a round trip, memory.go
 // what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, repeaters.go
 // services whose replies come twice, close.go the end.
