@@ -89,7 +89,7 @@ func (d *daemon) listen() error {
 	bounds.HandshakeFailed = d.handshakeFailed
 	api := server{http: d.api.Server()}
 	for _, s := range d.settings.sockets() {
-		raw, err := net.Listen("tcp", s.address)
+		raw, err := edge.ListenTCP(s.address)
 		if err != nil {
 			return errors.Join(fmt.Errorf("api: %w", err), api.close())
 		}
@@ -144,6 +144,13 @@ func (s *server) close() error {
 		_ = l.Close()
 	}
 	return nil
+}
+
+// dismiss closes the listeners and resets no connection that a caller has.
+func (s *server) dismiss() {
+	for _, l := range s.listeners {
+		_ = l.Dismiss()
+	}
 }
 
 // handshakeFailed logs a handshake that failed, as a line that is dropped before others, since strangers can cause

@@ -135,8 +135,7 @@ func (d *daemon) drain() {
 	}
 }
 
-// letGo answers callers that they should go elsewhere until none comes any more. A
-// connection that the kernel has accepted when the listener closes gets no answer.
+// letGo answers callers that they should go elsewhere until none comes any more.
 func (d *daemon) letGo(patience time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -149,7 +148,7 @@ func (d *daemon) letGo(patience time.Duration) {
 func (d *daemon) shutdown(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_ = d.servers[0].close() // that of the API
+	d.servers[0].dismiss() // that of the API; the second time its listeners are closed
 	if err := d.api.AwaitIdle(ctx); err != nil {
 		return err
 	}

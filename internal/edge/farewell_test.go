@@ -26,7 +26,7 @@ type guarded struct {
 
 func guard(t *testing.T, cfg Config, server *http.Server) *guarded {
 	t.Helper()
-	raw, err := net.Listen("tcp", "127.0.0.1:0")
+	raw, err := ListenTCP("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,10 @@ func guard(t *testing.T, cfg Config, server *http.Server) *guarded {
 	server.ConnState = func(c net.Conn, state http.ConnState) {
 		told(c, state)
 		if state == http.StateClosed {
-			g.closed <- struct{}{}
+			select {
+			case g.closed <- struct{}{}:
+			default:
+			}
 		}
 	}
 	var serving sync.WaitGroup

@@ -12,7 +12,7 @@ import (
 // is on its way on a connection of before arrives within it.
 const lull = 500 * time.Millisecond
 
-// requests counts those that are served.
+// requests counts those that are served, probes excepted.
 type requests struct {
 	since  time.Time // set once; what last counts from
 	open   atomic.Int64

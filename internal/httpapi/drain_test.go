@@ -36,10 +36,15 @@ func TestIdlenessIsAwaitedWhileCallersStillSend(t *testing.T) {
 		go func() { open <- g.post("/services/echo", "x") }() // takes a second
 		synctest.Wait()
 		g.NotReady()
-		start := time.Now()
+		start, probed := time.Now(), make(chan struct{})
 		go func() {
 			time.Sleep(1400 * time.Millisecond) // 400 ms after the other has ended
-			g.get("/livez")
+			g.get("/version")
+			for range 100 { // probes put nothing off
+				time.Sleep(lull / 10)
+				g.get("/readyz")
+			}
+			close(probed)
 		}()
 		short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
@@ -56,6 +61,7 @@ func TestIdlenessIsAwaitedWhileCallersStillSend(t *testing.T) {
 		if err := g.AwaitIdle(short); err != nil {
 			t.Errorf("nothing is open: %v", err)
 		}
+		<-probed
 	})
 }
 

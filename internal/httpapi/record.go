@@ -22,8 +22,10 @@ func (a *API) record(next http.Handler) http.Handler {
 		start := time.Now()
 		w := newResponse(rw, r, a.cfg.BodyIdleTimeout)
 		w.expires, w.leaving = a.expiry(r), &a.notReady
-		a.requests.begin()
-		defer a.requests.end()
+		if !isProbe(r) { // which come for as long as there is anybody to answer
+			a.requests.begin()
+			defer a.requests.end()
+		}
 		w.room = a.cfg.Budget.Lease()
 		route, method := r.Pattern, methodLabel(r.Method)
 		if route == "" {
