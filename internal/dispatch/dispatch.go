@@ -18,7 +18,6 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/flowgraph"
@@ -129,7 +128,7 @@ func New(cfg Config) (*Dispatcher, error) {
 		brokers:  make([]brokerState, len(cfg.Brokers)),
 	}
 	for i := range d.brokers {
-		d.brokers[i].budget = rate.NewLimiter(unknownLookupsPerSecond, unknownLookupsPerSecond)
+		d.brokers[i].budget = newLookupBudget()
 	}
 	return d, nil
 }

@@ -18,10 +18,11 @@ const mutedFor = time.Minute
 
 // A query is the question which brokers a name may be sent to.
 type query struct {
-	name  string
-	spec  *catalogue.Service // nil if it is not in the catalogue
-	svc   *service           // nil if no broker confirmed it
-	again bool               // a denial is being waited out: do not trust the cache
+	name   string
+	caller string             // who asks; may be empty
+	spec   *catalogue.Service // nil if it is not in the catalogue
+	svc    *service           // nil if no broker confirmed it
+	again  bool               // a denial is being waited out: do not trust the cache
 
 	assumed     bool // answer: it is allowed because the broker is at work on it
 	unconfirmed bool // answer: it is allowed although no broker confirmed it
@@ -97,20 +98,20 @@ func (d *Dispatcher) unaskable(q *query) verdict {
 // ask looks a name up; callers that ask the same at the same time share the
 // answer, which is a verdict.
 func (d *Dispatcher) ask(ctx context.Context, q *query, broker int) <-chan singleflight.Result {
-	name, established := q.name, q.established()
+	name, caller, established := q.name, q.caller, q.established()
 	return d.lookups.DoChan(strconv.Itoa(broker)+" "+name, func() (any, error) {
 		// It outlives a caller that leaves: others wait for it.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.cfg.LookupWait)
 		defer cancel()
-		return d.lookUp(ctx, broker, name, established), nil
+		return d.lookUp(ctx, broker, name, caller, established), nil
 	})
 }
 
 // lookUp asks a broker, and remembers what it says. The verdict is unlisted if
 // it does not answer such questions.
-func (d *Dispatcher) lookUp(ctx context.Context, broker int, name string, established bool) verdict {
+func (d *Dispatcher) lookUp(ctx context.Context, broker int, name, caller string, established bool) verdict {
 	b := &d.brokers[broker]
-	if !established && !b.budget.Allow() {
+	if !established && !b.budget.allow(caller) {
 		d.cfg.Observer.LookedUp(gateway.LookupRefused)
 		return overBudget
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -294,6 +295,41 @@ func TestAScannerReachesTheBrokerTwentyTimesASecond(t *testing.T) {
 		}
 		if p.calls() != names+1 {
 			t.Errorf("%d calls, want the known service's %d", p.calls(), names+1)
+		}
+	})
+}
+
+// The first call of a service that nobody called before is not refused while somebody else asks for invented names.
+func TestAScannerDoesNotKeepOthersFromNewServices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &pool{lookup: func(_ int, service string) (string, error) {
+			if strings.HasPrefix(service, "new") {
+				return mdp.StatusFound, nil
+			}
+			return mdp.StatusNotFound, nil
+		}}
+		d := newDispatcher(t, p, dispatch.Config{}, "")
+		by := func(caller, name string) error {
+			c := call(name, "x")
+			c.Caller = caller
+			_, err := send(t.Context(), d, c)
+			return err
+		}
+		const second = 700
+		var refused int
+		for i := range 10 * second {
+			if gateway.AsError(by("scanner", fmt.Sprintf("scan-%d", i))).Kind == gateway.Busy {
+				refused++
+			}
+			if i%second == 0 {
+				if err := by("other", fmt.Sprintf("new-%d", i)); err != nil {
+					t.Errorf("the first call of a new service: %v", err)
+				}
+			}
+			time.Sleep(time.Second / second)
+		}
+		if refused < 9*second {
+			t.Errorf("%d of %d names of the scanner were refused, want most", refused, 10*second)
 		}
 	})
 }

@@ -8,23 +8,16 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
-	"golang.org/x/time/rate"
 
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/gateway"
 )
 
-const (
-	retryEvery = 200 * time.Millisecond // a 404 that is waited out is asked again
-
-	// Names that no broker ever confirmed share these, per broker.
-	unknownLookupsPerSecond = 20
-	unknownInFlight         = 2
-)
+const retryEvery = 200 * time.Millisecond // a 404 that is waited out is asked again
 
 // A brokerState is what the policy keeps of one broker.
 type brokerState struct {
-	budget  *rate.Limiter // of look-ups of names that nobody confirmed
+	budget  *lookupBudget // of names that nobody confirmed
 	unknown atomic.Int32  // calls in flight to such names
 
 	mu         sync.Mutex // guards what follows
@@ -91,7 +84,7 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 	var giveUp time.Time
 	for {
 		svc = d.services.get(call.Service)
-		q := query{name: call.Service, spec: spec, svc: svc, again: !giveUp.IsZero()}
+		q := query{name: call.Service, caller: call.Caller, spec: spec, svc: svc, again: !giveUp.IsZero()}
 		best, err := d.survey(clock, &q, call)
 		if err != nil {
 			return nil, nil, err

@@ -64,7 +64,7 @@ type Call struct {
 	// its reply would no longer matter.
 	Leave func()
 
-	Caller string // who calls, a key or an address: a service's places are shared among callers
+	Caller string // who calls, a key or an address: places and look-ups are shared among callers
 
 	RequestID, TraceID string // of the caller's request, for logs and metrics; empty if it has none
 }
