@@ -87,7 +87,7 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	}
 	call := &w.call
 	call.RequestID, call.TraceID, call.Room = w.id, w.trace.ID, &w.room
-	call.Caller = callerOf(w, r) // also without a body
+	call.Caller = w.share.caller
 	call.Timeout, call.TimeoutBy = x.Timeout, x.TimeoutBy
 	x.Room = &w.share
 	if err := x.Decode(body, call); err != nil {

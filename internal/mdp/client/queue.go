@@ -236,7 +236,7 @@ func (e *endpoint) load() int { return len(e.busy) + e.opening }
 // doubtful reports whether the broker does not seem to answer: it is silent, or calls have
 // timed out since its last reply. Now and then a call tries it again all the same.
 func (e *endpoint) doubtful(now time.Time) bool {
-	return (e.unanswered > 0 || e.silent(now)) && (len(e.busy) > 0 || now.Sub(e.tried) < retryDoubtful)
+	return (e.unanswered > 0 || e.silent(now)) && now.Sub(e.tried) < retryDoubtful
 }
 
 // refuseHopeless settles a call for which no endpoint is up or may yet turn out to be.
