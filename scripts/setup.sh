@@ -2,7 +2,7 @@
 # Installs what this project needs beyond Go.
 #
 #   scripts/setup.sh run              to build and run: a C compiler and libzmq
-#   scripts/setup.sh test [PACKAGE…]  to test as well: Python with pyzmq, curl and ip
+#   scripts/setup.sh test [PACKAGE…]  to test as well: Python with pyzmq, curl, openssl and ip
 #
 # Each further Debian package brings a command of its name: scripts/setup.sh test spin.
 set -euo pipefail
@@ -27,6 +27,7 @@ need_to_run() {
 need_to_test() {
 	need_to_run
 	need curl command -v curl
+	need openssl command -v openssl
 	need iproute2 command -v ip
 	need python3 test -x /usr/bin/python3
 	need python3-zmq have_python zmq
