@@ -90,7 +90,18 @@ func TestWhatTheObjectsMustSay(t *testing.T) {
 		{everywhere, "HorizontalPodAutoscaler mdp-gateway", "spec scaleTargetRef name", "mdp-gateway"},
 		{everywhere, "ServiceAccount mdp-gateway", "automountServiceAccountToken", "false"},
 		{everywhere, "Deployment mdp-gateway", pod + "serviceAccountName", "mdp-gateway"},
-		{everywhere, "Service mdp-gateway", "spec ports 0 appProtocol", "kubernetes.io/h2c"},
+		{"base", "Service mdp-gateway", "spec ports 0 appProtocol", "kubernetes.io/h2c"},
+		{"overlays/demo", "Service mdp-gateway", "spec ports 0 appProtocol", "kubernetes.io/h2c"},
+		{"overlays/production", "Service mdp-gateway", "spec ports 0 appProtocol", "kubernetes.io/h2c"},
+		{"overlays/tls", "Service mdp-gateway", "spec ports 0 appProtocol", "https"},
+		{"overlays/tls", "Service mdp-gateway", "spec ports 0 name", "https"},
+		{"overlays/tls", "Deployment mdp-gateway", container + "startupProbe httpGet scheme", "HTTPS"},
+		{"overlays/tls", "Deployment mdp-gateway", container + "livenessProbe httpGet scheme", "HTTPS"},
+		{"overlays/tls", "Deployment mdp-gateway", container + "readinessProbe httpGet scheme", "HTTPS"},
+		{"overlays/tls", "Ingress mdp-gateway", "metadata annotations nginx.ingress.kubernetes.io/backend-protocol", "HTTPS"},
+		{"overlays/tls", "Ingress mdp-gateway", "metadata annotations nginx.ingress.kubernetes.io/proxy-ssl-verify", "on"},
+		{"overlays/tls", "Ingress mdp-gateway", "spec rules 0 http paths 0 backend service port name", "https"},
+		{"overlays/tls", "Certificate mdp-gateway", "spec privateKey rotationPolicy", "Always"},
 		{everywhere, "Service mdp-gateway", "spec ports 0 targetPort", "http"},
 		{everywhere, "Deployment mdp-gateway", container + "ports 0 name", "http"},
 		{everywhere, "Deployment mdp-gateway", container + "startupProbe httpGet path", "/livez"},
@@ -183,7 +194,7 @@ func TestProductionNamesItsImageByDigest(t *testing.T) {
 func TestTheGatewayReachesOnlyBrokerAndNameServer(t *testing.T) {
 	for _, name := range kustomizations {
 		broker := "map[podSelector:map[matchLabels:map[app.kubernetes.io/component:broker app.kubernetes.io/name:mdp-gateway]]]"
-		if name == "overlays/production" {
+		if name == "overlays/production" || name == "overlays/tls" {
 			broker = "map[ipBlock:map[cidr:192.0.2.10/32]]"
 		}
 		const names = "map[namespaceSelector:map[matchLabels:map[kubernetes.io/metadata.name:kube-system]]]"

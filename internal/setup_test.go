@@ -37,8 +37,8 @@ func TestBuildingNeedsNothingThatOnlyTestsNeed(t *testing.T) {
 		t.Errorf("setup.sh run: %v, %q, want it to find all that it needs", err, out)
 	}
 	out, err := setup(t, "test")
-	if err == nil || !strings.Contains(out, "setup: missing curl iproute2") {
-		t.Errorf("setup.sh test: %v, %q, want it to miss curl and iproute2", err, out)
+	if err == nil || !strings.Contains(out, "setup: missing curl openssl iproute2") {
+		t.Errorf("setup.sh test: %v, %q, want it to miss curl, openssl and iproute2", err, out)
 	}
 }
 

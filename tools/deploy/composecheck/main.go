@@ -1,7 +1,7 @@
-// Command composecheck loads a compose file as docker compose does, with the same
+// Command composecheck loads compose files as docker compose does, with the same
 // library: against the schema, with what services refer to.
 //
-//	composecheck FILE
+//	composecheck FILE…
 package main
 
 import (
@@ -13,18 +13,18 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: composecheck FILE")
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: composecheck FILE…")
 		os.Exit(2)
 	}
-	if err := check(os.Args[1]); err != nil {
+	if err := check(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "composecheck:", err)
 		os.Exit(1)
 	}
 }
 
-func check(file string) error {
-	options, err := cli.NewProjectOptions([]string{file})
+func check(files []string) error {
+	options, err := cli.NewProjectOptions(files)
 	if err != nil {
 		return err
 	}

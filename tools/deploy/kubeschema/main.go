@@ -6,9 +6,9 @@
 // The definitions of the custom resources themselves go to DIR/crds, for an API
 // server.
 //
-// They are made from the sources of Kubernetes, of the Gateway API and of the
-// Prometheus operator, which the Go module proxy has: the ready-made collections
-// lie on a web site, are gigabytes large and leave the last two out.
+// They are made from the sources of Kubernetes, of the Gateway API, of cert-manager
+// and of the Prometheus operator, which the Go module proxy has: the ready-made
+// collections lie on a web site, are gigabytes large and have Kubernetes alone.
 package main
 
 import (
@@ -25,11 +25,13 @@ const (
 	kubernetes = "k8s.io/kubernetes@v1.37.2"
 	gatewayAPI = "sigs.k8s.io/gateway-api@v1.5.1"
 	operator   = "github.com/prometheus-operator/prometheus-operator@v0.85.0"
+	manager    = "github.com/cert-manager/cert-manager@v1.19.2"
 )
 
 // crds are the files with custom resources, by source.
 var crds = map[string][]string{
 	gatewayAPI: {"config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"},
+	manager:    {"deploy/crds/cert-manager.io_certificates.yaml"},
 	operator: {
 		"jsonnet/prometheus-operator/prometheusrules-crd.json",
 		"jsonnet/prometheus-operator/servicemonitors-crd.json",
