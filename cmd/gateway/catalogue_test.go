@@ -52,6 +52,20 @@ var keyEffects = map[string]keyEffect{
 		return a.header.Get("Content-Type") == "audio/x-raw" || a.status == http.StatusNotAcceptable && strings.Contains(string(a.body), `"frames"`)
 	}},
 	"max_in_flight": {"1", secondOfTwo, func(a answered) bool { return a.json("reason") == "service" }},
+	"jobs":          {"only", posting(`{}`), has("asynchronously only")},
+	"jobs_timeout":  {"150ms", posting(`{}`, "Prefer", "respond-async"), func(a answered) bool { return a.json("timeout_ms") == 150.0 }},
+	"jobs_in_flight": {"1", func(t *testing.T, g *running) answered {
+		first := g.submit(t, "mine", jsonBody, `{"body":"hang"}`)
+		second := g.submit(t, "mine?expires=2s", jsonBody, `{"body":"hang"}`)
+		var a answered
+		eventually(t, "the second runs or has expired", func() bool {
+			a = g.get("/jobs/" + second)
+			return a.json("state") != "queued"
+		})
+		g.ask(t, http.MethodDelete, "/jobs/"+first, nil)
+		g.ask(t, http.MethodDelete, "/jobs/"+second, nil)
+		return a
+	}, has(`"state":"expired"`)},
 	"reuse": {"false", func(t *testing.T, g *running) answered {
 		g.post("mine", `{}`)
 		g.post("mine", `{}`)
@@ -114,7 +128,7 @@ func startMine(t *testing.T, line string, timeouts bool) *running {
 	gone.Close()
 	config := fmt.Sprintf("brokers: [{name: here, endpoint: '%s'}, {name: gone, endpoint: '%s'}]\nservices: {mine: {%s}}\n",
 		mdptest.Endpoint(broker), gone.Endpoint(), line)
-	args := []string{"--config", write(t, t.TempDir(), "gateway.yaml", config)}
+	args := []string{"--jobs", "memory", "--config", write(t, t.TempDir(), "gateway.yaml", config)}
 	if timeouts {
 		args = append(args, "--timeout", "400ms")
 	}

@@ -83,6 +83,15 @@ type settings struct {
 	AuditLog     string `group:"Access" placeholder:"FILE" help:"File with a JSON line for each call: when, which key, which service, what came of it; or the word stderr."`
 	AuditLogMode string `group:"Access" default:"closed" one:"closed|best-effort" placeholder:"MODE" help:"Whether calls are refused while the audit log can't be written (closed), or its lines are dropped (best-effort) (${default})."`
 
+	Jobs         string        `group:"Jobs" type:"jobs" placeholder:"STORE" help:"Asynchronous calls: off, kept in memory, or in this directory; default: memory with the embedded broker on loopback, else off."`
+	JobsInFlight int           `group:"Jobs" min:"1" placeholder:"N" help:"Jobs that run at once; default: 64, at most a quarter of --pool-max."`
+	JobsMax      int           `group:"Jobs" default:"10000" min:"1" placeholder:"N" help:"Jobs that may wait to be sent (${default})."`
+	JobsMaxBytes int64         `group:"Jobs" type:"bytes" placeholder:"BYTES" help:"Size of the store of jobs; default: 4GiB, in memory a quarter of --max-buffered."`
+	JobsExpires  time.Duration `group:"Jobs" default:"1h" placeholder:"DURATION" help:"Time that a job may wait to be sent unless its caller asks for another, at most 24h (${default})."`
+	JobsTimeout  time.Duration `group:"Jobs" default:"30m" placeholder:"DURATION" help:"Timeout of a job, from its send to its reply, unless its caller asks for another, at most 24h (${default})."`
+	JobsKeep     time.Duration `group:"Jobs" default:"24h" placeholder:"DURATION" help:"Time that a job is kept after its end (${default})."`
+	JobsMaxWait  time.Duration `group:"Jobs" hidden:"" default:"50s" placeholder:"DURATION" help:"Longest time that one request may wait for a job to change; keep it below the timeout of proxies (${default})."`
+
 	ReadyBroker string        `group:"Shutdown and readiness" default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`
 	DrainDelay  time.Duration `group:"Shutdown and readiness" default:"0s" min:"0" placeholder:"DURATION" help:"Time after SIGTERM in which calls are still accepted (${default})."`
 	Drain       time.Duration `group:"Shutdown and readiness" default:"30s" min:"0" placeholder:"DURATION" help:"Time that open calls get to finish after --drain-delay (${default})."`
@@ -142,9 +151,13 @@ func (s *settings) finish(r *resolver) (err error) {
 		embedded := s.onLoopback() && len(s.Brokers) == 0
 		s.Embedded = &embedded
 	}
+	s.finishJobs()
 	s.finishHosts()
 	s.finishConnections()
 	if err := s.check(r); err != nil {
+		return err
+	}
+	if err := s.checkJobs(r); err != nil {
 		return err
 	}
 	if err := s.checkAccess(r); err != nil {

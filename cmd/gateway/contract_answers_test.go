@@ -50,6 +50,31 @@ var provocations = map[string]func(t *testing.T) exchange{
 	"GET /version 200 application/json":         onGet("/version"),
 	"GET /metrics 200 text/plain":               onGet("/metrics"),
 
+	"POST /services/{name} 202 application/json": func(t *testing.T) exchange {
+		return startLora(t).call(t, "lora_decode", jsonBody, `{"vars":{"sf":7}}`, "Prefer", "respond-async")
+	},
+	"GET /jobs 200 application/json":                 onJob("echo", ""),
+	"GET /jobs/{id} 200 application/json":            onJob("echo", "/"),
+	"GET /jobs/{id}/reply 200 application/json":      onJob("echo", "/reply"),
+	"GET /jobs/{id}/events 200 text/event-stream":    onJob("stream", "/events"),
+	"GET /jobs/{id}/events 200 application/x-ndjson": onJob("stream", "/events", "Accept", "application/x-ndjson"),
+	"POST /jobs/{id}/cancel 200 application/json": func(t *testing.T) exchange {
+		g := startLora(t)
+		return g.ask(t, http.MethodPost, "/jobs/"+g.jobFor(t, "/cancel")+"/cancel", nil)
+	},
+
+	"job_not_found":        onGet("/jobs/" + strings.Repeat("a", 40)),
+	"job_not_done":         onQueuedJob("/reply"),
+	"expired":              onQueuedJob("/reply?wait=30s", "expires=1ms"),
+	"canceled":             canceledJob,
+	"job_over":             jobOver,
+	"idempotency_mismatch": idempotencyMismatch,
+	"store_unavailable":    storeUnavailable,
+	"job_unconfirmed":      jobUnconfirmed,
+	"busy_jobs":            busyJobs,
+	"busy_jobs_bytes":      busyJobsBytes,
+	"rate_limited_jobs":    rateLimitedJobs,
+
 	"bad_request":  onEcho(jsonBody, `{"body":"AAE","encoding":"base64"}`),
 	"unauthorized": func(t *testing.T) exchange { return withKey(t, "").call(t, "echo", jsonBody, `{}`) },
 	"forbidden": func(t *testing.T) exchange {

@@ -135,7 +135,14 @@ func (d *draft) request() outgoing {
 	if accept := rapid.SampledFrom(accepts).Draw(d.T, "Accept"); accept != "" {
 		o.header.Set("Accept", accept)
 	}
+	if strings.Contains(at.path, "{id}") { // of no job that there is
+		o.path = strings.Replace(at.path, "{id}", rapid.SampledFrom([]string{strings.Repeat("a", 40), "x", "{id}"}).Draw(d.T, "id"), 1)
+		d.wrong = "there is no such job"
+	}
+	async := strings.Contains(o.header.Get("Prefer"), "respond-async")
 	switch {
+	case strings.HasPrefix(at.path, "/services/") && !async && (o.header.Get("Idempotency-Key") != "" || o.query.Has("expires")):
+		d.wrong = "only a job has a key, and expires"
 	case d.vars > 1:
 		d.wrong = "vars are given twice"
 	case d.vars == 0 && d.needs && d.plain:
@@ -198,6 +205,10 @@ func (d *draft) parameterValue(p *openapi3.Parameter) string {
 		return string(text)
 	}
 	few := map[string][]string{
+		"wait":    {"5ms", "1s", "-5s", "x"},
+		"expires": {"5s", "1m30s", "100h", "10", "-5s", ""},
+		"cursor":  {"5", "42", "0", "x"},
+		"limit":   {"1", "1000", "0", "1001", "x"},
 		"timeout": {"5s", "1m30s", "2.5s", "1h", "10", "-5s", "5 s", "", "1d"},
 		"frame":   {"0", "1", "2", "-1", "x", "0.5", ""},
 		"Prefer":  {"wait=5", "respond-async, wait=7", "wait=x", `wait="3"`, ";,=", "wait=99999999999999999999"},

@@ -20,6 +20,7 @@ import (
 	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/httpapi"
+	"mdpgateway/internal/jobs"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
 	"mdpgateway/internal/mdp/client"
@@ -53,6 +54,8 @@ type daemon struct {
 	audit   *audit.Log      // or nil
 	metrics *metrics.Metrics
 	calls   *dispatch.Dispatcher
+	store   jobs.Store   // of jobs, or nil
+	jobs    *jobs.Runner // or nil
 	api     *httpapi.API
 	certs   *certs.Store // swapped by a reload, or when its files change; nil without TLS
 
@@ -157,6 +160,9 @@ func (d *daemon) connect() (err error) {
 	}
 	d.metrics.WatchPrincipals(d.access)
 	d.metrics.Reloaded(true, time.Now())
+	if err := d.runJobs(held); err != nil {
+		return err
+	}
 	return d.openAPI(held, build)
 }
 
@@ -175,6 +181,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Access: d.access, Proxies: s.proxies(),
 	}
+	cfg.Jobs, cfg.MaxJobWait, cfg.ListJobs = d.jobs, s.JobsMaxWait, s.onLoopback()
 	if d.tracer != nil {
 		cfg.Tracer = d.tracer
 	}

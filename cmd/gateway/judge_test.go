@@ -128,7 +128,7 @@ func (j *judge) answer(x exchange) error {
 	case a.status >= 400 && x.request.Method != http.MethodHead:
 		return j.problem(a)
 	case mediaType == "text/event-stream" || mediaType == "application/x-ndjson":
-		return j.events(a.body, mediaType == "text/event-stream")
+		return j.events(a.body, mediaType == "text/event-stream", x.request.Header.Get("Last-Event-ID") != "")
 	}
 	return nil
 }
@@ -157,20 +157,24 @@ func (j *judge) is(schema string, text []byte) error {
 }
 
 // events says why a body is no stream of events, numbered from 0, of which the
-// last is final or a problem.
-func (j *judge) events(body []byte, sse bool) error {
+// last is final or a problem. One that is resumed begins with any number.
+func (j *judge) events(body []byte, sse, resumed bool) error {
 	number, last := 0, ""
 	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
 		line, name := lines.Text(), ""
 		if sse {
-			if line == ": ping" || line == "" {
+			if line == ": ping" || line == "" || strings.HasPrefix(line, "id: ") {
 				continue
 			}
 			name, _ = strings.CutPrefix(line, "event: ")
 			lines.Scan()
 			line = strings.TrimPrefix(lines.Text(), "data: ")
 		}
-		if err := j.is("Event", []byte(line)); err != nil {
+		schema := "Event"
+		if strings.Contains(line, `"event":"state"`) {
+			schema = "JobEvent"
+		}
+		if err := j.is(schema, []byte(line)); err != nil {
 			return fmt.Errorf("the event %q: %w", line, err)
 		}
 		var event struct {
@@ -178,8 +182,11 @@ func (j *judge) events(body []byte, sse bool) error {
 			Seq   int
 		}
 		_ = json.Unmarshal([]byte(line), &event)
-		if event.Event == "ping" {
+		if event.Event == "ping" || event.Event == "state" {
 			continue
+		}
+		if resumed {
+			number, resumed = event.Seq, false
 		}
 		if event.Seq != number || sse && name != event.Event {
 			return fmt.Errorf("the event %q, named %q, is number %d", line, name, number)

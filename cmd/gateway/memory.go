@@ -45,6 +45,9 @@ func limitMemory(s *settings) memory {
 func goMemory(all uint64, s *settings) int64 {
 	limit := int64(min(all, math.MaxInt64))
 	share := limit - limit/20 - s.MaxBuffered - int64(s.PoolMax)*(45<<10)
+	if s.Jobs == jobsInMemory {
+		share -= s.JobsMaxBytes // SQLite's
+	}
 	return max(share, limit/4)
 }
 

@@ -35,7 +35,11 @@ var metricLabels = map[string]string{
 	"auth_enabled":         "", "auth_requests_total": "principal result", "principal_expiry_timestamp_seconds": "principal",
 	"tls_expiry_timestamp_seconds": "file", "tls_issued_timestamp_seconds": "file", "tls_handshakes_failed_total": "listener reason",
 	"config_last_reload_successful": "", "config_last_reload_success_timestamp_seconds": "",
-	"build_info": "goversion revision version zmqversion",
+	"jobs_submitted_total": "result service", "jobs_ended_total": "service state", "jobs_queued": "service", "jobs_running": "service",
+	"job_oldest_queued_seconds": "service", "job_wait_seconds": "service", "job_duration_seconds": "service", "jobs_waiters": "",
+	"jobs_store_up": "", "jobs_store_bytes": "", "jobs_store_bytes_max": "", "jobs_store_seconds": "op", "jobs_store_errors_total": "op",
+	"jobs_damaged_total": "",
+	"build_info":         "goversion revision version zmqversion",
 }
 
 // TestALoadedGatewayHasEveryMetricThatIsDocumented brings about what each metric
@@ -71,7 +75,9 @@ func TestALoadedGatewayHasEveryMetricThatIsDocumented(t *testing.T) {
 		`timeouts_total{service="sleep",stage="broker"} 1`,
 		`orphaned_requests{service="sleep"} 1`,
 		`rejected_total{reason="service"} 1`,
-		`worker_errors_total{reason="flowgraph_failed",service="fail"} 1`,
+		`worker_errors_total{reason="flowgraph_failed",service="fail"} 2`,
+		`jobs_submitted_total{result="ok",service="fail"} 1`, `jobs_ended_total{service="fail",state="failed"} 1`, `jobs_store_up 1`,
+		`requests_total{outcome="worker_error",service="fail"} 2`,
 		`broker_dropped_total{reason="wrong_header"} 0`,
 		`mmi_lookups_total{result="501"} 0`, `stray_replies_total{reason="late"} 0`, `pool_connections_closed_total{reason="idle"} 0`,
 		`auth_requests_total{principal="_none",result="missing"} 1`,
@@ -149,6 +155,8 @@ services:
 	})
 	problem(t, g.post("sleep", `{"body":"1m"}`, key...), 503, "busy", "no")
 	problem(t, <-slow, 504, "timeout", "maybe")
+	g.awaitJob(t, g.submit(t, "fail", jsonBody, `{}`, key...), key...)
+	g.submit(t, "sleep", jsonBody, `{}`, key...) // which waits for the place of the slow call
 	return g.admin
 }
 

@@ -123,8 +123,10 @@ func (d *daemon) drain() {
 	d.api.NotReady()
 	<-time.After(s.DrainDelay)
 	d.api.Drain()
+	d.drainJobs()
 	d.letGo(min(s.Drain, goodbyes))
-	if d.shutdown(s.Drain) != nil {
+	end := time.Now().Add(s.Drain)
+	if d.shutdown(s.Drain) != nil || !d.awaitJobs(end) {
 		d.log.Warn("calls are still open after the drain, they are ended")
 		d.api.Interrupt()
 		if d.shutdown(lastWords) != nil {
@@ -167,6 +169,7 @@ func (d *daemon) close(ctx context.Context) error {
 		_ = s.close()
 		s.listeners[0].Wait()
 	}
+	errs = append(errs, d.closeJobs(ctx))
 	if d.pool != nil {
 		errs = append(errs, d.pool.Close(ctx))
 	}

@@ -53,6 +53,7 @@ func mappers() []kong.Option {
 		kong.NamedMapper("socket", list(parseSocket)),
 		kong.NamedMapper("bind", list(parseBind)),
 		kong.NamedMapper("collector", scalar(parseCollector)),
+		kong.NamedMapper("jobs", scalar(parseJobs)),
 		kong.NamedMapper("broker", list(text(parseBroker))),
 		kong.NamedMapper("host", list(parseHost)),
 		kong.NamedMapper("network", list(parseNetwork)),

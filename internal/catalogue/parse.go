@@ -21,6 +21,7 @@ const (
 	mostInFlight = 1_000_000
 	mostRules    = 100
 	mostBrokers  = 1_000
+	longestJob   = 24 * time.Hour
 )
 
 // An Error is what is wrong with the services.
@@ -80,6 +81,7 @@ func checkName(name string) error {
 func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service, error) {
 	s := &Service{Name: name, Vars: defaults.Vars, Reply: gateway.Auto}
 	var example, schema *yaml.Node
+	takes := jobsYes
 	err := yamlnode.Object(path, n, []yamlnode.Field{
 		{Key: "description", Read: yamlnode.Text(&s.Description)},
 		{Key: "brokers", Read: yamlnode.List(&s.Brokers, mostBrokers, "names", oneOf(defaults.Brokers))},
@@ -94,10 +96,17 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		{Key: "content_type", Read: yamlnode.Scalar(&s.ContentType, parseContentType)},
 		{Key: "max_in_flight", Read: yamlnode.Integer(&s.MaxInFlight, 1, mostInFlight)},
 		{Key: "reuse", Read: yamlnode.Scalar(&s.Reuse, gateway.ParseReuse)},
+		{Key: "jobs", Read: yamlnode.Scalar(&takes, parseJobs)},
+		{Key: "jobs_in_flight", Read: yamlnode.Integer(&s.Jobs.InFlight, 1, mostInFlight)},
+		{Key: "jobs_timeout", Read: yamlnode.Duration(&s.Jobs.Timeout)},
 		{Key: "errors", Read: yamlnode.List(&s.Errors, mostRules, "{frame, equals, reason, status, detail}", rule)},
 	})
 	if err != nil {
 		return nil, err
+	}
+	s.Jobs.None, s.Jobs.Only = takes == jobsNo, takes == jobsOnly
+	if s.Jobs.Timeout > longestJob {
+		return nil, yamlnode.Wrong(n, path+".jobs_timeout", "is %v, want at most %v", s.Jobs.Timeout, longestJob)
 	}
 	if s.Timeout > s.MaxTimeout && s.MaxTimeout != 0 {
 		return nil, yamlnode.Wrong(n, path+".timeout", "is %v, want at most max_timeout, which is %v", s.Timeout, s.MaxTimeout)
@@ -118,6 +127,21 @@ func parseService(path, name string, n *yaml.Node, defaults Defaults) (*Service,
 		return s, s.setExample(path+".example", example, &defaults)
 	}
 	return s, nil
+}
+
+// The values of the key jobs: whether a service takes asynchronous calls.
+const (
+	jobsYes  = "yes"
+	jobsNo   = "no"
+	jobsOnly = "only"
+)
+
+func parseJobs(text string) (string, error) {
+	switch text {
+	case jobsYes, jobsNo, jobsOnly:
+		return text, nil
+	}
+	return "", errors.New("one of yes, no, only")
 }
 
 // oneOf reads one of the known names.

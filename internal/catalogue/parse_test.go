@@ -151,7 +151,7 @@ func TestParseRefusesInOneLine(t *testing.T) {
 		{`{[a]: {}}`, `services has a key that is no plain text`},
 		{`{a: &a {}, b: {<<: *a}}`, `services.b has a key that is no plain text`},
 		{`{echo: 7}`, `services.echo is "7", want keys and values`},
-		{`{echo: {timout: 3s}}`, `services.echo.timout is no key here, did you mean timeout? want one of description, brokers, timeout, max_timeout, vars, vars_schema, example, max_frames, reply, max_reply, content_type, max_in_flight, reuse, errors`},
+		{`{echo: {timout: 3s}}`, `services.echo.timout is no key here, did you mean timeout? want one of description, brokers, timeout, max_timeout, vars, vars_schema, example, max_frames, reply, max_reply, content_type, max_in_flight, reuse, jobs, jobs_in_flight, jobs_timeout, errors`},
 		{`{echo: {reuse: true, reuse: false}}`, `services.echo.reuse is there twice`},
 
 		{`{echo: {description: [a]}}`, `services.echo.description is a list, want text in quotes`},

@@ -27,6 +27,7 @@ type Service struct {
 	ContentType string             // of raw replies; empty means application/octet-stream
 	MaxInFlight int                // calls at once; 0 means that nothing but the pool bounds them
 	Reuse       gateway.Reuse      // whether its calls share connections
+	Jobs        gateway.JobRules   // of its asynchronous calls
 	Errors      []Rule             // replies that mean failure, the first that matches counts
 }
 

@@ -48,6 +48,11 @@ type clock struct {
 
 func (d *Dispatcher) start(ctx context.Context, call *gateway.Call, spec *catalogue.Service) *clock {
 	c := &clock{start: time.Now()}
+	if call.Within > 0 { // it counts from the send, and the caller has cut it
+		c.whole, c.wholeBy = call.Within, call.TimeoutBy
+		c.ctx, c.stop = ctx, func() {}
+		return c
+	}
 	limit, by := d.limit(call, spec)
 	if call.Partial == nil {
 		c.whole, c.wholeBy = limit, by

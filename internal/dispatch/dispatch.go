@@ -185,6 +185,11 @@ func (d *Dispatcher) call(ctx context.Context, call *gateway.Call, spec *catalog
 	if err := d.complete(call, spec); err != nil {
 		return err
 	}
+	return d.send(ctx, call, spec, reply)
+}
+
+// send is call for what complete has checked.
+func (d *Dispatcher) send(ctx context.Context, call *gateway.Call, spec *catalogue.Service, reply *gateway.Reply) error {
 	leave, err := d.services.enter(call.Service, call.Caller, spec)
 	if err != nil {
 		return err

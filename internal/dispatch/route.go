@@ -102,6 +102,9 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 		}
 		if giveUp.IsZero() {
 			giveUp = time.Now().Add(d.cfg.NoWorkersWait)
+			if call.Sending != nil { // whoever queues it waits
+				giveUp = time.Now()
+			}
 		}
 		if err := pause(clock.waiting(), giveUp); err != nil {
 			return nil, nil, err

@@ -58,6 +58,7 @@ func Kinds() []Kind {
 		MethodNotAllowed, NotAcceptable, UnsupportedMedia, BodyTimeout, BodyTooLarge, HeadersTooLarge,
 		InvalidVars, Busy, BrokerUnavailable, NoWorkers, Draining, Canceled, BadReply, ReplyTooLarge,
 		WorkerError, BrokerLost, Interrupted, Timeout, Internal,
+		JobNotFound, JobNotDone, JobOver, IdempotencyMismatch, StoreUnavailable, JobUnconfirmed, Expired,
 	}
 }
 
@@ -97,7 +98,7 @@ const ReasonRate = "rate"
 func RejectReasons() []string {
 	return []string{
 		ReasonPool, ReasonQueue, ReasonService, ReasonMemory, ReasonDescriptors, ReasonDeadline, ReasonLookup, ReasonAudit,
-		ReasonRequests, ReasonRate,
+		ReasonRequests, ReasonRate, ReasonJobs, ReasonJobsBytes,
 	}
 }
 

@@ -35,6 +35,7 @@ func TestKindsListsEveryKind(t *testing.T) {
 func TestExecutedIsNoUntilTheRequestWasSent(t *testing.T) {
 	maybe := map[gateway.Kind]bool{
 		gateway.BadReply: true, gateway.ReplyTooLarge: true, gateway.BrokerLost: true, gateway.Interrupted: true, gateway.Timeout: true,
+		gateway.JobUnconfirmed: true,
 	}
 	for _, kind := range gateway.Kinds() {
 		want := gateway.No

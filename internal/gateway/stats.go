@@ -63,3 +63,19 @@ type ConnectionStats struct {
 
 	Handshakes map[string]uint64 // of TLS that failed, by reason; all reasons are there, nil without TLS
 }
+
+// JobStats is a snapshot of asynchronous calls.
+type JobStats struct {
+	Services             map[string]JobServiceStats // that have some
+	Waiters              int                        // requests that wait for a job to change
+	StoreUp              bool                       // its last operation succeeded
+	StoreBytes, StoreMax int64                      // in use, and at most
+	StoreErrors          map[string]int64           // by operation, since the start
+	Damaged              int64                      // records that could not be read, since the start
+}
+
+// JobServiceStats is the jobs of one service.
+type JobServiceStats struct {
+	Queued, Running int
+	Oldest          time.Duration // since the submission of its oldest queued job; 0 if there is none
+}

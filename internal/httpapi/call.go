@@ -34,6 +34,8 @@ func (a *API) call(w *response, r *http.Request) error {
 	case x.DryRun:
 		w.audited = false
 		return dryRun(w, svc)
+	case x.Async:
+		return a.submit(w, r, x)
 	case x.Stream:
 		return a.stream(w, r, x, svc)
 	}
@@ -69,12 +71,16 @@ func (a *API) admit(w *response, r *http.Request) (svc gateway.Service, err erro
 
 // decode reads the headers and the body and makes the response's call of them.
 func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.Exchange, error) {
-	contentType, reply := svc.Form()
-	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: reply})
+	async, err := a.async(w, r)
 	if err != nil {
 		return nil, err
 	}
-	if !x.DryRun {
+	contentType, reply := svc.Form()
+	x, err := codec.Parse(r, codec.Options{ContentType: contentType, Reply: reply, Async: async})
+	if err != nil {
+		return nil, err
+	}
+	if !x.DryRun && !x.Async { // a job may wait for what is not there now
 		if err := svc.Admit(); err != nil {
 			svc.Refused(gateway.AsError(err))
 			return nil, err

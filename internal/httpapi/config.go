@@ -16,6 +16,7 @@ import (
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/jobs"
 )
 
 // A Caller knows the services. It is used by many goroutines at once.
@@ -80,6 +81,7 @@ const (
 	DefaultHeaderTimeout   = 10 * time.Second
 	DefaultBodyIdleTimeout = 30 * time.Second
 	DefaultIdleTimeout     = 650 * time.Second // above the 60 to 600 s of the usual balancers
+	DefaultMaxJobWait      = 50 * time.Second  // below the 60 s of the usual proxies
 	DefaultSlowLog         = 5 * time.Second
 )
 
@@ -91,6 +93,7 @@ type Config struct {
 	Tracer   Tracer         // default: nobody is told
 	Audit    Auditor        // default: calls are not recorded
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
+	Jobs     *jobs.Runner   // of asynchronous calls; default: there are none, and no routes for them
 	Access   *access.Store  // who may call; default: everybody
 	Log      *zap.Logger    // default: no log
 	Budget   *budget.Budget // bytes of bodies and replies held at once; default: one of DefaultMaxBuffered
@@ -108,6 +111,9 @@ type Config struct {
 	// MaxConnectionAge, with a jitter of a tenth, is the age from which a connection is closed
 	// after an answer. Default: never.
 	MaxConnectionAge time.Duration
+
+	MaxJobWait time.Duration // for a job to change, in one request
+	ListJobs   bool          // callers without identity may list the jobs of everybody
 
 	SlowLog time.Duration // requests that took longer are logged at Warn
 
@@ -136,6 +142,7 @@ func (c Config) withDefaults() Config {
 	c.HeaderTimeout = cmp.Or(c.HeaderTimeout, DefaultHeaderTimeout)
 	c.BodyIdleTimeout = cmp.Or(c.BodyIdleTimeout, DefaultBodyIdleTimeout)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.MaxJobWait = cmp.Or(c.MaxJobWait, DefaultMaxJobWait)
 	c.SlowLog = cmp.Or(c.SlowLog, DefaultSlowLog)
 	c.AllowedHosts = slices.Clone(c.AllowedHosts)
 	for i, host := range c.AllowedHosts {

@@ -18,10 +18,12 @@ const preflightAge = 600
 func newCORS(any bool, trusts func(origin string) bool) *cors.Cors {
 	options := cors.Options{
 		AllowOriginFunc: trusts,
-		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
-		AllowedHeaders:  []string{"Content-Type", "Authorization", "Prefer", "Flowgraph-Vars", "X-Request-Id", "traceparent"},
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
+		AllowedHeaders: []string{"Content-Type", "Authorization", "Prefer", "Flowgraph-Vars", "X-Request-Id", "traceparent",
+			"Idempotency-Key", "If-None-Match", "Last-Event-ID"},
 		ExposedHeaders: []string{
 			"X-Request-Id", "Server-Timing", "Preference-Applied", "Retry-After", "WWW-Authenticate", "Allow", "Accept-Post",
+			"Location", "Content-Location", "ETag", "Idempotent-Replayed",
 		},
 		MaxAge: preflightAge,
 	}

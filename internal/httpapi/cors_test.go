@@ -42,7 +42,8 @@ func TestAPreflightSaysWhatATrustedPageMaySend(t *testing.T) {
 		{[]string{lab}, "null", "POST", asked, ""},
 		{[]string{lab}, lab + ".evil", "POST", "", ""},
 		{[]string{lab}, "http://lab.example", "POST", "", ""},
-		{[]string{lab}, lab, "DELETE", "", ""},
+		{[]string{lab}, lab, "DELETE", "", lab},
+		{[]string{lab}, lab, "PUT", "", ""},
 		{[]string{lab}, lab, "POST", "cookie", ""},
 		{nil, lab, "POST", asked, ""},
 	} {

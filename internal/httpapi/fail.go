@@ -32,13 +32,15 @@ func fail(w *response, err error) {
 		h.Set("Accept-Post", codec.AcceptPost)
 	}
 	if p.Retryable { // which the status of a service's rule does not make it
-		// At random, so that callers refused together do not return together.
-		h.Set("Retry-After", strconv.Itoa(1+rand.IntN(3)))
+		h.Set("Retry-After", retryAfter())
 	}
 	if err := codec.WriteProblem(w, p.Status, p.encode(), p.Frames); err != nil {
 		w.abort = true
 	}
 }
+
+// retryAfter is in how many seconds to come again: at random, so that callers who leave together do not return together.
+func retryAfter() string { return strconv.Itoa(1 + rand.IntN(3)) }
 
 // problem describes the error that the request ended with. From here on the frames
 // of a reply that it carries are held. If they do not fit, the problem leaves them out,

@@ -50,6 +50,14 @@ var problems = map[gateway.Kind]problemType{
 	gateway.NoWorkers:         {503, "No workers", true, "The service is known but has no worker now. Nothing was sent."},
 	gateway.Draining:          {503, "Draining", true, "The gateway is shutting down and takes no more calls. Nothing was sent."},
 	gateway.Timeout:           {504, "Timeout", false, "The request was sent, and no reply came in time. It may have run, or still run; limit_by names what set the time."},
+
+	gateway.JobNotFound:         {404, "No such job", false, "There is no such job, it was deleted or forgotten, or it is not this caller's."},
+	gateway.JobNotDone:          {409, "Job not done", false, "The job is queued or runs: there is no reply yet."},
+	gateway.JobOver:             {409, "Job over", false, "The job is over and can't be canceled."},
+	gateway.Expired:             {410, "Expired", false, "The job's time in the queue passed. It was not sent."},
+	gateway.IdempotencyMismatch: {422, "Idempotency mismatch", false, "The idempotency key was used for another request."},
+	gateway.StoreUnavailable:    {503, "Store unavailable", true, "The store of jobs can't be reached. Nothing was accepted."},
+	gateway.JobUnconfirmed:      {504, "Job unconfirmed", false, "The store did not say whether it took the job. Location says where it is if it did."},
 }
 
 // A problem is an error as callers see it: problem details (RFC 9457) and what

@@ -12,6 +12,7 @@ import (
 
 	"mdpgateway/internal/audit"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/jobs"
 )
 
 // record wraps what is behind it in the request's log line, metrics and trace. It
@@ -81,6 +82,9 @@ func (w *response) auditLine(r *http.Request, end time.Time) audit.Line {
 		Time: end, RequestID: w.id, Principal: w.pass.ID, Subject: w.pass.Subject, Peer: r.RemoteAddr, Service: w.service,
 		Outcome: "ok", Executed: string(gateway.Yes), In: w.in, Out: w.out,
 	}
+	if w.queued {
+		line.Outcome, line.Executed = string(jobs.Queued), string(gateway.No)
+	}
 	if w.err != nil {
 		line.Outcome, line.Executed = string(w.err.Kind), string(w.err.Executed())
 	}
@@ -132,6 +136,9 @@ func (l *logLine) MarshalLogObject(to zapcore.ObjectEncoder) error {
 	}
 	if w.pass.ID != "" {
 		to.AddString("principal", w.pass.ID)
+	}
+	if w.job != "" {
+		to.AddString("job", w.job)
 	}
 	if w.service != "" {
 		to.AddString("service", w.service)

@@ -34,6 +34,8 @@ type response struct {
 	// What the log line and the headers tell.
 	id      string
 	service string
+	job     string      // its id, if the request is about one
+	queued  bool        // it made one, whose end is recorded on its own
 	pass    access.Pass // who calls, and what it may do
 	timing  gateway.Timing
 	trace   gateway.Trace

@@ -52,6 +52,15 @@ func (a *API) routes() chi.Router {
 		get(r, "/services", a.handle(a.services))
 		get(r, "/services/{name}", a.handle(a.service))
 
+		if a.cfg.Jobs != nil {
+			get(r, "/jobs", a.handle(a.listJobs))
+			get(r, "/jobs/{id}", a.handle(a.job))
+			r.Delete("/jobs/{id}", a.handle(a.deleteJob))
+			r.Post("/jobs/{id}/cancel", a.handle(a.cancelJob))
+			get(r, "/jobs/{id}/reply", a.handle(a.jobReply))
+			r.Get("/jobs/{id}/events", a.handle(a.jobEvents))
+		}
+
 		get(r, "/version", a.handle(a.version))
 		get(r, "/openapi.yaml", a.handle(openAPI))
 		get(r, "/openapi.json", a.handle(a.openAPIJSON))
@@ -83,7 +92,7 @@ func methodNotAllowed(routes chi.Routes) handler {
 			path = r.URL.Path
 		}
 		var allowed []string
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPost} {
 			if routes.Match(chi.NewRouteContext(), method, path) {
 				allowed = append(allowed, method)
 			}

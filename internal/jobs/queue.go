@@ -14,26 +14,26 @@ const (
 
 // An entry is a queued job in memory. All else of it is in the store.
 type entry struct {
-	id                 string
-	seq                int64
-	service, principal string
-	created, expires   time.Time
+	id               string
+	seq              int64
+	service, owner   string
+	created, expires time.Time
 }
 
-// A line is the queue of one service: its principals take turns.
+// A line is the queue of one service: its owners take turns.
 type line struct {
 	service string
-	turns   []*turn // of principals that have queued jobs; the first is next
+	turns   []*turn // of owners that have queued jobs; the first is next
 	queued  int
 	running int
 	rest    time.Duration // after the last vain attempt; 0 if the last was none
 	until   time.Time     // when the service may be tried again, by one job
 }
 
-// A turn is what one principal has queued of one service, in the order of submission.
+// A turn is what one owner has queued of one service, in the order of submission.
 type turn struct {
-	principal string
-	entries   []entry
+	owner   string
+	entries []entry
 }
 
 // queues are all lines. The Runner's mutex guards them.
@@ -41,12 +41,12 @@ type queues struct {
 	lines  map[string]*line
 	order  []*line        // with queued jobs; the first is next
 	queued int            // in all, those included that are being submitted
-	open   map[string]int // jobs that are not over, by principal
+	open   map[string]int // jobs that are not over, by owner
 }
 
 func newQueues() queues { return queues{lines: map[string]*line{}, open: map[string]int{}} }
 
-// add puts a job at the end of its principal's, or with first at the front.
+// add puts a job at the end of its owner's, or with first at the front.
 func (q *queues) add(e entry, first bool) {
 	l := q.lines[e.service]
 	if l == nil {
@@ -57,10 +57,10 @@ func (q *queues) add(e entry, first bool) {
 		q.order = append(q.order, l)
 	}
 	l.queued++
-	i := slices.IndexFunc(l.turns, func(t *turn) bool { return t.principal == e.principal })
+	i := slices.IndexFunc(l.turns, func(t *turn) bool { return t.owner == e.owner })
 	if i < 0 {
 		i = len(l.turns)
-		l.turns = append(l.turns, &turn{principal: e.principal})
+		l.turns = append(l.turns, &turn{owner: e.owner})
 	}
 	t := l.turns[i]
 	at := len(t.entries)
@@ -96,8 +96,8 @@ func (q *queues) took(l *line) {
 }
 
 // remove takes a job out, and reports whether it was there.
-func (q *queues) remove(service, principal string, seq int64) bool {
-	l, t := q.turn(service, principal)
+func (q *queues) remove(service, owner string, seq int64) bool {
+	l, t := q.turn(service, owner)
 	if t == nil {
 		return false
 	}
@@ -112,22 +112,22 @@ func (q *queues) remove(service, principal string, seq int64) bool {
 	return true
 }
 
-func (q *queues) turn(service, principal string) (*line, *turn) {
+func (q *queues) turn(service, owner string) (*line, *turn) {
 	l := q.lines[service]
 	if l == nil {
 		return nil, nil
 	}
 	for _, t := range l.turns {
-		if t.principal == principal {
+		if t.owner == owner {
 			return l, t
 		}
 	}
 	return l, nil
 }
 
-// position returns which of its principal's jobs of its service a queued job is, from 1; 0 if it is being sent.
+// position returns which of its owner's jobs of its service a queued job is, from 1; 0 if it is being sent.
 func (q *queues) position(job *Job) int {
-	if _, t := q.turn(job.Service, job.Principal); t != nil {
+	if _, t := q.turn(job.Service, job.Owner); t != nil {
 		if i := t.find(job.Seq); i < len(t.entries) && t.entries[i].seq == job.Seq {
 			return i + 1
 		}
@@ -136,9 +136,9 @@ func (q *queues) position(job *Job) int {
 }
 
 // end counts a job that is over, or was never stored.
-func (q *queues) end(principal string) {
-	if q.open[principal]--; q.open[principal] <= 0 {
-		delete(q.open, principal)
+func (q *queues) end(owner string) {
+	if q.open[owner]--; q.open[owner] <= 0 {
+		delete(q.open, owner)
 	}
 }
 

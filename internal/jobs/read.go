@@ -58,6 +58,9 @@ func (r *Runner) Wait(ctx context.Context, by Reader, id string, until func(*Job
 	}
 }
 
+// Rules says what the catalogue says of a service's jobs.
+func (r *Runner) Rules(service string) gateway.JobRules { return r.cfg.Caller.JobRules(service) }
+
 // Leaving is closed when the gateway drains: nobody should wait any more.
 func (r *Runner) Leaving() <-chan struct{} { return r.leaving }
 
@@ -147,9 +150,9 @@ func (r *Runner) Cancel(ctx context.Context, by Reader, id string) (Job, error) 
 func (r *Runner) canceled(job *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.queues.remove(job.Service, job.Principal, job.Seq) {
+	if r.queues.remove(job.Service, job.Owner, job.Seq) {
 		r.queues.queued--
-		r.queues.end(job.Principal)
+		r.queues.end(job.Owner)
 	}
 	if cancel := r.active[job.ID]; cancel != nil {
 		cancel(&gateway.Error{Kind: gateway.Canceled, Sent: true, Detail: "the job was canceled"})

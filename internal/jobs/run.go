@@ -90,10 +90,10 @@ func (r *Runner) run(e entry, l *line) {
 		r.queues.add(e, true)
 		l.failed(time.Now())
 	case claimed:
-		r.queues.end(e.principal)
+		r.queues.end(e.owner)
 	case gone:
 		r.queues.queued--
-		r.queues.end(e.principal)
+		r.queues.end(e.owner)
 	}
 	r.queues.forget(l)
 	r.kick()
@@ -179,7 +179,7 @@ func (r *Runner) call(job *Job, frames [][]byte) verdict {
 				return claim
 			},
 		},
-		Timeout: job.Timeout, TimeoutBy: job.TimeoutBy, RequestID: job.RequestID, TraceID: job.Trace.ID,
+		Timeout: job.Timeout, TimeoutBy: job.TimeoutBy, RequestID: job.RequestID, TraceID: job.Trace.ID, Caller: job.Owner,
 	}
 	reply, err := r.cfg.Caller.RunJob(ctx, call)
 	if sent {

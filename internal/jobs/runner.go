@@ -124,7 +124,7 @@ func (r *Runner) adopt() error {
 			return nil
 		}
 		r.queues.queued++
-		r.queues.open[job.Principal]++
+		r.queues.open[job.Owner]++
 		r.queues.add(entryOf(&job), false)
 		return nil
 	})
@@ -152,14 +152,14 @@ func (r *Runner) adopt() error {
 }
 
 func entryOf(job *Job) entry {
-	return entry{job.ID, job.Seq, job.Service, job.Principal, job.Created, job.Expires}
+	return entry{job.ID, job.Seq, job.Service, job.Owner, job.Created, job.Expires}
 }
 
 // over tells everyone that a job is over.
 func (r *Runner) over(job Job) {
 	r.cfg.Observer.JobEnded(job)
 	r.cfg.Log.Info("job", zap.String("job", job.ID), zap.String("service", job.Service), zap.String("state", string(job.State)),
-		zap.String("request_id", job.RequestID), zap.String("key_id", job.Principal), zap.Duration("took", job.Ended.Sub(job.Created)),
+		zap.String("request_id", job.RequestID), zap.String("principal", job.Principal), zap.Duration("took", job.Ended.Sub(job.Created)),
 		zap.Error(problemOf(job)))
 	r.hub.tell(job.ID)
 }

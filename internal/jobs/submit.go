@@ -17,7 +17,7 @@ type Submission struct {
 	Expires   time.Duration // in the queue; 0 means the default
 	Owner     string        // who may read the job
 	Principal string        // who submits it
-	MaxJobs   int           // that the principal may have queued and running; 0: any number
+	MaxJobs   int           // that the owner may have queued and running; 0: any number
 	Key       string        // idempotency key; empty: none
 	Form      string        // of the body, which the reply mirrors
 	Trace     gateway.Trace
@@ -59,7 +59,7 @@ func (r *Runner) submit(ctx context.Context, s *Submission) (Job, bool, error) {
 	if err != nil || existing != nil {
 		r.mu.Lock()
 		r.queues.queued--
-		r.queues.end(s.Principal)
+		r.queues.end(s.Owner)
 		r.mu.Unlock()
 	}
 	if err != nil {
@@ -103,11 +103,11 @@ func (r *Runner) reserve(s *Submission) error {
 		return gateway.ShuttingDown()
 	case r.queues.queued >= r.cfg.Max:
 		return gateway.Refused(gateway.ReasonJobs, "there are as many queued jobs as there may be")
-	case s.MaxJobs > 0 && r.queues.open[s.Principal] >= s.MaxJobs:
+	case s.MaxJobs > 0 && r.queues.open[s.Owner] >= s.MaxJobs:
 		return &gateway.Error{Kind: gateway.RateLimited, Reason: gateway.ReasonJobs, Detail: "the caller has as many jobs queued and running as it may"}
 	}
 	r.queues.queued++
-	r.queues.open[s.Principal]++
+	r.queues.open[s.Owner]++
 	return nil
 }
 

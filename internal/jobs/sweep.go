@@ -5,6 +5,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
+
+	"mdpgateway/internal/gateway"
 )
 
 const (
@@ -54,9 +56,9 @@ func (r *Runner) expire() (n int) {
 			continue // the store is away
 		}
 		n++
-		if r.queues.remove(e.service, e.principal, e.seq) {
+		if r.queues.remove(e.service, e.owner, e.seq) {
 			r.queues.queued--
-			r.queues.end(e.principal)
+			r.queues.end(e.owner)
 		}
 	}
 	return n
@@ -76,27 +78,18 @@ func (r *Runner) forget() {
 	}
 }
 
-// A Stats is a snapshot of the jobs of a Runner.
-type Stats struct {
-	Services map[string]ServiceStats
-	Waiters  int // who wait for a job to change
-	Store    StoreStats
-}
-
-// A ServiceStats is the jobs of one service.
-type ServiceStats struct {
-	Queued, Running int
-	Oldest          time.Duration // since the submission of its oldest queued job; 0 if there is none
-}
-
 // Stats returns a snapshot.
-func (r *Runner) Stats() Stats {
-	s := Stats{Services: map[string]ServiceStats{}, Waiters: r.hub.waiters(), Store: r.cfg.Store.Stats()}
+func (r *Runner) Stats() gateway.JobStats {
+	store := r.cfg.Store.Stats()
+	s := gateway.JobStats{
+		Services: map[string]gateway.JobServiceStats{}, Waiters: r.hub.waiters(),
+		StoreUp: store.Up, StoreBytes: store.Bytes, StoreMax: store.Max, StoreErrors: store.Errors, Damaged: store.Damaged,
+	}
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, l := range r.queues.lines {
-		service := ServiceStats{Queued: l.queued, Running: l.running}
+		service := gateway.JobServiceStats{Queued: l.queued, Running: l.running}
 		for _, t := range l.turns {
 			service.Oldest = max(service.Oldest, now.Sub(t.entries[0].created))
 		}

@@ -139,6 +139,17 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	})
 	m.WatchOrphans(func() map[string]int { return map[string]int{"echo": 1, "never-seen": 2, "nor-this": 1} })
 
+	j := m.Jobs(func() gateway.JobStats {
+		return gateway.JobStats{
+			Services: map[string]gateway.JobServiceStats{"echo": {Queued: 3, Running: 2, Oldest: 90 * time.Second}, "never-seen": {Queued: 1}},
+			Waiters:  4, StoreUp: true, StoreBytes: 4096, StoreMax: 4 << 30, StoreErrors: map[string]int64{"submit": 1}, Damaged: 1,
+		}
+	})
+	j.JobSubmitted("echo", "ok")
+	j.JobStarted("echo", 2*time.Second)
+	j.JobEnded("echo", "done", 40*time.Second)
+	j.Stored("submit", 2*time.Millisecond, false)
+
 	got := scrape(t, m)
 	golden := filepath.Join("testdata", "metrics.txt")
 	if *update {

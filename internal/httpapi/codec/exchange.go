@@ -22,6 +22,7 @@ const (
 type Options struct {
 	ContentType string           // of raw replies; default: application/octet-stream
 	Reply       gateway.Encoding // of frames within JSON; default: Auto
+	Async       bool             // the request is for a job: Prefer's wait is no timeout, and it may expire
 }
 
 // An Exchange is what one request's headers and query say of its body and of the
@@ -31,6 +32,11 @@ type Exchange struct {
 	TimeoutBy string        // ByQuery, ByPrefer or empty
 	Stream    bool          // the reply is a Stream: WriteReply does not apply
 	DryRun    bool          // the caller only wants to know what would be sent
+	Async     bool          // Options.Async
+
+	// Of a request for a job.
+	Wait    time.Duration // for its end; 0: not at all
+	Expires time.Duration // in the queue; 0 if nothing was asked for
 
 	// Room, if set before Decode, holds what Decode makes beside the body: copies of frames that are not
 	// parts of it, the lists of frames, the frame that vars become. It is the caller's to release.
@@ -57,15 +63,24 @@ type Exchange struct {
 // Its error is an *gateway.Error of kind BadRequest, UnsupportedMedia or
 // NotAcceptable; nothing has been read or sent then.
 func Parse(r *http.Request, opt Options) (*Exchange, error) {
-	q, err := parseQuery(r.URL.RawQuery)
+	names := parameters
+	if opt.Async {
+		names = jobParameters
+	}
+	q, err := parseQuery(r.URL.RawQuery, names)
 	if err != nil {
 		return nil, err
 	}
-	e := &Exchange{Timeout: q.timeout, DryRun: q.dryRun, frame: q.frame, as: opt.Reply}
-	if q.timeout > 0 {
+	e := &Exchange{Timeout: q.timeout, DryRun: q.dryRun, Async: opt.Async, Expires: q.expires, frame: q.frame, as: opt.Reply}
+	wait, ok := ParsePrefer(r.Header["Prefer"])
+	switch {
+	case q.timeout > 0:
 		e.TimeoutBy = ByQuery
-	} else if wait, ok := ParsePrefer(r.Header["Prefer"]); ok {
+	case ok && !opt.Async:
 		e.Timeout, e.TimeoutBy = wait, ByPrefer
+	}
+	if ok && opt.Async {
+		e.Wait = wait
 	}
 	if e.body, e.boundary, err = parseContent(r.Header, q.raw); err != nil {
 		return nil, err

@@ -28,6 +28,19 @@ func ParsePrefer(values []string) (wait time.Duration, ok bool) {
 	return 0, false
 }
 
+// PrefersAsync reports whether the values of Prefer ask for an asynchronous answer (RFC 7240 §4.1).
+func PrefersAsync(values []string) bool {
+	for _, value := range values {
+		for preference := range split(value, ',') {
+			name, _, _ := strings.Cut(preference, ";")
+			if strings.EqualFold(strings.Trim(name, blanks), "respond-async") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func waitSeconds(digits string) (time.Duration, bool) {
 	for _, c := range digits {
 		if c < '0' || c > '9' {

@@ -24,6 +24,7 @@ type Stream struct {
 	flush func() error
 	sse   bool
 	as    gateway.Encoding
+	ids   bool // parts have ids, after which a reader may resume
 
 	mu sync.Mutex
 
@@ -88,6 +89,9 @@ func (s *Stream) event(name string, frames [][]byte, problem []byte, flush func(
 	s.begin()
 	out := &s.out
 	if s.sse {
+		if s.ids && name == "partial" {
+			out.b = append(strconv.AppendInt(append(out.b, "id: "...), s.seq, 10), '\n')
+		}
 		out.b = append(append(append(out.b, "event: "...), name...), "\ndata: "...)
 	}
 	out.b = append(append(append(out.b, `{"event":"`...), name...), `","seq":`...)

@@ -38,6 +38,11 @@ const (
 	leastToStage = 1 << 20
 )
 
+// operations are what metrics tell apart. It never changes.
+var operations = [...]string{
+	"submit", "stage", "claim", "unclaim", "end", "part", "delete", "forget", "vacuum", "get", "list", "open", "request", "reply", "parts",
+}
+
 // Config configures a Store.
 type Config struct {
 	Dir      string      // where jobs.db is, made with mode 0700 if it is not there; empty: in memory
@@ -79,6 +84,9 @@ func New(cfg Config) (*Store, error) {
 	}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("jobs store %s: %w", cmp.Or(cfg.Dir, "in memory"), err), s.free())
+	}
+	for _, op := range operations { // a counter that begins at 1 is not seen to rise
+		s.errors[op] = 0
 	}
 	go s.run()
 	return s, nil
