@@ -231,7 +231,7 @@ func TestTheBrokersDeathEndsEveryCallInFlight(t *testing.T) {
 	broker := spawn(t, "broker", "--bind", "tcp://127.0.0.1:*")
 	endpoint := broker.logged(t, "broker listens", "endpoint")
 	mdptest.WorkerWith(t, worker.Config{Endpoint: endpoint, Concurrency: 8, Services: map[string]worker.Handler{"hang": hang, "echo": echoBack}})
-	g := start(t, "--broker", endpoint, "--pool-reserve", "0")
+	g := start(t, "--broker", endpoint, "--pool-reserve", "0", "--queue-timeout", "20s")
 	client := newClient(t)
 	const calls = 200
 	answers := make(chan answered, calls)
