@@ -108,7 +108,8 @@ func (s *stage) allUp() {
 }
 
 // repeater starts a broker that answers by itself and sends one reply in a hundred again,
-// up to 20 ms later. It is asked by ” LAB1 ask service body.
+// up to 20 ms later. A request is an empty frame, LAB1, ask, the
+// service and the body.
 func (s *stage) repeater() *mdptest.Router {
 	var r *mdptest.Router
 	var ready sync.WaitGroup
