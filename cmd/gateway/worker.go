@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-shellwords"
@@ -108,6 +111,8 @@ func (c *workerCmd) bridge(p *process, log *zap.Logger) (handler worker.Handler,
 	if err != nil {
 		return nil, nil, err
 	}
+	// main ignores SIGPIPE, and so would the programs: what is ignored stays so in them.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	run := cfg.Exec(bridge.Command{Args: args, Input: bridge.Input(c.Input), Env: p.env})
 	return cfg.Handler(run), func() {}, nil
 }
@@ -144,6 +149,10 @@ func (c *workerCmd) command(p *process) ([]string, error) {
 	return args, nil
 }
 
+// endingGrace is the time for a request that times out while the worker stops: its program
+// ends, and the reply says so.
+const endingGrace = 5 * time.Second
+
 // serve lets what runs end, for as long as one request may take.
 func (c *workerCmd) serve(ctx context.Context, log *zap.Logger, handler worker.Handler) error {
 	w, err := worker.New(worker.Config{
@@ -156,7 +165,7 @@ func (c *workerCmd) serve(ctx context.Context, log *zap.Logger, handler worker.H
 	log.Info("worker", zap.String("endpoint", c.Broker), zap.String("service", c.Service))
 	<-ctx.Done()
 	log.Info("no more requests are taken")
-	ending, cancel := context.WithTimeout(context.Background(), c.Timeout)
+	ending, cancel := context.WithTimeout(context.Background(), c.Timeout+endingGrace)
 	defer cancel()
 	return w.Shutdown(ending)
 }

@@ -91,7 +91,7 @@ func TestAnHTTPServerIsAService(t *testing.T) {
 
 // holdOn is a script that says where it runs, and goes on once a file is there.
 func holdOn(dir string) string {
-	return fmt.Sprintf(`echo $$ > %[1]s/pid.new; mv %[1]s/pid.new %[1]s/pid; while [ ! -e %[1]s/go ]; do sleep 0.01; done; echo -n done`, dir)
+	return fmt.Sprintf(`grep SigIgn /proc/self/status > %[1]s/ignored; echo $$ > %[1]s/pid.new; mv %[1]s/pid.new %[1]s/pid; while [ ! -e %[1]s/go ]; do sleep 0.01; done; echo -n done`, dir)
 }
 
 func awaitPid(t *testing.T, dir string) (pid int) {
@@ -139,6 +139,9 @@ func TestAWorkerThatIsKilledTakesItsProgramAlong(t *testing.T) {
 	answer := make(chan answered, 1)
 	go func() { answer <- g.post("svc", `{}`) }()
 	pid := awaitPid(t, dir)
+	if ignored, err := os.ReadFile(filepath.Join(dir, "ignored")); err != nil || !strings.HasSuffix(string(ignored), "\t0000000000000000\n") {
+		t.Errorf("the program ignores signals: %s, %v", ignored, err)
+	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

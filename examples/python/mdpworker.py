@@ -152,6 +152,8 @@ class Worker:
         for thread in threads:
             while thread.is_alive():
                 thread.join(1)  # a join without end would keep signals out
+        for registration in self._registrations:
+            registration.close()
         context.term()
 
     def stop(self) -> None:
@@ -183,8 +185,12 @@ class _Registration:
         """Has the thread of run() look around. Any thread may call it."""
         try:
             self._waker.send(b"\0")
-        except BlockingIOError:
-            pass  # enough of them wait
+        except OSError:
+            pass  # enough of them wait, or nobody does any more
+
+    def close(self) -> None:
+        self.woken.close()
+        self._waker.close()
 
     def run(self, context: zmq.Context[Any]) -> None:
         threading.Thread(target=self._work, daemon=True).start()

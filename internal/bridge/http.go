@@ -86,15 +86,15 @@ func (s Server) request(ctx context.Context, req *Request) (*http.Request, error
 	return r, nil
 }
 
-// ascii escapes what is not ASCII in JSON text, so that a header can hold it, and takes out
-// white space that a header can't.
+// ascii escapes what is not printable ASCII in JSON text, so that a header can hold it, and takes
+// out white space that a header can't.
 func ascii(text string) string {
 	var b bytes.Buffer
 	for _, c := range text {
 		switch {
 		case c == '\n' || c == '\r' || c == '\t': // between tokens: within strings they are escaped
 			b.WriteByte(' ')
-		case c < 0x80:
+		case c < 0x7f:
 			b.WriteRune(c)
 		case c < 0x10000:
 			fmt.Fprintf(&b, `\u%04x`, c)

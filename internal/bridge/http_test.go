@@ -37,7 +37,7 @@ func TestAServerGetsTheRequestAndItsBodyIsTheReply(t *testing.T) {
 		body []string
 		want string
 	}{
-		{bridge.Header, []string{"\x00\xff", `{'sf': 7, 'name': 'é😀\n'}`}, `POST /work audio/x-raw "{\"sf\":7,\"name\":\"\\u00e9\\ud83d\\ude00\\n\"}" map[fixed:[1]] [` + "\x00\xff]"},
+		{bridge.Header, []string{"\x00\xff", `{'sf': 7, 'name': 'é😀\x7f\n'}`}, `POST /work audio/x-raw "{\"sf\":7,\"name\":\"\\u00e9\\ud83d\\ude00\\u007f\\n\"}" map[fixed:[1]] [` + "\x00\xff]"},
 		{bridge.Query, []string{"x", `{'sf': 7, 'a&b': '#'}`}, `POST /work audio/x-raw "" map[fixed:[1] vars:[{"sf":7,"a&b":"#"}]] [x]`},
 		{bridge.Query, []string{"x"}, `POST /work audio/x-raw "" map[fixed:[1]] [x]`},
 		{bridge.Header, nil, `POST /work audio/x-raw "" map[fixed:[1]] []`},
@@ -57,8 +57,10 @@ func TestAServersFailureIsAnsweredWithTheReason(t *testing.T) {
 		body    []string
 		want    string
 	}{
-		"a status":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", 503) }, nil, "HTTP status 503"},
-		"a redirect":     {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 307) }, nil, "HTTP status 307"},
+		"a status": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "secret", http.StatusServiceUnavailable) }, nil, "HTTP status 503"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusTemporaryRedirect)
+		}, nil, "HTTP status 307"},
 		"too large":      {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 2<<20)) }, nil, "the reply is larger than 1048576 bytes"},
 		"an early end":   {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, nil, "the server can't be reached"},
 		"too slow":       {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, nil, "no reply within 1s"},
