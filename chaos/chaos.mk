@@ -3,10 +3,14 @@
 CHAOS ?= 10m
 SOAK  ?= 1h
 RATE  ?= 100
-.PHONY: chaos overload hostile soak model
+JOBS  ?= 2m
+.PHONY: chaos chaos-jobs overload hostile soak model
 
 chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
 	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
+
+chaos-jobs: setup ## kill the gateway for two minutes while it has jobs, and account for every job (JOBS=10m for longer)
+	$(GO) test -v -count=1 -timeout 0 -run TestJobsSurviveKills ./chaos -jobs $(JOBS)
 
 overload: setup ## three times the load that can be done, and 10,000 timeouts and leavers in a minute; judges times
 	$(GO) test -v -count=1 -run 'TestThreeTimesTheLoad|TestAStorm' ./chaos -timed

@@ -122,8 +122,8 @@ func TestEveryExampleOfARequestIsAnswered(t *testing.T) {
 			}
 			for name, o := range requests {
 				replayed++
-				if strings.Contains(o.path, "{id}") {
-					o.path = strings.Replace(o.path, "{id}", g.jobFor(t, path), 1)
+				if before, after, ok := strings.Cut(o.path, "{id}"); ok {
+					o.path = before + g.jobFor(t, path) + after
 				}
 				x := exchanged(t, client, o.to(t, g))
 				if err := j.request(x.request); err != nil {
