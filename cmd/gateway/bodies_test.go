@@ -125,7 +125,7 @@ func TestSixtyFourMebibytesGoRound(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{7}).Read(body)
 	client := newClient(t)
 	client.Timeout = 0 // on a busy machine, under the race detector, it takes its time
-	r := g.request(t, http.MethodPost, "/services/echo", bytes.NewReader(body), []string{"Content-Type", rawBody, "Prefer", "wait=120"})
+	r := g.request(t, http.MethodPost, "/services/echo", bytes.NewReader(body), []string{"Content-Type", rawBody, "Prefer", "wait=300"})
 	if x := exchanged(t, client, r); x.answer.status != http.StatusOK || !bytes.Equal(x.answer.body, body) {
 		t.Errorf("got %d and %d bytes, want the %d that were sent: %.500s\nthe log: %v",
 			x.answer.status, len(x.answer.body), len(body), x.answer.body, g.lines())

@@ -21,30 +21,20 @@ func TestALateReplyReachesNobody(t *testing.T) {
 	broker := mdptest.NewRouter(t, script)
 	p := newPool(t, client.Config{Max: 1}, at(broker.Endpoint()))
 	for _, c := range []struct {
-		name string
-		end  func() (context.Context, context.CancelFunc)
-		kind gateway.Kind
+		name  string
+		cause error // of the first call's end, once the broker has it
+		kind  gateway.Kind
 	}{
-		{"after a timeout", func() (context.Context, context.CancelFunc) {
-			return context.WithTimeout(context.Background(), 50*time.Millisecond)
-		}, gateway.Timeout},
-		{"after a cancellation", func() (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancel(context.Background())
-			time.AfterFunc(50*time.Millisecond, cancel)
-			return ctx, cancel
-		}, gateway.Canceled},
-		{"with a cause of its own", func() (context.Context, context.CancelFunc) {
-			ctx, cancel := context.WithCancelCause(context.Background())
-			time.AfterFunc(50*time.Millisecond, func() { cancel(&gateway.Error{Kind: gateway.Interrupted}) })
-			return ctx, func() { cancel(nil) }
-		}, gateway.Interrupted},
+		{"after a timeout", context.DeadlineExceeded, gateway.Timeout},
+		{"after a cancellation", context.Canceled, gateway.Canceled},
+		{"with a cause of its own", &gateway.Error{Kind: gateway.Interrupted}, gateway.Interrupted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := c.end()
-			defer cancel()
-			_, err := p.Call(ctx, echo("first"))
-			failure(t, err, c.kind, "")
+			ctx, end := context.WithCancelCause(context.Background())
+			ended := inBackground(ctx, p, echo("first"))
 			first := await(t, arrived)
+			end(c.cause)
+			failure(t, await(t, ended), c.kind, "")
 
 			second := make(chan gateway.Reply, 1)
 			go func() {
