@@ -23,6 +23,14 @@ func (l *list[T]) front() *T {
 	return l.first.value
 }
 
+// back returns the last value, or nil.
+func (l *list[T]) back() *T {
+	if l.last == nil {
+		return nil
+	}
+	return l.last.value
+}
+
 // pushBack appends v, whose node n must be in no list.
 func (l *list[T]) pushBack(n *node[T], v *T) { l.insert(n, v, l.last, nil) }
 

@@ -14,7 +14,15 @@ type service struct {
 	lines    list[line]       // the clients with queued requests; the first is next
 	byClient map[string]*line // the same by the client's routing id
 	queued   load
+
+	left int // clients that left before their turn, since the queue was last empty
 }
+
+// tooMany is how many clients leave before their turn until the newest request is next, and not the oldest. Under
+// overload the oldest would end just after their clients leave, and all that the workers do would be lost.
+const tooMany = 4
+
+func (svc *service) hurried() bool { return svc.left >= tooMany }
 
 // A line is what one client has queued for one service.
 type line struct {
@@ -51,15 +59,26 @@ func (s *state) place(now time.Time, r *request) bool {
 // whose client has gone.
 func (s *state) serve(now time.Time, svc *service) {
 	for svc.idle.len > 0 && svc.lines.len > 0 {
-		r := svc.lines.front().requests.front()
+		r := svc.next()
 		s.unqueue(r)
 		switch {
 		case r.abandoned():
+			if svc.lines.len > 0 {
+				svc.left++
+			}
 			s.drop(dropClientLeft)
 		case !s.place(now, r):
 			s.queue(r, true)
 		}
 	}
+}
+
+// next returns the request that is to be served next. One that a worker had before comes first.
+func (svc *service) next() *request {
+	if first := svc.lines.front().requests.front(); !svc.hurried() || first.given > 0 {
+		return first
+	}
+	return svc.lines.back().requests.back()
 }
 
 // abandoned reports whether nobody waits for a queued request any more. One that a
@@ -133,10 +152,16 @@ func (s *state) unqueue(r *request) {
 	r.age.remove()
 	r.line = nil
 	l.place.remove()
-	if l.requests.len > 0 {
-		svc.lines.pushBack(&l.place, l)
-	} else {
+	switch {
+	case l.requests.len == 0:
 		delete(svc.byClient, l.client)
+	case svc.hurried():
+		svc.lines.pushFront(&l.place, l)
+	default:
+		svc.lines.pushBack(&l.place, l)
+	}
+	if svc.lines.len == 0 {
+		svc.left = 0
 	}
 	one := load{1, r.size}
 	svc.queued.sub(one)
