@@ -3,9 +3,11 @@ package deploy_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -32,6 +34,8 @@ brokers:
   - {name: lost, endpoint: "LOST", dialect: mdp/0.2}
   - {name: deaf, endpoint: "DEAF", dialect: majortomo}
 keys-file: KEYS
+issuers:
+  - {issuer: "ISSUER", audience: mdp-gateway}
 pool-max: 20
 pool-reserve: 0
 queue-timeout: 400ms
@@ -69,6 +73,15 @@ var troubles = []trouble{
 	{"MdpGatewayTLSExpiring", "file=tls-cert", func(t *testing.T, w *watched) {
 		w.writePair(t, 60*24*time.Hour, 7*24*time.Hour)
 		w.hangUp(t)
+	}},
+	{"MdpGatewayIssuerAway", "job=mdp-gateway", func(t *testing.T, w *watched) {
+		w.issuer.Close()
+		// A token of a key that is not known makes a fetch due, which else is in minutes.
+		token := base64url(`{"alg":"RS256","kid":"new"}`) + "." + base64url(`{"iss":"`+w.issuer.URL+`"}`) + "." + base64url(strings.Repeat("x", 256))
+		eventually(t, "a fetch has failed", func() bool {
+			post(t, w.api+"/services/echo", token, `{}`)
+			return len(ask(t, w.prometheus, "mdp_gateway_token_issuer_up == 0")) > 0
+		})
 	}},
 	{"MdpGatewayConfigReloadFailed", "job=mdp-gateway", func(t *testing.T, w *watched) {
 		w.writeKeys(t, "soon")
@@ -139,8 +152,9 @@ type watched struct {
 	prometheus    string // URL
 	api, key      string // URL; what calls are authorized by
 	gateway, lost *process
-	keys          string // file
-	sum           string // of key
+	issuer        *httptest.Server // of tokens
+	keys          string           // file
+	sum           string           // of key
 	authority     *certstest.Authority
 	pair          string // directory
 	calls         context.Context
@@ -152,6 +166,7 @@ func newWatched(t *testing.T) *watched {
 		keys: filepath.Join(t.TempDir(), "keys.yaml"), calls: t.Context(), authority: certstest.New(t, "lab"), pair: t.TempDir(),
 	}
 	w.writePair(t, time.Hour, 90*24*time.Hour)
+	w.issuer = newIssuer(t)
 	w.lost = start(t, "broker", "--bind", "tcp://127.0.0.1:*")
 	lost := w.lost.logged(t, "endpoint", "broker listens")
 	deaf := start(t, "broker", "--bind", "tcp://127.0.0.1:*").logged(t, "endpoint", "broker listens")
@@ -160,15 +175,33 @@ func newWatched(t *testing.T) *watched {
 		t.Fatal(err)
 	}
 	key, entry, _ := strings.Cut(string(out), "\n")
-	w.key, w.sum = key, parse[[]struct{ SHA256 string }](t, entry)[0].SHA256
+	w.key, w.sum = key, parse[[]struct{ Key struct{ SHA256 string } }](t, entry)[0].Key.SHA256
 	w.writeKeys(t, time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
-	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair).Replace(troubled)))
+	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair, "ISSUER", w.issuer.URL).Replace(troubled)))
 	w.gateway = start(t, "serve", "--config", config)
 	w.api = w.gateway.api(t)
 	w.prometheus = prometheus(t, w.gateway.logged(t, "address", `"listening"`, `"admin"`))
 	return w
 }
+
+// newIssuer starts an issuer with a key that nobody has.
+func newIssuer(t *testing.T) *httptest.Server {
+	t.Helper()
+	mux, issuer := http.NewServeMux(), httptest.NewUnstartedServer(nil)
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q}`, issuer.URL, issuer.URL+"/keys")
+	})
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"keys":[{"kty":"RSA","kid":"1","e":"AQAB","n":%q}]}`, base64url(strings.Repeat("\xff", 256)))
+	})
+	issuer.Config.Handler = mux
+	issuer.Start()
+	t.Cleanup(issuer.Close)
+	return issuer
+}
+
+func base64url(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
 // writeKeys writes the keys file with another date in it.
 func (w *watched) writeKeys(t *testing.T, expires string) {

@@ -106,6 +106,10 @@ var rules = []rule{
 		why: "the catalogue is data: what may be called, with which limits",
 	},
 	{
+		except: []string{"internal/oidc"}, not: []string{"github.com/coreos/go-oidc", "github.com/go-jose/go-jose", "golang.org/x/oauth2"}, direct: true,
+		why: "oidc alone knows tokens and their issuers; access is told what a token says through a Verifier that it declares",
+	},
+	{
 		pkg: "internal/access", not: []string{zmq4, prometheus, "net/http", "os", module + "/internal/catalogue", module + "/internal/flowgraph"},
 		why: "who may call what is decided from the text of a file and the time, which others read",
 	},

@@ -26,6 +26,7 @@ type cli struct {
 	Worker      workerCmd      `cmd:"" help:"Run a worker: a program or an HTTP server as a service, or the demo services."`
 	Call        callCmd        `cmd:"" help:"Make one call straight to a broker, without HTTP."`
 	Key         keyCmd         `cmd:"" help:"Make a key for a caller."`
+	Access      accessCmd      `cmd:"" help:"Say what a caller may do."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Check /livez of the gateway that the same settings describe."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -172,6 +172,9 @@ func (s *settings) finish(r *resolver) (err error) {
 	if s.Principals, err = s.readPrincipals(r); err != nil {
 		return err
 	}
+	if err := s.checkCertificates(r); err != nil {
+		return err
+	}
 	s.file = r.file.name
 	s.Catalogued, err = s.parseServices(s, s.brokerNames())
 	return err

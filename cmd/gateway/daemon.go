@@ -26,6 +26,7 @@ import (
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/worker"
 	"mdpgateway/internal/metrics"
+	"mdpgateway/internal/oidc"
 	"mdpgateway/internal/tracing"
 )
 
@@ -46,6 +47,7 @@ type daemon struct {
 	brokerNames []string         // that services may refer to
 	catalogue   *catalogue.Store // swapped by a reload, like access
 	access      *access.Store    // who may call
+	tokens      *oidc.Issuers    // who says so
 
 	broker  *broker.Broker // embedded, or nil
 	demo    *worker.Worker // embedded, or nil
@@ -71,9 +73,11 @@ type daemon struct {
 func newDaemon(s *settings, logs *logs) (*daemon, error) {
 	d := &daemon{
 		settings: s, log: logs.main, requests: logs.requests, level: logs.level, stderr: logs.writer.to, brokerNames: s.brokerNames(),
-		catalogue: catalogue.NewStore(s.Catalogued), access: access.NewStore(s.Principals, nil),
+		catalogue: catalogue.NewStore(s.Catalogued),
 	}
-	for _, part := range []func() error{d.record, d.embed, d.trace, d.connect, d.listen} {
+	d.tokens = oidc.New(d.log.Named("tokens"))
+	d.access = access.NewStore(s.Principals, d.tokens)
+	for _, part := range []func() error{d.record, d.trustIssuers, d.embed, d.trace, d.connect, d.listen} {
 		if err := part(); err != nil {
 			return nil, errors.Join(err, d.close(context.Background()))
 		}
@@ -89,6 +93,9 @@ func (d *daemon) record() (err error) {
 	d.audit, err = audit.New(d.settings.AuditLog, d.stderr, d.settings.AuditLogMode == auditBestEffort)
 	return err
 }
+
+// trustIssuers begins to fetch the keys of the issuers.
+func (d *daemon) trustIssuers() error { return d.tokens.Swap(d.settings.issuersOf()) }
 
 // auditBestEffort is the mode in which calls go on while the audit log can't be written.
 const auditBestEffort = "best-effort"
@@ -159,6 +166,7 @@ func (d *daemon) connect() (err error) {
 		d.metrics.WatchConnections("broker", d.brokerConnections)
 	}
 	d.metrics.WatchPrincipals(d.access)
+	d.metrics.WatchIssuers(d.issuers)
 	d.metrics.Reloaded(true, time.Now())
 	if err := d.runJobs(held); err != nil {
 		return err
@@ -194,6 +202,14 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 	}
 	d.api, err = httpapi.New(cfg)
 	return err
+}
+
+// issuers returns what metrics tell of the issuers of tokens.
+func (d *daemon) issuers() (all []metrics.Issuer) {
+	for _, each := range d.tokens.Status() {
+		all = append(all, metrics.Issuer{Name: each.Issuer, Keys: each.Keys, Up: each.Up})
+	}
+	return all
 }
 
 // health is how the brokers are.

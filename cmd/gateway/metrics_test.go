@@ -34,6 +34,7 @@ var metricLabels = map[string]string{
 	"mmi_lookups_total":    "result",
 	"auth_enabled":         "", "auth_requests_total": "principal result", "principal_expiry_timestamp_seconds": "principal",
 	"tls_expiry_timestamp_seconds": "file", "tls_issued_timestamp_seconds": "file", "tls_handshakes_failed_total": "listener reason",
+	"token_issuer_keys": "issuer", "token_issuer_up": "issuer",
 	"config_last_reload_successful": "", "config_last_reload_success_timestamp_seconds": "",
 	"jobs_submitted_total": "result service", "jobs_ended_total": "service state", "jobs_queued": "service", "jobs_running": "service",
 	"job_oldest_queued_seconds": "service", "job_wait_seconds": "service", "job_duration_seconds": "service", "jobs_waiters": "",
@@ -136,6 +137,7 @@ admin-listen: 127.0.0.1:0
 keys-file: DIR/keys.yaml
 tls-cert: DIR/tls.crt
 tls-key: DIR/tls.key
+issuers: [{issuer: http://127.0.0.1:1, audience: mdp-gateway}]
 services:
   strange: {brokers: [liar]}
   sleep: {brokers: [embedded], max_in_flight: 1}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"mdpgateway/internal/access"
+	"mdpgateway/internal/certs"
+	"mdpgateway/internal/oidc"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -17,6 +19,9 @@ func (s *settings) readPrincipals(r *resolver) (*access.List, error) {
 	issuers, err := access.ReadIssuers(issuersKey, s.issuers)
 	if err != nil {
 		return nil, yamlnode.In(r.file.name, err)
+	}
+	if err := oidc.Check(issuers); err != nil {
+		return nil, fmt.Errorf("%s:%d: %w", r.file.name, s.issuers.Line, err)
 	}
 	if s.accessList != nil {
 		list, err := access.ReadList(accessKey, s.accessList, r.file.text, issuers)
@@ -38,6 +43,28 @@ func (s *settings) readPrincipals(r *resolver) (*access.List, error) {
 	}
 	list, err := access.ParseList(name, data, issuers)
 	return list, yamlnode.In(filepath.Base(path), err)
+}
+
+// checkCertificates refuses a principal that nobody could be: its certificate is never asked for.
+func (s *settings) checkCertificates(r *resolver) error {
+	if s.Principals == nil || s.TLSClientAuth != certs.None {
+		return nil
+	}
+	for _, p := range s.Principals.Principals() {
+		if p.Certificate != nil {
+			return &valueError{r.origin("tls-client-auth"), s.TLSClientAuth,
+				fmt.Sprintf("request or require, and %s, for the certificate of the principal %q", r.origin("tls-client-ca"), p.ID)}
+		}
+	}
+	return nil
+}
+
+// issuersOf returns the issuers of the tokens of those who may call.
+func (s *settings) issuersOf() []access.Issuer {
+	if s.Principals == nil {
+		return nil
+	}
+	return s.Principals.Issuers()
 }
 
 // closed reports whether callers must prove who they are.

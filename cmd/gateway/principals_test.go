@@ -3,8 +3,11 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+
+	"mdpgateway/internal/certs/certstest"
 )
 
 // indented makes the entries of a list those of a key of the settings file.
@@ -90,5 +93,70 @@ func TestAReloadMovesTheListFromOnePlaceToAnother(t *testing.T) {
 	}
 	if n := g.warned("settings have changed that need a restart"); n != 0 {
 		t.Errorf("the log warns %d times that a restart is needed, want it to need none", n)
+	}
+}
+
+func TestACertificateLetsItsPrincipalIn(t *testing.T) {
+	authority := certstest.New(t, "lab")
+	server := authority.Server()
+	secret, entry := newKey(t, "web")
+	g := startWith(t, "tls-cert: DIR/tls.crt\ntls-key: DIR/tls.key\ntls-client-ca: DIR/ca.crt\ntls-client-auth: request\naudit-log: stderr\n"+
+		indented("access", entry, "- {id: hall, certificate: {dns: '*.hall.lab'}, services: [echo]}\n"),
+		map[string]string{"tls.crt": string(server.PEM), "tls.key": string(server.Key), "ca.crt": string(authority.PEM)})
+	call := func(service string, h2 bool, names []string, header ...string) answered {
+		var pairs []certstest.Pair
+		if names != nil {
+			pairs = append(pairs, authority.Client(names...))
+		}
+		return request(t, secureClient(t, h2, authority, pairs...), "POST", g.url+"/services/"+service, "application/json", `{}`, header...)
+	}
+	hall := []string{"x.hall.lab"}
+	for _, h2 := range []bool{false, true} {
+		eventually(t, "a certificate lets in", func() bool { return call("echo", h2, hall).status == 200 })
+		problem(t, call("vars", h2, hall), 403, "forbidden", "no")
+		problem(t, call("echo", h2, nil), 401, "unauthorized", "no")
+		problem(t, call("echo", h2, []string{"x.mill.lab"}), 401, "unauthorized", "no")
+		problem(t, call("echo", h2, hall, "Authorization", "Bearer mdpgw_wrong"), 401, "unauthorized", "no")
+		if a := call("vars", h2, hall, "Authorization", "Bearer "+secret); a.status != 200 {
+			t.Errorf("a key beside a certificate: got %d %s, want what the key allows", a.status, a.body)
+		}
+	}
+	g.end()
+	audited := false
+	for _, line := range g.lines() {
+		audited = audited || line["principal"] == "hall" && line["subject"] == "x.hall.lab" && line["outcome"] == "ok"
+	}
+	if !audited {
+		t.Error("no line of the audit log names the principal and its certificate")
+	}
+}
+
+// What could let nobody in is a mistake.
+func TestACertificateThatIsNeverAskedForStopsTheStart(t *testing.T) {
+	code, _, stderr := runGateway(t, "serve --check --config FILE", nil, "access:\n- {id: hall, certificate: {dns: a.lab}, services: [echo]}\n")
+	if want := "gateway: --tls-client-auth is \"none\", want request or require, and --tls-client-ca, for the certificate of the principal \"hall\"\n"; code != exitUsage || stderr != want {
+		t.Errorf("got %d %s want %s", code, stderr, want)
+	}
+}
+
+// The complete file of docs/access.md, with files of its own, is taken, and has every key of a principal.
+func TestThePageOfAccessHasACompleteFile(t *testing.T) {
+	page, err := os.ReadFile("../../docs/access.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "\n```yaml\n")
+	block, _, _ = strings.Cut(block, "\n```\n")
+	authority, dir := certstest.New(t, "lab"), t.TempDir()
+	authority.Server().Write(dir)
+	certstest.Write(t, dir, "callers-ca.crt", authority.PEM)
+	code, printed, stderr := runGateway(t, "serve --check --config FILE", nil, strings.ReplaceAll(block, "/etc/mdp-gateway", dir))
+	if code != exitOK || stderr != "" {
+		t.Errorf("exit code %d, %s, for\n%s", code, stderr, block)
+	}
+	for _, key := range strings.Fields("owner key services expires rate max_in_flight max_jobs certificate token claims metrics issuers audience") {
+		if !strings.Contains(printed, key+": ") && !strings.Contains(printed, key+":\n") {
+			t.Errorf("docs/access.md does not show the key %s", key)
+		}
 	}
 }

@@ -110,6 +110,9 @@ func (d *daemon) apply(next *settings) error {
 	if err := d.api.Trust(next.CORSOrigin); err != nil {
 		return err
 	}
+	if err := d.tokens.Swap(next.issuersOf()); err != nil {
+		return err
+	}
 	// Nothing below can fail.
 	if d.audit != nil {
 		d.audit.Reopen()

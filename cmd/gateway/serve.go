@@ -176,6 +176,7 @@ func (d *daemon) close(ctx context.Context) error {
 	if d.tracer != nil {
 		errs = append(errs, d.tracer.Close())
 	}
+	d.tokens.Close()
 	if d.demo != nil {
 		errs = append(errs, d.demo.Close())
 	}

@@ -187,10 +187,10 @@ func readIssuer(dst *Issuer) yamlnode.Reader {
 	algorithm := func(dst *string) yamlnode.Reader { return yamlnode.Scalar(dst, parseAlgorithm) }
 	return func(path string, n *yaml.Node) error {
 		err := yamlnode.Object(path, n, []yamlnode.Field{
-			{Key: "issuer", Read: yamlnode.Scalar(&dst.Issuer, parseIssuer), Need: issuerWanted},
+			{Key: "issuer", Read: readURL(&dst.Issuer, false), Need: issuerWanted},
 			{Key: "audience", Read: yamlnode.Scalar(&dst.Audience, parseAudience), Need: "what tokens for this gateway name in aud"},
 			{Key: "algorithms", Read: yamlnode.List(&dst.Algorithms, len(asymmetric), "algorithms such as RS256", algorithm)},
-			{Key: "jwks_url", Read: yamlnode.Scalar(&dst.JWKSURL, parseIssuer)},
+			{Key: "jwks_url", Read: readURL(&dst.JWKSURL, true)},
 			{Key: "ca_file", Read: yamlnode.Scalar(&dst.CAFile, func(text string) (string, error) { return text, nil })},
 			{Key: "skew", Read: yamlnode.Scalar(&dst.Skew, parseSkew)},
 		})
@@ -203,14 +203,22 @@ func readIssuer(dst *Issuer) yamlnode.Reader {
 
 const issuerWanted = "a URL such as https://login.lab; http only on loopback"
 
-// parseIssuer reads the URL of something whose word is taken.
-func parseIssuer(text string) (string, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-		u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
-		return "", errors.New(issuerWanted)
+// readURL reads the URL of something whose word is taken. Its error does not show a password.
+func readURL(dst *string, query bool) yamlnode.Reader {
+	read := yamlnode.Scalar(dst, func(text string) (string, error) {
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" || !query && u.RawQuery != "" || u.Fragment != "" ||
+			u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())) {
+			return "", errors.New(issuerWanted)
+		}
+		return text, nil
+	})
+	return func(path string, n *yaml.Node) error {
+		if strings.Contains(n.Value, "@") {
+			return yamlnode.Wrong(n, path, "has a user or password, %s", "want "+issuerWanted)
+		}
+		return read(path, n)
 	}
-	return text, nil
 }
 
 func isLoopback(host string) bool {

@@ -113,6 +113,11 @@ func (c *Conn) State() (*tls.ConnectionState, error) {
 	return v.state, v.err
 }
 
+// Verify returns why the certificates that a caller would show, its own first, don't hold at that time; nil if they do.
+func (s *Set) Verify(shown []*x509.Certificate, now time.Time) error {
+	return s.judge(tls.ConnectionState{PeerCertificates: shown}, now).err
+}
+
 // judge verifies a caller's certificate, if it has shown one.
 func (s *Set) judge(state tls.ConnectionState, now time.Time) *verdict {
 	v := &verdict{set: s, state: &state}

@@ -1,92 +1,48 @@
 package httpapi
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"net"
 	"net/http"
 	"testing"
-	"time"
 
 	"mdpgateway/internal/access"
+	"mdpgateway/internal/certs"
+	"mdpgateway/internal/certs/certstest"
+	"mdpgateway/internal/edge"
 	"mdpgateway/internal/gateway"
 )
 
-// An authority signs certificates for tests.
-type authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
+// serveTLS starts a gateway over TLS that asks for certificates of the authority.
+func serveTLS(t *testing.T, authority *certstest.Authority, cfg Config) *testServer {
 	t.Helper()
-	a := &authority{t: t, pool: x509.NewCertPool()}
-	template := &x509.Certificate{
-		Subject: pkix.Name{CommonName: "tests"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	signed := a.issue(template)
-	a.cert, a.key = signed.Leaf, signed.PrivateKey.(*ecdsa.PrivateKey)
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-// issue signs a certificate; the first is the authority's own.
-func (a *authority) issue(template *x509.Certificate) tls.Certificate {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	dir := t.TempDir()
+	files := certs.Files{ClientAuth: certs.Request, ClientCA: certstest.Write(t, dir, "ca.crt", authority.PEM)}
+	files.Cert, files.Key = authority.Server().Write(dir)
+	set, err := certs.Read(files)
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		a.t.Fatal(err)
+		t.Fatal(err)
 	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-}
-
-// client returns a client that shows a certificate for a DNS name, or none.
-func (a *authority) client(name string) *http.Client {
-	config := &tls.Config{RootCAs: a.pool, ServerName: "gateway.lab"}
-	if name != "" {
-		config.Certificates = []tls.Certificate{a.issue(&x509.Certificate{
-			DNSNames: []string{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		})}
-	}
-	transport := &http.Transport{TLSClientConfig: config}
-	a.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// serveTLS starts a gateway that asks for certificates of the authority.
-func (a *authority) serveTLS(cfg Config) *testServer {
-	a.t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	g := serveOn(a.t, tls.NewListener(ln, &tls.Config{
-		Certificates: []tls.Certificate{a.issue(&x509.Certificate{DNSNames: []string{"gateway.lab"}})},
-		ClientAuth:   tls.VerifyClientCertIfGiven, ClientCAs: a.pool,
-	}), new(net.Dialer).DialContext, cfg)
+	listener := edge.Listen(raw, edge.Config{Max: 100}).Secure(certs.NewStore(set))
+	t.Cleanup(listener.Wait) // after that of serveOn
+	g := serveOn(t, listener, new(net.Dialer).DialContext, cfg)
 	g.tls = true
 	return g
+}
+
+// clientOf returns a client that shows a certificate for a DNS name, or none.
+func clientOf(t *testing.T, authority *certstest.Authority, name string) *http.Client {
+	config := &tls.Config{RootCAs: authority.Pool()}
+	if name != "" {
+		config.Certificates = []tls.Certificate{authority.Client(name).TLS}
+	}
+	transport := &http.Transport{TLSClientConfig: config}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 // certificates are principals like those of keys.
@@ -105,24 +61,24 @@ func certificates(t *testing.T) *access.Store {
 }
 
 func TestEveryRouteNeedsACertificateButTheProbesAndThePage(t *testing.T) {
-	a := newAuthority(t)
-	g := a.serveTLS(Config{Access: certificates(t), Metrics: someMetrics})
+	a := certstest.New(t, "lab")
+	g := serveTLS(t, a, Config{Access: certificates(t), Metrics: someMetrics})
 	g.proves(t, []showing{
-		{"no certificate", a.client(""), nil, "_none missing"},
-		{"a certificate of nobody", a.client("nobody.lab"), nil, "_invalid invalid"},
-		{"the right certificate and a wrong key", a.client("web.all.lab"), []string{bearer("nobody")}, "_invalid invalid"},
-		{"a certificate of an expired principal", a.client("old.lab"), nil, "old expired"},
-		{"a certificate of another service", a.client("other.lab"), nil, "other ok"},
-		{"the right certificate", a.client("web.all.lab"), nil, "all ok"},
-		{"a certificate for the metrics", a.client("scraper.lab"), nil, "scraper ok"},
+		{"no certificate", clientOf(t, a, ""), nil, "_none missing"},
+		{"a certificate of nobody", clientOf(t, a, "nobody.lab"), nil, "_invalid invalid"},
+		{"the right certificate and a wrong key", clientOf(t, a, "web.all.lab"), []string{bearer("nobody")}, "_invalid invalid"},
+		{"a certificate of an expired principal", clientOf(t, a, "old.lab"), nil, "old expired"},
+		{"a certificate of another service", clientOf(t, a, "other.lab"), nil, "other ok"},
+		{"the right certificate", clientOf(t, a, "web.all.lab"), nil, "all ok"},
+		{"a certificate for the metrics", clientOf(t, a, "scraper.lab"), nil, "scraper ok"},
 	})
 }
 
 // A page of another origin must not call by the certificate of the browser that shows it.
 func TestAForeignPageCannotCallByTheBrowsersCertificate(t *testing.T) {
-	a := newAuthority(t)
-	g := a.serveTLS(Config{Access: certificates(t)})
-	client := a.client("web.all.lab")
+	a := certstest.New(t, "lab")
+	g := serveTLS(t, a, Config{Access: certificates(t)})
+	client := clientOf(t, a, "web.all.lab")
 	g.do(client, "POST", "/services/echo", nil, "Origin: https://evil.example").wantProblem(t, gateway.OriginRefused)
 	g.do(client, "POST", "/services/echo", nil, "Origin: "+g.url("")).wantBody(t, 200, "")
 }

@@ -61,3 +61,40 @@ func (p *principals) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 }
+
+// An Issuer is what is known of an issuer of tokens.
+type Issuer struct {
+	Name string
+	Keys int  // that can be used
+	Up   bool // they could be fetched when that was tried last
+}
+
+// WatchIssuers adds the metrics of the issuers whose tokens are taken, which are asked for at each scrape. It may be
+// called once.
+func (m *Metrics) WatchIssuers(status func() []Issuer) { m.registry.MustRegister(issuers(status)) }
+
+// issuers collects token_issuer_keys and token_issuer_up.
+type issuers func() []Issuer
+
+var (
+	issuerKeysDesc = desc("token_issuer_keys", "Keys of an issuer of tokens that can be used.", "issuer")
+	issuerUpDesc   = desc("token_issuer_up", "Whether an issuer's keys could be fetched when that was tried last.", "issuer")
+)
+
+// Describe is prometheus.Collector.
+func (issuers) Describe(ch chan<- *prometheus.Desc) {
+	ch <- issuerKeysDesc
+	ch <- issuerUpDesc
+}
+
+// Collect is prometheus.Collector.
+func (status issuers) Collect(ch chan<- prometheus.Metric) {
+	for _, i := range status() {
+		up := 0.0
+		if i.Up {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(issuerKeysDesc, prometheus.GaugeValue, float64(i.Keys), i.Name)
+		ch <- prometheus.MustNewConstMetric(issuerUpDesc, prometheus.GaugeValue, up, i.Name)
+	}
+}

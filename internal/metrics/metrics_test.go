@@ -111,6 +111,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 	m.HTTP().Authenticated("web-2026-11", "rate_limited")
 	m.HTTP().Authenticated("_none", "missing")
 	m.WatchPrincipals(keyring{"web-2026-11": time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), "lab": {}})
+	m.WatchIssuers(func() []Issuer { return []Issuer{{"https://login.lab", 2, true}, {"https://away.lab", 0, false}} })
 	m.Reloaded(true, time.UnixMilli(1_790_000_000_250))
 	m.Reloaded(false, time.UnixMilli(1_790_000_001_000))
 
