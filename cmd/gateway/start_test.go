@@ -47,17 +47,23 @@ const atOnce = "GATEWAY_DRAIN=0s"
 // startIn is start in an environment.
 func startIn(t *testing.T, env []string, args ...string) *running {
 	t.Helper()
+	args = append([]string{"--embedded-bind", "tcp://127.0.0.1:*", "--log-level", "debug"}, args...)
+	if !slices.Contains(args, "--listen") {
+		args = append(args, "--listen", "127.0.0.1:0")
+	}
+	return startWhere(t, env, args...)
+}
+
+// startWhere is startIn, which listens where the arguments or the file that they name say.
+func startWhere(t *testing.T, env []string, args ...string) *running {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	g := &running{t: t, stop: stop, code: make(chan int, 1)}
 	logs, stderr := io.Pipe()
 	listening := make(chan struct{})
 	go g.read(logs, listening)
 	go func() {
-		args := append([]string{"serve", "--embedded-bind", "tcp://127.0.0.1:*", "--log-level", "debug"}, args...)
-		if !slices.Contains(args, "--listen") {
-			args = append(args, "--listen", "127.0.0.1:0")
-		}
-		g.code <- run(ctx, args, env, io.Discard, stderr)
+		g.code <- run(ctx, append([]string{"serve"}, args...), env, io.Discard, stderr)
 		stderr.Close()
 	}()
 	t.Cleanup(func() { g.end() })
