@@ -27,6 +27,7 @@ type cli struct {
 	Call        callCmd        `cmd:"" help:"Make one call straight to a broker, without HTTP."`
 	Key         keyCmd         `cmd:"" help:"Make a key for a caller."`
 	Access      accessCmd      `cmd:"" help:"Say what a caller may do."`
+	Curve       curveCmd       `cmd:"" help:"Make a pair of CURVE keys for a broker, a gateway, a worker or a client."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Check /livez of the gateway that the same settings describe."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }

@@ -2,6 +2,9 @@ package access
 
 import "strings"
 
+// Match reports whether a service's name matches a glob of ParseGlob.
+func Match(glob, name string) bool { return match(glob, name) }
+
 // match reports whether a name matches a glob. Names may contain any printable
 // character, / and [ included, so path.Match would not do. It takes time in
 // proportion to the product of both lengths at most, which are those of names.
