@@ -147,7 +147,7 @@ func keyOf(job *Job, s *Submission) Key {
 		return Key{}
 	}
 	h := sha256.New()
-	number := func(n int64) { h.Write(binary.LittleEndian.AppendUint64(nil, uint64(n))) }
+	number := func(n int64) { _ = binary.Write(h, binary.LittleEndian, n) }
 	number(int64(len(job.Service)))
 	h.Write([]byte(job.Service))
 	number(int64(job.Timeout))
