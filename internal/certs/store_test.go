@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,12 +30,15 @@ func TestFilesThatChangeAreInForceWholeOrNotAtAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		store := NewStore(set)
-		var told []string
+		var mu sync.Mutex
+		var told []string // guarded by mu
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			store.Watch(ctx, func(err error) {
+				mu.Lock()
+				defer mu.Unlock()
 				if err == nil {
 					told = append(told, "ok")
 					return
@@ -46,6 +50,8 @@ func TestFilesThatChangeAreInForceWholeOrNotAtAll(t *testing.T) {
 			t.Helper()
 			time.Sleep(time.Duration(readings) * Every)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if got := store.Set().tls.Certificates[0].Leaf; !got.Equal(shown.Cert) || !slices.Equal(told, want) {
 				t.Errorf("it is the right certificate: %v; was told %v, want %v", got.Equal(shown.Cert), told, want)
 			}

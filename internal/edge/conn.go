@@ -39,6 +39,7 @@ type Conn struct {
 
 	shake    sync.Once
 	unshaken bool // the handshake failed; set by shake
+	agreed2  bool // the handshake agreed on HTTP/2; set by shake, before ready
 
 	ready   atomic.Bool // for requests: there is no TLS, or its handshake is done
 	refused atomic.Bool // a request of it was refused

@@ -34,7 +34,7 @@ func (c *Conn) leave() (first, unanswered bool) {
 	defer c.mu.Unlock()
 	first, c.leaving = !c.leaving, true
 	http1 := c.frames.other || c.frames.matched == 0
-	return first, c.ready.Load() && http1 && !c.taken.Load() && !c.said.Load() && !c.lost.Load()
+	return first, c.ready.Load() && !c.agreed2 && http1 && !c.taken.Load() && !c.said.Load() && !c.lost.Load()
 }
 
 // Close closes the connection and gives its place back. A request that is on its way on an idle connection is answered;

@@ -54,6 +54,7 @@ func (c *Conn) shaken() bool {
 			c.failed(err)
 			return
 		}
+		c.agreed2 = c.secure.ConnectionState().NegotiatedProtocol == "h2"
 		c.ready.Store(true)
 		_ = c.SetReadDeadline(time.Time{}) // which there was for the handshake
 	})

@@ -249,6 +249,27 @@ func TestFramesOfHTTP2HaveTheirTimeOverTLS(t *testing.T) {
 	}
 }
 
+// A caller that has agreed on HTTP/2 and sent nothing yet is told nothing in the words of HTTP/1.1 when it has to go.
+func TestAConnectionOfHTTP2ThatWasNeverUsedEndsInSilence(t *testing.T) {
+	for _, c := range []struct {
+		protocol string
+		told     bool
+	}{{"h2", false}, {"http/1.1", true}} {
+		overTLS(t, edge.Config{Max: 10, IdleTimeout: time.Minute}, Config{IdleTimeout: time.Minute}, certs.None, func(t *testing.T, s *secured) {
+			raw, err := s.dial(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer raw.Close()
+			conn := tls.Client(raw, &tls.Config{RootCAs: s.authority.Pool(), ServerName: "localhost", NextProtos: []string{c.protocol}})
+			said, _ := io.ReadAll(conn)
+			if (len(said) > 0) != c.told {
+				t.Errorf("%s: was told %q", c.protocol, said)
+			}
+		})
+	}
+}
+
 func TestHTTPAtAPortOfHTTPSIsToldSo(t *testing.T) {
 	overTLS(t, edge.Config{Max: 10}, Config{}, certs.None, func(t *testing.T, s *secured) {
 		c, err := s.dial(t.Context(), "", "")
