@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"crypto/x509"
+	"database/sql"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	_ "github.com/mattn/go-sqlite3" // the store of jobs
 
 	"mdpgateway/internal/certs/certstest"
 )
@@ -43,6 +46,9 @@ no-workers-wait: 100ms
 max-body: 1MiB
 max-reply: 1MiB
 max-buffered: 2MiB
+jobs: JOBS
+jobs-max-bytes: 1MiB
+jobs-expires: 4s
 services:
   echo: {brokers: [embedded]}
   sleep: {brokers: [embedded], max_frames: 2}
@@ -64,6 +70,11 @@ var troubles = []trouble{
 	{"MdpGatewayErrorBudgetBurnsSlowly", "job=mdp-gateway", nil},
 	{"MdpGatewayOrphansRising", "service=sleep", nil},
 	{"MdpGatewayNoWorkers", "service=nobody", func(t *testing.T, w *watched) { w.keep(t, "nobody", `{}`) }},
+	{"MdpGatewayJobsWaiting", "service=nobody", func(t *testing.T, w *watched) {
+		w.keep(t, "nobody", `{"body":"`+strings.Repeat("x", 50_000)+`"}`, "Prefer", "respond-async")
+	}},
+	{"MdpGatewayJobsStoreFull", "job=mdp-gateway", nil}, // by the same
+	{"MdpGatewayJobsStoreDown", "job=mdp-gateway", func(t *testing.T, w *watched) { w.lockJobs(t) }},
 	{"MdpGatewayBrokerSilent", "endpoint=deaf", func(t *testing.T, w *watched) { w.keep(t, "unheard", `{}`) }},
 	{"MdpGatewayBrokerDown", "endpoint=lost", func(t *testing.T, w *watched) { _ = w.lost.Process.Kill() }},
 	{"MdpGatewayPrincipalExpiring", "principal=lab", func(t *testing.T, w *watched) {
@@ -156,14 +167,14 @@ type watched struct {
 	keys          string           // file
 	sum           string           // of key
 	authority     *certstest.Authority
-	pair          string // directory
+	pair, jobs    string // directories
 	calls         context.Context
 }
 
 func newWatched(t *testing.T) *watched {
 	t.Helper()
 	w := &watched{
-		keys: filepath.Join(t.TempDir(), "keys.yaml"), calls: t.Context(), authority: certstest.New(t, "lab"), pair: t.TempDir(),
+		keys: filepath.Join(t.TempDir(), "keys.yaml"), calls: t.Context(), authority: certstest.New(t, "lab"), pair: t.TempDir(), jobs: t.TempDir(),
 	}
 	w.writePair(t, time.Hour, 90*24*time.Hour)
 	w.issuer = newIssuer(t)
@@ -178,7 +189,7 @@ func newWatched(t *testing.T) *watched {
 	w.key, w.sum = key, parse[[]struct{ Key struct{ SHA256 string } }](t, entry)[0].Key.SHA256
 	w.writeKeys(t, time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
 	config := filepath.Join(t.TempDir(), "gateway.yaml")
-	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair, "ISSUER", w.issuer.URL).Replace(troubled)))
+	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair, "ISSUER", w.issuer.URL, "JOBS", w.jobs).Replace(troubled)))
 	w.gateway = start(t, "serve", "--config", config)
 	w.api = w.gateway.api(t)
 	w.prometheus = prometheus(t, w.gateway.logged(t, "address", `"listening"`, `"admin"`))
@@ -238,8 +249,21 @@ func (w *watched) beWell(t *testing.T) {
 	})
 }
 
+// lockJobs keeps the gateway from writing its store of jobs until the test ends.
+func (w *watched) lockJobs(t *testing.T) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", "file:"+filepath.Join(w.jobs, "jobs.db")+"?_txlock=exclusive&_busy_timeout=20000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := db.Begin(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // keep makes a call again and again until the test ends.
-func (w *watched) keep(t *testing.T, service, body string) {
+func (w *watched) keep(t *testing.T, service, body string, header ...string) {
 	done := make(chan struct{})
 	t.Cleanup(func() { <-done })
 	go func() {
@@ -252,6 +276,9 @@ func (w *watched) keep(t *testing.T, service, body string) {
 			}
 			r.Header.Set("Authorization", "Bearer "+w.key)
 			r.Header.Set("Content-Type", "application/json")
+			for i := 0; i < len(header); i += 2 {
+				r.Header.Set(header[i], header[i+1])
+			}
 			if answer, err := http.DefaultClient.Do(r); err == nil {
 				_ = answer.Body.Close()
 			}

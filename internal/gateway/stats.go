@@ -67,6 +67,7 @@ type ConnectionStats struct {
 // JobStats is a snapshot of asynchronous calls.
 type JobStats struct {
 	Services             map[string]JobServiceStats // that have some
+	Expires              time.Duration              // in the queue, of a job that asks for nothing else
 	Waiters              int                        // requests that wait for a job to change
 	StoreUp              bool                       // its last operation succeeded
 	StoreBytes, StoreMax int64                      // in use, and at most

@@ -82,7 +82,7 @@ func (r *Runner) forget() {
 func (r *Runner) Stats() gateway.JobStats {
 	store := r.cfg.Store.Stats()
 	s := gateway.JobStats{
-		Services: map[string]gateway.JobServiceStats{}, Waiters: r.hub.waiters(),
+		Services: map[string]gateway.JobServiceStats{}, Expires: r.cfg.Expires, Waiters: r.hub.waiters(),
 		StoreUp: store.Up, StoreBytes: store.Bytes, StoreMax: store.Max, StoreErrors: store.Errors, Damaged: store.Damaged,
 	}
 	now := time.Now()

@@ -69,6 +69,7 @@ var (
 	jobsQueuedDesc   = desc("jobs_queued", "Jobs that wait to be sent.", "service")
 	jobsRunningDesc  = desc("jobs_running", "Jobs that are being sent, or were sent and are not over.", "service")
 	jobsOldestDesc   = desc("job_oldest_queued_seconds", "Since the submission of the oldest job that waits to be sent.", "service")
+	jobsExpiresDesc  = desc("jobs_expires_seconds", "How long a job may wait to be sent unless its caller asks for another time.")
 	jobsWaitersDesc  = desc("jobs_waiters", "Requests that wait for a job to change.")
 	jobsUpDesc       = desc("jobs_store_up", "1 if the last operation of the store of jobs succeeded.")
 	jobsBytesDesc    = desc("jobs_store_bytes", "Bytes in use in the store of jobs.")
@@ -86,7 +87,7 @@ type jobs struct {
 // Describe is prometheus.Collector.
 func (*jobs) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		jobsQueuedDesc, jobsRunningDesc, jobsOldestDesc, jobsWaitersDesc, jobsUpDesc, jobsBytesDesc, jobsBytesMaxDesc, jobsErrorsDesc, jobsDamagedDesc,
+		jobsQueuedDesc, jobsRunningDesc, jobsOldestDesc, jobsExpiresDesc, jobsWaitersDesc, jobsUpDesc, jobsBytesDesc, jobsBytesMaxDesc, jobsErrorsDesc, jobsDamagedDesc,
 	} {
 		ch <- d
 	}
@@ -115,6 +116,7 @@ func (j *jobs) Collect(ch chan<- prometheus.Metric) {
 	if s.StoreUp {
 		up = 1
 	}
+	gauge(jobsExpiresDesc, s.Expires.Seconds())
 	gauge(jobsWaitersDesc, float64(s.Waiters))
 	gauge(jobsUpDesc, up)
 	gauge(jobsBytesDesc, float64(s.StoreBytes))

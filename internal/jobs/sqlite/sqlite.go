@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,6 +43,9 @@ const (
 var operations = [...]string{
 	"submit", "stage", "claim", "unclaim", "end", "part", "delete", "forget", "vacuum", "get", "list", "open", "request", "reply", "parts",
 }
+
+// reads are those that write nothing. It never changes.
+var reads = [...]string{"get", "list", "open", "request", "reply", "parts"}
 
 // Config configures a Store.
 type Config struct {
@@ -208,7 +212,9 @@ func (s *Store) told(op string, start time.Time, err error) error {
 	default:
 		return s.failed(op, start, err)
 	}
-	s.down.Store(false)
+	if !slices.Contains(reads[:], op) { // a disk that can be read may still be full, or refuse to be written
+		s.down.Store(false)
+	}
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(op, time.Since(start), false)
 	}
