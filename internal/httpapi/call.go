@@ -71,6 +71,9 @@ func (a *API) admit(w *response, r *http.Request) (svc gateway.Service, err erro
 
 // decode reads the headers and the body and makes the response's call of them.
 func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.Exchange, error) {
+	if err := a.spelled(r); err != nil {
+		return nil, err
+	}
 	async, err := a.async(w, r)
 	if err != nil {
 		return nil, err

@@ -249,6 +249,9 @@ func (a *API) cancelJob(w *response, r *http.Request) error {
 
 // deleteJob answers DELETE /jobs/{id}.
 func (a *API) deleteJob(w *response, r *http.Request) error {
+	if _, err := codec.Parameters(r.URL.RawQuery); err != nil {
+		return err
+	}
 	id, _, err := a.jobOf(w, r, "")
 	if err != nil {
 		return err

@@ -8,7 +8,7 @@ import "strings"
 func Of(word string, words []string) string {
 	best, least := "", 1+len(word)/4
 	for _, w := range words {
-		if len(word) > 2*len(w) {
+		if len(word) > 2*len(w) || len(word)-len(w) > least || len(w)-len(word) > least {
 			continue // a long word costs no more than a short one
 		}
 		if d := distance(dashes.Replace(word), dashes.Replace(w)); d <= least && w != word {

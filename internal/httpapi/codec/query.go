@@ -92,6 +92,9 @@ func unknown(name string, names []string) error {
 	if near := nearest.Of(name, names); near != "" {
 		return bad("there is no parameter %.64q, did you mean %s?", name, near)
 	}
+	if len(names) == 0 {
+		return bad("there is no parameter %.64q, want none", name)
+	}
 	return bad("there is no parameter %.64q, want one of %s", name, strings.Join(names, ", "))
 }
 
