@@ -56,7 +56,7 @@ var keyEffects = map[string]keyEffect{
 	"jobs_timeout":  {"150ms", posting(`{}`, "Prefer", "respond-async"), func(a answered) bool { return a.json("timeout_ms") == 150.0 }},
 	"jobs_in_flight": {"1", func(t *testing.T, g *running) answered {
 		first := g.submit(t, "mine", jsonBody, `{"body":"hang"}`)
-		second := g.submit(t, "mine?expires=2s", jsonBody, `{"body":"hang"}`)
+		second := g.submit(t, "mine?expires=4s", jsonBody, `{"body":"hang"}`)
 		var a answered
 		eventually(t, "the second runs or has expired", func() bool {
 			a = g.get("/jobs/" + second)

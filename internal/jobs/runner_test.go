@@ -228,7 +228,7 @@ func TestAServiceWithoutWorkersHoldsUpNoOther(t *testing.T) {
 	if s := b.Stats().Services["dead"]; s.Queued+s.Running != 2000 || s.Oldest <= 0 {
 		t.Errorf("of the dead service: %+v, want all of 2000", s)
 	}
-	if p := b.Position(&dead[10]); p != 11 && p != 10 { // the first may be on its way
+	if p := b.Position(&dead[10]); p < 9 || p > 11 { // the first may be on their way
 		t.Errorf("position %d of the eleventh", p)
 	}
 	there.Store(true)
