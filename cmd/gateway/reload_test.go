@@ -223,7 +223,7 @@ func TestAReloadPutsOriginsAndLogLevelInForce(t *testing.T) {
 			warned = fmt.Sprint(line["settings"])
 		}
 	}
-	if want := "[brokers embedded timeout]"; warned != want {
+	if want := "[brokers embedded jobs jobs-max-bytes timeout]"; warned != want {
 		t.Errorf("the log warns of %q, want %q", warned, want)
 	}
 }
