@@ -44,7 +44,7 @@ func (c *Conn) Close() error {
 	case !first:
 		return nil
 	case unanswered:
-		c.listener.leaving.Go(c.farewell)
+		go c.farewell()
 		return nil
 	}
 	return c.end()
@@ -61,11 +61,13 @@ func (c *Conn) farewell() {
 
 // end closes the connection at once.
 func (c *Conn) end() error {
+	defer c.listener.conns.Done()
 	c.listener.mu.Lock()
 	c.listener.remove(c)
 	c.listener.mu.Unlock()
 	return c.Conn.Close()
 }
 
-// Wait waits until the connections that were closed are gone. It must not be called before the server has been shut down.
-func (l *Listener) Wait() { l.leaving.Wait() }
+// Wait waits until all connections are gone. It must not be called before the server has been shut down: each is closed
+// then, at the latest by the goroutine that served it, which may be behind Shutdown.
+func (l *Listener) Wait() { l.conns.Wait() }

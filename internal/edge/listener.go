@@ -83,7 +83,7 @@ type Listener struct {
 type bounds struct {
 	cfg Config // set once
 
-	leaving sync.WaitGroup // connections that say farewell
+	conns sync.WaitGroup // connections that were accepted and have not ended
 
 	mu      sync.Mutex
 	open    int                  // guarded by mu, as all below; without spares
@@ -155,6 +155,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	c := &Conn{Conn: raw, raw: raw, listener: l, from: addressOf(raw.RemoteAddr()), born: time.Now()}
+	l.conns.Add(1) // Close is the last that happens to it
 	c.ready.Store(l.secure == nil)
 	if l.cfg.Proxied(c.from) {
 		c.proxied = proxyproto.NewConn(raw, proxyproto.WithPolicy(proxyproto.REQUIRE), proxyproto.ValidateHeader(fromTCP),
