@@ -9,6 +9,7 @@ package oidc
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -33,6 +34,7 @@ type Issuers struct {
 	log     *zap.Logger
 	swap    sync.Mutex // held while another map is made
 	current atomic.Pointer[map[string]*issuer]
+	cache   cache
 }
 
 // An issuer is one of them. It never changes.
@@ -151,10 +153,25 @@ func (s *Issuers) Status() (all []Status) {
 
 // Verify is access.Verifier.
 func (s *Issuers) Verify(ctx context.Context, token string, now time.Time) (*access.Verified, error) {
-	i := (*s.current.Load())[issuerOf(token)]
+	current, hash := *s.current.Load(), sha256.Sum256([]byte(token))
+	if i, v := s.cache.get(hash, current); v != nil {
+		return v, i.checkTimes(v, now)
+	}
+	i := current[issuerOf(token)]
 	if i == nil {
 		return nil, access.ErrNoToken
 	}
+	keys := i.keys.current.Load() // before: what is judged by older ones must not pass for judged by newer ones
+	v, err := i.verify(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	s.cache.put(hash, judged{i, keys, v})
+	return v, i.checkTimes(v, now)
+}
+
+// verify checks all but the times.
+func (i *issuer) verify(ctx context.Context, token string) (*access.Verified, error) {
 	t, err := i.verifier.Verify(ctx, token)
 	if err != nil {
 		return nil, err
@@ -166,7 +183,7 @@ func (s *Issuers) Verify(ctx context.Context, token string, now time.Time) (*acc
 	if v.Subject == "" || len(v.Subject) > longestSubject {
 		return nil, fmt.Errorf("the token's sub has %d bytes, want 1 to %d", len(v.Subject), longestSubject)
 	}
-	return v, i.checkTimes(v, now)
+	return v, nil
 }
 
 // longestSubject is OpenID Connect's own bound (Core 1.0, section 2).

@@ -315,10 +315,19 @@ func TestOnlyKeysFitForSigningAreTaken(t *testing.T) {
 func BenchmarkVerify(b *testing.B) {
 	l := newLogin(b, public("rsa", rsaKey()), public("ec", ecKey()))
 	s := take(b, l.issuer())
+	i := (*s.current.Load())[l.URL]
 	for name, token := range map[string]string{
 		"alg=RS256": sign(b, jose.RS256, "rsa", rsaKey(), claims(l.URL, nil)), "alg=ES256": sign(b, jose.ES256, "ec", ecKey(), claims(l.URL, nil)),
 	} {
 		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := i.verify(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/remembered", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := s.Verify(b.Context(), token, now); err != nil {
@@ -326,5 +335,50 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// A token that was right once is judged anew when anything changes by which it was.
+func TestATokenThatIsRememberedIsNotTakenForLonger(t *testing.T) {
+	l := newLogin(t, public("1", ecKey()))
+	s := take(t, l.issuer())
+	token := sign(t, jose.ES256, "1", ecKey(), claims(l.URL, nil))
+	verify := func(at time.Time) error {
+		_, err := s.Verify(t.Context(), token, at)
+		return err
+	}
+	if err := errors.Join(verify(now), verify(now)); err != nil || len(s.cache.all) != 1 {
+		t.Fatalf("got %v and %d tokens remembered, want one", err, len(s.cache.all))
+	}
+	if err := verify(now.Add(2 * time.Hour)); !errors.Is(err, access.ErrExpired) {
+		t.Errorf("after its end: got %v, want it expired", err)
+	}
+	if err := verify(now); err != nil {
+		t.Error(err)
+	}
+	other := l.issuer()
+	other.Audience = "other"
+	if err := s.Swap([]access.Issuer{other}); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(now); err == nil {
+		t.Error("after a reload with another audience: it is taken")
+	}
+	if err := s.Swap([]access.Issuer{l.issuer()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := verify(now); err != nil {
+		t.Error(err)
+	}
+	l.publish(public("2", newECKey()))
+	(*s.current.Load())[l.URL].keys.again()
+	if err := verify(now); err == nil {
+		t.Error("after its key was withdrawn: it is taken")
+	}
+	for i := range mostCached + 10 {
+		s.cache.put([32]byte{byte(i), byte(i >> 8)}, judged{})
+	}
+	if n := len(s.cache.all); n > mostCached {
+		t.Errorf("%d tokens are remembered, want at most %d", n, mostCached)
 	}
 }
