@@ -149,7 +149,7 @@ func unusable(key jose.JSONWebKey) bool {
 
 // VerifySignature is oidc.KeySet.
 func (k *keys) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	jws, err := jose.ParseSigned(token, asymmetric)
+	jws, err := jose.ParseSignedCompact(token, asymmetric)
 	if err != nil {
 		return nil, err
 	}

@@ -14,5 +14,7 @@ var justified = []justification{
 	{"G304", "internal/jobs/sqlite/", "the operator names the directory"},
 	{"G404", "internal/httpapi/", "request ids and the jitter of Retry-After and connection ages are no secrets"},
 	{"G404", "internal/mdp/worker/", "the jitter of a reconnect is no secret"},
+	{"G404", "internal/oidc/", "the jitter of fetches is no secret"},
+	{"G204", "internal/oidc/oidctest/", "a test runs the provider that make provider has built"},
 	{"G404", "internal/tracing/", "span ids are no secrets"},
 }
