@@ -59,7 +59,7 @@ func StartAt(t testing.TB, address, page string) *Provider {
 	}
 	p := &Provider{cmd: exec.Command(binary, address, page)}
 	p.cmd.Stderr = os.Stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
+	p.cmd.SysProcAttr = withTest()
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {
 		err = p.cmd.Start()
