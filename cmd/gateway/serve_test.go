@@ -344,7 +344,9 @@ func callOnce(t *testing.T, client *http.Client, url, own string, random *rand.R
 	if got := a.data(); a.status == http.StatusOK && (len(got) != 1 || got[0] != own) {
 		t.Errorf("%s got the answer %q", own, got)
 	}
-	if a.status != http.StatusOK && query == "" && !leaves {
+	// On a busy machine the broker may be taken for lost a moment; then nothing was sent.
+	unsent := a.status == http.StatusServiceUnavailable && strings.Contains(string(a.body), `"executed":"no"`)
+	if a.status != http.StatusOK && query == "" && !leaves && !unsent {
 		t.Errorf("%s: got %d %s", own, a.status, a.body)
 	}
 	return a.status
