@@ -56,7 +56,7 @@ export async function call<S extends keyof Envelopes & string>(
 ): Promise<Schemas["Frame"][]> {
   const path = { name: decodeURIComponent(service) };
   const reply = await answered(gateway.POST("/services/{name}", { params: { path, query }, body: envelope as Schemas["Envelope"] }));
-  if ("dialect" in reply) throw new Error("a dry run has no reply");
+  if ("dialect" in reply || "state" in reply) throw new Error("a dry run or a job has no reply");
   return reply.frames;
 }
 

@@ -61,7 +61,7 @@ async function visit(gateway) {
 
 // pages are the links of the sidebar, with what each is called.
 async function pages(page) {
-  for (const group of ["calls", "operation", "documentation"]) await page.locator(`.sl-elements [title="${group}"]`).click();
+  for (const group of ["calls", "jobs", "operation", "documentation"]) await page.locator(`.sl-elements [title="${group}"]`).click();
   return page.locator(".sl-elements a[href^='#/']").evaluateAll((links) => links.map((a) => [a.getAttribute("href"), a.innerText.split("\n")[0]]));
 }
 

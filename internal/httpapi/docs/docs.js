@@ -24,7 +24,7 @@ function prepared(openapi) {
   delete openapi.security;
   for (const path of Object.values(openapi.paths)) {
     delete path.head; // as GET
-    const content = path.post?.requestBody.content;
+    const content = path.post?.requestBody?.content;
     if (content) {
       const any = content["*/*"];
       delete content["*/*"];
