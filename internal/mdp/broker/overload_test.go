@@ -10,8 +10,9 @@ import (
 )
 
 // goodput runs a service at three times what its workers can do, for an hour of virtual time, with clients who leave when
-// their patience ends. It returns the replies that came in time, as a part of those that the workers could give.
-func goodput(t *testing.T, cfg Config, takes time.Duration, patience func() time.Duration) float64 {
+// their patience ends. It returns the replies that came in time, as a part of those that the workers could give, and how
+// many clients with a patience of ten minutes or more got none.
+func goodput(t *testing.T, cfg Config, takes time.Duration, patience func() time.Duration) (rate float64, leftOut int) {
 	t.Helper()
 	const workers, overload, hour = 8, 3, time.Hour
 	type job struct {
@@ -22,6 +23,7 @@ func goodput(t *testing.T, cfg Config, takes time.Duration, patience func() time
 	now, tokens, good := start, 0, 0
 	var jobs []job                   // in the order of their ends, since all take the same time
 	leaves := map[string]time.Time{} // when a client leaves
+	patient := map[string]time.Time{}
 	var sender string
 	s := newState(cfg.withDefaults(), now, shell{
 		newToken: func() []byte { tokens++; return fmt.Appendf(nil, "token-%010d", tokens) },
@@ -34,6 +36,7 @@ func goodput(t *testing.T, cfg Config, takes time.Duration, patience func() time
 			case id[0] == 'c' && now.Before(leaves[id]):
 				good++
 				delete(leaves, id)
+				delete(patient, id)
 			case id[0] == 'c':
 				delete(leaves, id)
 				return errGone
@@ -65,11 +68,19 @@ func goodput(t *testing.T, cfg Config, takes time.Duration, patience func() time
 		}
 		sender = fmt.Sprintf("c%d", n)
 		leaves[sender] = now.Add(patience())
+		if leaves[sender].Sub(now) >= 10*time.Minute {
+			patient[sender] = leaves[sender]
+		}
 		request, _ := mdp.V01.AppendRequest([][]byte{[]byte(sender)}, []byte("slow"), [][]byte{[]byte("x")})
 		s.receive(now, request)
 	}
 	checkState(t, s)
-	return float64(good) / (float64(workers) * float64(hour) / float64(takes))
+	for _, left := range patient {
+		if left.Before(now) {
+			leftOut++
+		}
+	}
+	return float64(good) / (float64(workers) * float64(hour) / float64(takes)), leftOut
 }
 
 type ends func() bool
@@ -84,9 +95,22 @@ func TestAnOverloadedServiceDoesWhatItsWorkersCan(t *testing.T) {
 	const takes = 2 * time.Second
 	for _, timeout := range []time.Duration{2500 * time.Millisecond, 5 * time.Second, 25 * time.Second, time.Minute} {
 		spread := func() time.Duration { return timeout + time.Duration(random.Int64N(int64(timeout))) }
-		for name, patience := range map[string]func() time.Duration{"equal": func() time.Duration { return timeout }, "spread": spread} {
-			if got := goodput(t, Config{}, takes, patience); got < 0.9 {
+		n := 0
+		mixed := func() time.Duration {
+			if n++; n%100 == 0 {
+				return 10 * time.Minute
+			}
+			return timeout
+		}
+		for name, patience := range map[string]func() time.Duration{
+			"equal": func() time.Duration { return timeout }, "spread": spread, "one in 100 waits long": mixed,
+		} {
+			got, leftOut := goodput(t, Config{}, takes, patience)
+			if got < 0.9 {
 				t.Errorf("%v, %s: %.3f of what the workers can do came in time, want at least 0.9", timeout, name, got)
+			}
+			if leftOut > 0 {
+				t.Errorf("%v, %s: %d clients waited ten minutes for nothing", timeout, name, leftOut)
 			}
 		}
 	}

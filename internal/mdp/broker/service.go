@@ -15,12 +15,17 @@ type service struct {
 	byClient map[string]*line // the same by the client's routing id
 	queued   load
 
-	left int // clients that left before their turn, since the queue was last empty
+	left  int // clients that left before their turn, since the queue was last empty
+	given int // requests that workers were given while hurried
 }
 
 // tooMany is how many clients leave before their turn until the newest request is next, and not the oldest. Under
 // overload the oldest would end just after their clients leave, and all that the workers do would be lost.
 const tooMany = 4
+
+// forTheOldest says which part of the requests that are served then is the oldest all the same: one in so many. Nobody
+// who waits long enough is left out for good.
+const forTheOldest = 16
 
 func (svc *service) hurried() bool { return svc.left >= tooMany }
 
@@ -69,13 +74,16 @@ func (s *state) serve(now time.Time, svc *service) {
 			s.drop(dropClientLeft)
 		case !s.place(now, r):
 			s.queue(r, true)
+		case svc.hurried():
+			svc.given++
 		}
 	}
 }
 
 // next returns the request that is to be served next. One that a worker had before comes first.
 func (svc *service) next() *request {
-	if first := svc.lines.front().requests.front(); !svc.hurried() || first.given > 0 {
+	first := svc.lines.front().requests.front()
+	if !svc.hurried() || first.given > 0 || svc.given%forTheOldest == forTheOldest-1 {
 		return first
 	}
 	return svc.lines.back().requests.back()
