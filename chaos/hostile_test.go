@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -145,7 +147,11 @@ func (g *gateway) counted(closed, stray string) (wait func(t *testing.T)) {
 func TestWhatAHostileBrokerSendsIsNeverAnAnswer(t *testing.T) {
 	t.Parallel()
 	h := newHostile(t)
-	g := startGateway(t, "--broker", h.Endpoint(), "--dialect", "mdp/0.2", "--max-reply", fmt.Sprint(maxReply))
+	config := filepath.Join(t.TempDir(), "gateway.yaml") // with reuse: auto the first repeated reply would end the sharing
+	if err := os.WriteFile(config, []byte("services: {echo: {reuse: true, vars: none}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g := startGateway(t, "--config", config, "--catalogue", "open", "--broker", h.Endpoint(), "--dialect", "mdp/0.2", "--max-reply", fmt.Sprint(maxReply))
 	g.works("echo")
 	for _, c := range attacks() {
 		t.Run(c.name, func(t *testing.T) {
