@@ -41,7 +41,7 @@ func NewContext(sockets int) (*Context, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zmq context: %w", err)
 	}
-	if err := zctx.SetMaxSockets(sockets); err != nil {
+	if err := errors.Join(batch(zctx), zctx.SetMaxSockets(sockets)); err != nil {
 		return nil, errors.Join(fmt.Errorf("zmq context for %d sockets: %w", sockets, err), zctx.Term())
 	}
 	return &Context{zctx: zctx}, nil
