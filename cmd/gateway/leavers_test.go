@@ -4,7 +4,12 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/worker"
 )
 
 // A caller who calls and leaves holds the places of its key until the work has ended: it could
@@ -37,4 +42,54 @@ func TestACallerWhoLeavesKeepsTheKeysPlaceUntilTheWorkEnds(t *testing.T) {
 	eventually(t, "the call is given up", func() bool { return g.metric(t, `orphaned_requests{service="sleep"}`, key...) == "1" })
 	problem(t, g.post("echo", `{}`, key...), 429, "rate_limited", "no")
 	eventually(t, "the work has ended", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })
+}
+
+// Requests that timed out in the broker's queue are run for nobody: the workers are free once they have ended
+// what they had begun.
+func TestNoWorkerRunsWhatAStormLeftInTheQueue(t *testing.T) {
+	const workers, storm = 8, 200
+	g := startWith(t, "", nil)
+	var ran atomic.Int64
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	mdptest.WorkerWith(t, worker.Config{
+		Endpoint: g.broker, Concurrency: workers,
+		Services: map[string]worker.Handler{"slow": func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+			ran.Add(1)
+			<-hold
+			return body, nil
+		}},
+	})
+	defer release()
+	live := func(what string) any { return g.get("/services/slow").json("live", what) }
+	eventually(t, "the workers are there", func() bool { return live("workers") == float64(workers) })
+
+	var calls sync.WaitGroup
+	var timeouts atomic.Int64
+	others := func() int { // connections to the broker that are not of the pool
+		return g.count(t, `connections{listener="broker"}`) - g.count(t, `pool_connections{state="idle"}`)
+	}
+	before := others()
+	for range storm {
+		calls.Go(func() {
+			switch a := g.post("slow?timeout=300ms", `{}`); a.status {
+			case http.StatusGatewayTimeout:
+				timeouts.Add(1)
+			case http.StatusServiceUnavailable: // it had no connection yet
+			default:
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+		})
+	}
+	calls.Wait()
+	eventually(t, "the connections of the storm are closed", func() bool { return others() == before })
+	queued, begun := live("queued").(float64), ran.Load()
+	release()
+	if a := g.post("slow", `{}`); a.status != http.StatusOK {
+		t.Errorf("a patient call got %d %s", a.status, a.body)
+	}
+	if ran.Load() != begun+1 || queued == 0 || live("saved") != queued {
+		t.Errorf("%d timeouts: the workers ran %d and then %d, %v were queued and %v saved, want those and one more",
+			timeouts.Load(), begun, ran.Load()-begun, queued, live("saved"))
+	}
 }

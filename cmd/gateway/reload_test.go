@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,6 +72,16 @@ func (g *reloaded) metric(t *testing.T, name string, header ...string) string {
 		}
 	}
 	return "none"
+}
+
+// count is a metric that is a whole number.
+func (g *reloaded) count(t *testing.T, name string) int {
+	t.Helper()
+	n, err := strconv.Atoi(g.metric(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestAReloadPutsTheServicesInForce(t *testing.T) {

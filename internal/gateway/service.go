@@ -96,4 +96,5 @@ type LiveService struct {
 	Workers int    `json:"workers"` // registered
 	Busy    int    `json:"busy"`    // of them with a request
 	Queued  int    `json:"queued"`  // requests that wait for a worker
+	Saved   uint64 `json:"saved"`   // requests that no worker ran, since their callers had gone
 }

@@ -14,6 +14,7 @@ type service struct {
 	lines    list[line]       // the clients with queued requests; the first is next
 	byClient map[string]*line // the same by the client's routing id
 	queued   load
+	saved    uint64 // requests that were dropped before a worker had them, since their clients had gone
 
 	left  int // clients that left before their turn, since the queue was last empty
 	given int // requests that workers were given while hurried
@@ -71,7 +72,7 @@ func (s *state) serve(now time.Time, svc *service) {
 			if svc.lines.len > 0 {
 				svc.left++
 			}
-			s.drop(dropClientLeft)
+			s.save(svc)
 		case !s.place(now, r):
 			s.queue(r, true)
 		case svc.hurried():
@@ -95,6 +96,12 @@ func (r *request) abandoned() bool {
 	return r.given == 0 && r.connection != nil && r.connection.Ended()
 }
 
+// save counts a request that was dropped since its client had gone.
+func (s *state) save(svc *service) {
+	svc.saved++
+	s.drop(dropClientLeft)
+}
+
 // sweepEvery is how often a full queue is searched for requests whose client has gone.
 const sweepEvery = 100 * time.Millisecond
 
@@ -107,8 +114,8 @@ func (s *state) sweep(now time.Time) {
 	for _, r := range slices.Collect(s.aging.all) {
 		if r.abandoned() {
 			s.unqueue(r)
+			s.save(r.service)
 			s.forget(r.service)
-			s.drop(dropClientLeft)
 		}
 	}
 }

@@ -124,5 +124,7 @@ func (s *state) live() []gateway.LiveService {
 }
 
 func (svc *service) live() gateway.LiveService {
-	return gateway.LiveService{Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests}
+	return gateway.LiveService{
+		Name: svc.name, Workers: svc.workers, Busy: svc.workers - svc.idle.len, Queued: svc.queued.requests, Saved: svc.saved,
+	}
 }
