@@ -136,6 +136,10 @@ var pure = []struct {
 		why: "the protocol is bytes in, bytes out; everything imports it",
 	},
 	{
+		pkg: "internal/mdp/mdpx", may: []string{module + "/internal/mdp"}, noIO: []string{"net", "net/http", "os", "os/exec", "syscall"},
+		why: "the protocol is bytes in, bytes out; both sides import it",
+	},
+	{
 		pkg: "internal/ijson", may: []string{"github.com/go-json-experiment/json"}, noIO: []string{"net", "net/http", "os", "os/exec", "syscall"},
 		why: "text is checked in memory; everything imports it",
 	},
