@@ -8,9 +8,9 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdptest"
@@ -19,21 +19,59 @@ import (
 // peak returns the most memory that a process ever held, in bytes.
 func (p *process) peak() int64 {
 	p.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		p.t.Fatal(err)
+	bytes := p.memory("VmHWM")
+	if bytes == 0 {
+		p.t.Fatal("the process has ended")
 	}
+	return bytes
+}
+
+// resident returns the memory that a process holds now, in bytes; 0 if it has ended.
+func (p *process) resident() int64 { return p.memory("VmRSS") }
+
+func (p *process) memory(name string) (bytes int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	for line := range strings.Lines(string(status)) {
-		if fields := strings.Fields(line); fields[0] == "VmHWM:" {
-			kib, err := strconv.ParseInt(fields[1], 10, 64)
-			if err != nil {
-				p.t.Fatal(err)
-			}
-			return kib << 10
+		if _, err := fmt.Sscanf(line, name+": %d kB", &bytes); err == nil {
+			return bytes << 10
 		}
 	}
-	p.t.Fatal("no VmHWM")
 	return 0
+}
+
+// After a burst of large bodies and replies the process becomes small again, though nobody calls it any more.
+func TestMemoryOfABurstIsGivenBack(t *testing.T) {
+	t.Parallel()
+	const callers, size, atMost = 6, 32 << 20, 96 << 20
+	g := attach(t, spawn(t, "gateway", nil, binary, "serve", "--listen", "127.0.0.1:0", "--broker", generous(t, 0).Endpoint(),
+		"--max-buffered", "2GiB", "--vars", "none", "--timeout", "60s"))
+	eventually(t, "calls are answered", func() bool { return g.must("echo", "small").status == http.StatusOK })
+	before, body := g.resident(), bytes.Repeat([]byte("x"), size)
+	codes := atOnce(callers, func() string { return upload(t, g, body) })
+	end := time.Now()
+	if codes["ok"] != callers || g.peak() < 3*atMost {
+		t.Fatalf("%v, at most %d MiB", codes, g.peak()>>20)
+	}
+	eventually(t, "the process is small again", func() bool { return g.resident() <= atMost })
+	t.Logf("%d MiB before, at most %d, %d after %v", before>>20, g.peak()>>20, g.resident()>>20, time.Since(end).Round(time.Second))
+}
+
+// upload calls a service that answers with what it got.
+func upload(t *testing.T, g *gateway, body []byte) string {
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, g.url+"/services/echo?raw=true", bytes.NewReader(body))
+	if err != nil {
+		return err.Error()
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	response, err := g.client.Do(r)
+	if err != nil {
+		return err.Error()
+	}
+	defer response.Body.Close()
+	if n, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK || n != int64(len(body)) {
+		return fmt.Sprint(response.StatusCode, n, err)
+	}
+	return "ok"
 }
 
 // A hundred and twenty-eight calls at once ask for replies of 4 MiB, sixteen times what may

@@ -6,8 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -146,15 +144,4 @@ func (s *soak) rest(when string) usage {
 	u := s.gateway.emptied()
 	s.t.Logf("%s: %v", when, u)
 	return u
-}
-
-// resident returns the memory of a process, 0 if it has ended.
-func (p *process) resident() (bytes int64) {
-	status, _ := os.ReadFile(filepath.Join("/proc", fmt.Sprint(p.cmd.Process.Pid), "status"))
-	for line := range strings.Lines(string(status)) {
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &bytes); err == nil {
-			return bytes << 10
-		}
-	}
-	return 0
 }
