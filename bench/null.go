@@ -62,7 +62,9 @@ type instants struct{ httpapi.Caller }
 
 func (instants) Service(string) gateway.Service { return instant{} }
 
-func (instants) Brokers() (reached, connected bool, lost []string) { return true, true, nil }
+func (instants) Brokers() (reached, connected bool, lost, silent []string) {
+	return true, true, nil, nil
+}
 
 // instant replies with a copy of the request's frames.
 type instant struct{ gateway.Service }

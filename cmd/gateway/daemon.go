@@ -216,14 +216,17 @@ func (d *daemon) issuers() (all []metrics.Issuer) {
 type health struct{ pool *client.Pool }
 
 // Brokers is httpapi.Health.
-func (h health) Brokers() (reached, connected bool, lost []string) {
+func (h health) Brokers() (reached, connected bool, lost, silent []string) {
 	for _, e := range h.pool.Stats().Endpoints {
 		reached = reached || !e.Since.IsZero()
 		if e.State == gateway.Up {
 			connected = true
+			if e.Silent {
+				silent = append(silent, e.Name)
+			}
 		} else {
 			lost = append(lost, e.Name)
 		}
 	}
-	return reached, connected, lost
+	return reached, connected, lost, silent
 }

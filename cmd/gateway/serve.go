@@ -89,7 +89,7 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 func (d *daemon) announce(ctx context.Context) {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for reached := false; !reached; reached, _, _ = (health{d.pool}).Brokers() {
+	for reached := false; !reached; reached, _, _, _ = (health{d.pool}).Brokers() {
 		select {
 		case <-ctx.Done():
 			return

@@ -258,7 +258,7 @@ func refusal(v verdict) error {
 	case unreachable:
 		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker}
 	case unlisted:
-		return notFound("the service is not in the catalogue, and the broker does not say which services it has")
+		return notFound("the service is not in the catalogue, and the broker does not say which services it has: " + gateway.SilentHint)
 	case unheardOf:
 		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "the broker did not say in time whether it has the service"}
 	case overBudget:

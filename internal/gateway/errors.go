@@ -85,6 +85,9 @@ const NoMemory = "the gateway holds as many bytes of requests and replies as it 
 // NoBroker is the detail of BrokerUnavailable unless more is known.
 const NoBroker = "no broker can be reached"
 
+// SilentHint says what is probably wrong with a broker that answers nothing, look-ups included, and what to do.
+const SilentHint = "wrong dialect, or a broker without MMI: set --dialect, or list the services in the file"
+
 // ReasonReader is a reason of ReplyTooLarge: the caller reads a stream so slowly that
 // too much of it waits.
 const ReasonReader = "slow_reader"

@@ -41,7 +41,7 @@ type EndpointStats struct {
 	State      EndpointState
 	Since      time.Time // it last came up; zero if it never did
 	Reconnects uint64
-	Silent     bool      // it is connected, was asked and has never answered
+	Silent     bool      // it is connected, was asked, if only by a look-up, and has never answered
 	LastReply  time.Time // zero if it never replied
 	InFlight   int
 }

@@ -32,8 +32,9 @@ type Caller interface {
 // Health says how the brokers are.
 type Health interface {
 	// Brokers reports whether one was ever reached, be it lost since, and whether
-	// one can be reached now. Lost names those that can't.
-	Brokers() (reached, connected bool, lost []string)
+	// one can be reached now. Lost names those that can't, silent those that can and
+	// have answered nothing that they were sent.
+	Brokers() (reached, connected bool, lost, silent []string)
 }
 
 // What GET /readyz wants of the brokers.

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"mdpgateway/api"
 	"mdpgateway/internal/gateway"
@@ -22,7 +23,7 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 	if a.notReady.Load() {
 		return gateway.ShuttingDown()
 	}
-	reached, connected, lost := a.cfg.Health.Brokers()
+	reached, connected, lost, silent := a.cfg.Health.Brokers()
 	switch {
 	case a.cfg.ReadyBroker == ReadyNever:
 	case !reached:
@@ -30,10 +31,15 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 	case a.cfg.ReadyBroker == ReadyAlways && !connected:
 		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker}
 	}
+	detail := ""
+	if len(silent) > 0 {
+		detail = strings.Join(silent, ", ") + " never answered: " + gateway.SilentHint
+	}
 	return sendJSON(w, struct {
 		Ready    bool     `json:"ready"`
-		Degraded []string `json:"degraded,omitempty"` // brokers that can't be reached now
-	}{true, lost})
+		Degraded []string `json:"degraded,omitempty"` // brokers that can't be reached now, or never answered
+		Detail   string   `json:"detail,omitempty"`   // what to do about the latter
+	}{true, append(lost, silent...), detail})
 }
 
 // version answers GET /version.

@@ -82,10 +82,12 @@ func failing(err *gateway.Error) caller {
 // health is a Health that says always the same.
 type health struct {
 	reached, connected bool
-	lost               []string
+	lost, silent       []string
 }
 
-func (h health) Brokers() (bool, bool, []string) { return h.reached, h.connected, h.lost }
+func (h health) Brokers() (reached, connected bool, lost, silent []string) {
+	return h.reached, h.connected, h.lost, h.silent
+}
 
 // seen is an Observer that keeps what it was told; done also counts the requests
 // that ended.

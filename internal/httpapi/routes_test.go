@@ -62,13 +62,15 @@ func TestReadyzFollowsTheBrokers(t *testing.T) {
 	hall1 := []string{"hall1"}
 	up, partly := health{reached: true, connected: true}, health{reached: true, connected: true, lost: hall1}
 	lost, fresh := health{reached: true, lost: hall1}, health{lost: hall1}
+	silent := health{reached: true, connected: true, silent: hall1}
+	const told = "{\"ready\":true,\"degraded\":[\"hall1\"],\"detail\":\"hall1 never answered: " + gateway.SilentHint + "\"}\n"
 	const ready, degraded = "{\"ready\":true}\n", "{\"ready\":true,\"degraded\":[\"hall1\"]}\n"
 	for _, c := range []struct {
 		mode   string
 		health health
 		want   string // empty: it is not ready
 	}{
-		{"", up, ready}, {"", partly, degraded}, {"", lost, degraded}, {"", fresh, ""},
+		{"", silent, told}, {ReadyAlways, silent, told}, {"", up, ready}, {"", partly, degraded}, {"", lost, degraded}, {"", fresh, ""},
 		{ReadyStart, up, ready}, {ReadyStart, partly, degraded}, {ReadyStart, lost, degraded}, {ReadyStart, fresh, ""},
 		{ReadyAlways, up, ready}, {ReadyAlways, partly, degraded}, {ReadyAlways, lost, ""}, {ReadyAlways, fresh, ""},
 		{ReadyNever, up, ready}, {ReadyNever, partly, degraded}, {ReadyNever, lost, degraded}, {ReadyNever, fresh, degraded},

@@ -67,6 +67,7 @@ type endpoint struct {
 	reconnects uint64
 	upSince    time.Time
 	asked      uint64 // requests since it came up
+	missed     uint64 // look-ups since then that were not answered
 	answered   bool   // it ever replied, in this dialect
 	warned     bool   // silence was logged
 	lastReply  time.Time
@@ -173,6 +174,7 @@ func (e *endpoint) up(address string, handshake time.Duration) {
 	}
 	reconnects := e.reconnects
 	e.state, e.address, e.handshake, e.upSince, e.asked = gateway.Up, address, handshake, time.Now(), 0
+	e.missed = 0
 	p.announce()
 	p.serve()
 	p.mu.Unlock()
@@ -238,9 +240,14 @@ func (e *endpoint) abandonAll(kind gateway.Kind) {
 	}
 }
 
-// silent reports whether the broker seems not to understand what it is sent. The
-// pool's mutex must be held.
+// silent reports whether nothing that the broker was sent has been answered, so that it
+// seems not to understand it. The pool's mutex must be held.
 func (e *endpoint) silent(now time.Time) bool {
+	return e.state == gateway.Up && !e.answered && e.missed > 0 || e.deaf(now)
+}
+
+// deaf reports whether the broker answers no requests either. The pool's mutex must be held.
+func (e *endpoint) deaf(now time.Time) bool {
 	return e.state == gateway.Up && !e.answered && e.asked >= silentRequests && now.Sub(e.upSince) >= silentAfter
 }
 
@@ -252,7 +259,7 @@ func (e *endpoint) noteSilence() (silent bool) {
 	e.warned = e.warned || silent
 	e.pool.mu.Unlock()
 	if first {
-		e.log.Warn("this broker has never answered; check its dialect", zap.ByteString("header", e.Dialect.Header))
+		e.log.Warn("this broker has never answered: "+gateway.SilentHint, zap.ByteString("header", e.Dialect.Header))
 	}
 	return silent
 }

@@ -130,13 +130,30 @@ func (c *conn) ask(ctx context.Context, service string) (string, error) {
 		if err != nil {
 			return "", badReply(err)
 		}
+		c.endpoint.noteAnswer()
 		return status, nil
 	case ctx.Err() != nil: // the broker had less than its time
 		return "", gateway.Ended(ctx, false)
 	case asked.Err() != nil:
+		c.endpoint.noteMissed()
 		return "", &gateway.Error{Kind: gateway.Timeout, Err: err}
 	}
 	return "", unavailable(err)
+}
+
+// noteAnswer counts the answer to a look-up: the broker speaks the dialect.
+func (e *endpoint) noteAnswer() {
+	e.pool.mu.Lock()
+	e.answered = true
+	e.pool.mu.Unlock()
+}
+
+// noteMissed counts a look-up that was not answered.
+func (e *endpoint) noteMissed() {
+	e.pool.mu.Lock()
+	e.missed++
+	e.pool.mu.Unlock()
+	e.noteSilence()
 }
 
 func (c *conn) answer(question [][]byte) ([][]byte, error) {

@@ -2,7 +2,11 @@ package client_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
@@ -67,4 +71,40 @@ func TestWhatIsNoAnswerToALookupIsRefused(t *testing.T) {
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{frames("", "MDPC01", "echo", "200")} })
 	_, err := newPool(t, client.Config{}, at(broker.Endpoint())).Lookup(context.Background(), 0, "echo")
 	failure(t, err, gateway.BadReply, mdp.ReasonAsked)
+}
+
+// A broker that answers nothing is told at its first look-up, and no longer once it answers.
+func TestABrokerIsSilentFromALookupWithoutAnswerToItsFirstAnswer(t *testing.T) {
+	var speaks atomic.Bool
+	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
+		if !speaks.Load() {
+			return nil
+		}
+		service, _, _ := mdp.V01.ParseRequest(m)
+		return [][][]byte{mdp.V01.AppendReply(nil, service, [][]byte{[]byte(mdp.StatusFound)}, true)}
+	})
+	core, logs := observer.New(zap.WarnLevel)
+	p := newPool(t, client.Config{Log: zap.New(core)}, at(broker.Endpoint()))
+	silent := func() bool { return p.Stats().Endpoints[0].Silent }
+	if silent() {
+		t.Error("it is silent before it was asked")
+	}
+	for range 2 {
+		_, err := p.Lookup(context.Background(), 0, "echo")
+		failure(t, err, gateway.Timeout, "")
+	}
+	if !silent() {
+		t.Error("it is not silent, though it answered no look-up")
+	}
+	if got := logs.FilterMessageSnippet(gateway.SilentHint).Len(); got != 1 {
+		t.Errorf("%d warnings say what to do, want 1", got)
+	}
+	speaks.Store(true)
+	eventually(t, "a look-up is answered", func() bool {
+		_, err := p.Lookup(context.Background(), 0, "echo")
+		return err == nil
+	})
+	if silent() {
+		t.Error("it is silent, though it answered")
+	}
 }

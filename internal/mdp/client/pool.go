@@ -222,7 +222,7 @@ func (p *Pool) attempt(c *conn, x *call) (again bool, err error) {
 	err = p.carry(c, x)
 	e, failed := err.(*gateway.Error)
 	if failed && e.Kind == gateway.Timeout && c.endpoint.noteSilence() {
-		e.Detail = fmt.Sprintf("this broker has never answered; check the dialect (now %s)", c.endpoint.Dialect)
+		e.Detail = fmt.Sprintf("this broker has never answered: %s (now %s)", gateway.SilentHint, c.endpoint.Dialect)
 	}
 	return failed && e.Kind == gateway.BrokerUnavailable, err
 }

@@ -233,10 +233,10 @@ func (e *endpoint) before(other *endpoint, now time.Time) bool {
 // load is how many calls are in flight, and how many connections are opened for others.
 func (e *endpoint) load() int { return len(e.busy) + e.opening }
 
-// doubtful reports whether the broker does not seem to answer: it is silent, or calls have
+// doubtful reports whether the broker does not seem to answer: it is deaf, or calls have
 // timed out since its last reply. Now and then a call tries it again all the same.
 func (e *endpoint) doubtful(now time.Time) bool {
-	return (e.unanswered > 0 || e.silent(now)) && now.Sub(e.tried) < retryDoubtful
+	return (e.unanswered > 0 || e.deaf(now)) && now.Sub(e.tried) < retryDoubtful
 }
 
 // refuseHopeless settles a call for which no endpoint is up or may yet turn out to be.
