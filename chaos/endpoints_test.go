@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	words "mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/mdptest"
 )
 
@@ -166,10 +167,10 @@ func (h *hall) namesTheMuteOne(since time.Time) {
 	eventually(h.t, "the mute broker is called silent", func() bool { return h.ofBroker("silent", "mute") == 1 })
 	h.t.Logf("silent after %v", time.Since(since).Round(time.Second))
 	a := h.must("vars?timeout=200ms", "x")
-	if a.code != "timeout" || !strings.Contains(a.raw, "this broker has never answered; check the dialect (now majortomo)") {
+	if a.code != "timeout" || !strings.Contains(a.raw, "this broker has never answered: "+words.SilentHint+" (now majortomo)") {
 		h.t.Errorf("got %v, want a timeout that names the dialect", a)
 	}
-	if got := h.logged("this broker has never answered; check its dialect", "endpoint"); got != "mute" {
+	if got := h.logged("this broker has never answered: "+words.SilentHint, "endpoint"); got != "mute" {
 		h.t.Errorf("the log names %q, want mute", got)
 	}
 	for name := range h.brokers {

@@ -108,6 +108,8 @@ type Dispatcher struct {
 	lookups  singleflight.Group
 	absent   *absent // names that a broker denied a moment ago
 	brokers  []brokerState
+
+	unanswered unanswered
 }
 
 // New returns a Dispatcher. It starts no goroutine of its own.
@@ -216,7 +218,7 @@ func (d *Dispatcher) send(ctx context.Context, call *gateway.Call, spec *catalog
 	*reply, err = d.cfg.Pool.Call(clock.ctx, call.Request)
 	reply.Timing.Queue += routed
 	if err != nil {
-		e := d.failed(clock, call, reply, err)
+		e := d.failed(clock, call, spec, reply, err)
 		if e.Kind == gateway.ReplyTooLarge && e.Reason == gateway.ReasonMemory {
 			d.services.add(call.Service).largest.note(reply.Bytes) // so that the next is not sent in vain
 		}
@@ -232,7 +234,7 @@ func (d *Dispatcher) send(ctx context.Context, call *gateway.Call, spec *catalog
 }
 
 // failed completes the error of a call that the pool could not answer.
-func (d *Dispatcher) failed(clock *clock, call *gateway.Call, reply *gateway.Reply, err error) *gateway.Error {
+func (d *Dispatcher) failed(clock *clock, call *gateway.Call, spec *catalogue.Service, reply *gateway.Reply, err error) *gateway.Error {
 	e := gateway.AsError(err)
 	if d.goesOn(e, reply) {
 		d.orphaned(call, reply, e.Kind)
@@ -240,6 +242,10 @@ func (d *Dispatcher) failed(clock *clock, call *gateway.Call, reply *gateway.Rep
 	if e.Kind == gateway.Timeout {
 		e.Timeout = clock.detail()
 		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(call.Service, reply.Broker)
+		known := spec != nil || d.services.get(call.Service) != nil
+		if e.Detail == "" && known && reply.Broker >= 0 && clock.parts == 0 {
+			e.Detail = d.neverAnswered(call.Service, e.Timeout.Elapsed)
+		}
 		if e.Detail == "" {
 			e.Detail = fmt.Sprintf("no reply within %v; the service may still be at work", e.Timeout.Limit)
 		}

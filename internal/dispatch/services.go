@@ -156,6 +156,19 @@ func (s *service) work(brokers []int) (done func()) {
 // then, although some brokers deny a service while all its workers are busy.
 func (s *service) workingAt(broker int) bool { return s != nil && s.working[broker].Load() > 0 }
 
+// everReplied reports whether any call was answered.
+func (s *service) everReplied() bool {
+	if s == nil {
+		return false
+	}
+	for i := range s.replies {
+		if s.replies[i].Load() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // remembered reports whether the service answered lately, so that it may only be
 // between two workers.
 func (s *service) remembered(now time.Time) bool {

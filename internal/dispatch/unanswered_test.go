@@ -1,0 +1,47 @@
+package dispatch_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"mdpgateway/internal/dispatch"
+	"mdpgateway/internal/gateway"
+)
+
+func TestAServiceThatNeverAnsweredIsToldUntilItDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		replies := false
+		p := &pool{call: func(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
+			if replies {
+				return gateway.Reply{Frames: req.Frames}, nil
+			}
+			return hangs(ctx, req)
+		}}
+		d := newDispatcher(t, p, dispatch.Config{Log: zap.New(core)}, `{deaf: {}}`)
+		const told, usual = "answered none of its 3 calls, of which the longest waited 25s", "no reply within 25s"
+		for i, want := range []string{usual, usual, told, "none of its 4 calls"} {
+			_, err := send(t.Context(), d, call("deaf", "x"))
+			if e := failure(t, err, gateway.Timeout, ""); !strings.Contains(e.Detail, want) {
+				t.Errorf("call %d: detail %q, want %q", i, e.Detail, want)
+			}
+		}
+		if all := logs.All(); len(all) != 1 || all[0].ContextMap()["service"] != "deaf" {
+			t.Errorf("the log has %v, want one warning of the service", all)
+		}
+		replies = true
+		if _, err := send(t.Context(), d, call("deaf", "x")); err != nil {
+			t.Fatal(err)
+		}
+		replies = false
+		_, err := send(t.Context(), d, call("deaf", "x"))
+		if e := failure(t, err, gateway.Timeout, ""); !strings.Contains(e.Detail, usual) {
+			t.Errorf("after a reply: detail %q, want %q", e.Detail, usual)
+		}
+	})
+}
