@@ -163,6 +163,30 @@ func TestAStrangerWithAnOpenRequestMakesRoom(t *testing.T) {
 }
 
 // So it is over HTTP/2, where a stranger can have a hundred streams open.
+// An address at its bound gives up its own idle connections, and nobody else's.
+func TestAnAddressAtItsBoundMakesRoomByItself(t *testing.T) {
+	w := newWaiting()
+	l := serve(t, Config{Max: 100, PerPeer: 2}, w.serve)
+	other := dial(t, l, "127.0.0.2")
+	other.send("/stranger")
+	<-w.came
+	first, second := dial(t, l, "127.0.0.3"), dial(t, l, "127.0.0.3")
+	for _, c := range []*client{first, second} {
+		c.send("/stranger")
+		<-w.came
+	}
+	if got := dial(t, l, "127.0.0.3").ask("/spare"); got != "false" {
+		t.Errorf("a third connection is spare: %q, want false", got)
+	}
+	first.closed("the oldest connection of the address")
+	close(w.leave)
+	for _, c := range []*client{other, second} {
+		if got := c.answer(); got != "/stranger" {
+			t.Errorf("another connection got %q, want its answer", got)
+		}
+	}
+}
+
 func TestAStrangerWithOpenStreamsMakesRoom(t *testing.T) {
 	w := newWaiting()
 	l := serve(t, Config{Max: 1}, w.serve)
