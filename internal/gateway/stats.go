@@ -72,6 +72,7 @@ type JobStats struct {
 	StoreUp              bool                       // its last operation succeeded
 	StoreBytes, StoreMax int64                      // in use, and at most
 	StoreErrors          map[string]int64           // by operation, since the start
+	Redelivered          map[string]int64           // looks at jobs that run at other gateways, by verdict; all are there
 	Damaged              int64                      // records that could not be read, since the start
 }
 

@@ -39,15 +39,25 @@ type turn struct {
 // queues are all lines. The Runner's mutex guards them.
 type queues struct {
 	lines  map[string]*line
-	order  []*line        // with queued jobs; the first is next
-	queued int            // in all, those included that are being submitted
-	open   map[string]int // jobs that are not over, by owner
+	order  []*line             // with queued jobs; the first is next
+	queued int                 // in all, those included that are being submitted
+	open   map[string]int      // jobs that are not over, by owner
+	ids    map[string]struct{} // of the entries, those included that were taken and are being sent
 }
 
-func newQueues() queues { return queues{lines: map[string]*line{}, open: map[string]int{}} }
+func newQueues() queues {
+	return queues{lines: map[string]*line{}, open: map[string]int{}, ids: map[string]struct{}{}}
+}
+
+// knows reports whether a job is queued here or being sent.
+func (q *queues) knows(id string) bool {
+	_, ok := q.ids[id]
+	return ok
+}
 
 // add puts a job at the end of its owner's, or with first at the front.
 func (q *queues) add(e entry, first bool) {
+	q.ids[e.id] = struct{}{}
 	l := q.lines[e.service]
 	if l == nil {
 		l = &line{service: e.service}
@@ -105,6 +115,7 @@ func (q *queues) remove(service, owner string, seq int64) bool {
 	if i == len(t.entries) || t.entries[i].seq != seq {
 		return false
 	}
+	delete(q.ids, t.entries[i].id)
 	if t.entries = slices.Delete(t.entries, i, i+1); len(t.entries) == 0 {
 		l.turns = slices.DeleteFunc(l.turns, func(o *turn) bool { return o == t })
 	}

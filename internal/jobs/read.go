@@ -132,7 +132,8 @@ func (r *Runner) Cancel(ctx context.Context, by Reader, id string) (Job, error) 
 			Problem: &gateway.Error{Kind: gateway.Canceled, Sent: from == Running, Service: job.Service, Detail: "the job was canceled"},
 		})
 		if err == nil {
-			r.canceled(&job)
+			r.dequeue(&job)
+			r.abandon(job.ID)
 			r.over(job)
 			return job, nil
 		}
@@ -146,15 +147,21 @@ func (r *Runner) Cancel(ctx context.Context, by Reader, id string) (Job, error) 
 	return job, unavailable(err)
 }
 
-// canceled takes a job out of the queue, or ends its call.
-func (r *Runner) canceled(job *Job) {
+// dequeue takes a job out of the queue, if it is there.
+func (r *Runner) dequeue(job *Job) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.queues.remove(job.Service, job.Owner, job.Seq) {
 		r.queues.queued--
 		r.queues.end(job.Owner)
 	}
-	if cancel := r.active[job.ID]; cancel != nil {
+}
+
+// abandon ends the call of a canceled job, if it runs here.
+func (r *Runner) abandon(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cancel := r.active[id]; cancel != nil {
 		cancel(&gateway.Error{Kind: gateway.Canceled, Sent: true, Detail: "the job was canceled"})
 	}
 }

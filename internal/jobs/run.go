@@ -66,7 +66,7 @@ func (r *Runner) mayStart(l *line, now time.Time) bool {
 		return false
 	}
 	most := r.cfg.Caller.JobRules(l.service).InFlight
-	return most == 0 || l.running < most
+	return most == 0 || l.running+r.elsewhere.running[l.service] < most
 }
 
 // What came of an attempt to run a job.
@@ -90,8 +90,10 @@ func (r *Runner) run(e entry, l *line) {
 		r.queues.add(e, true)
 		l.failed(time.Now())
 	case claimed:
+		delete(r.queues.ids, e.id)
 		r.queues.end(e.owner)
 	case gone:
+		delete(r.queues.ids, e.id)
 		r.queues.queued--
 		r.queues.end(e.owner)
 	}

@@ -81,6 +81,7 @@ type Runner struct {
 	// Set once.
 	cfg     Config
 	hub     *hub
+	shared  bool           // the store is used by other gateways too
 	leaving chan struct{}  // closed by Drain
 	ended   chan struct{}  // closed when Close waits no longer
 	stopped chan struct{}  // closed when the sweeper shall end
@@ -88,15 +89,17 @@ type Runner struct {
 	runs    sync.WaitGroup // Add only while mu is held and draining is false
 
 	// Guarded by mu.
-	mu       sync.Mutex
-	queues   queues
-	active   map[string]context.CancelCauseFunc // of claimed runs, by id
-	running  int
-	draining bool
-	alarm    *time.Timer // calls onAlarm when a line has rested
+	mu        sync.Mutex
+	queues    queues
+	active    map[string]context.CancelCauseFunc // of claimed runs, by id
+	running   int
+	draining  bool
+	elsewhere elsewhere   // of a Shared store
+	alarm     *time.Timer // calls onAlarm when a line has rested
 }
 
-// New starts a Runner. The jobs that the store has queued go on; those that another process ran are Interrupted.
+// New starts a Runner. The jobs that the store has queued go on; those that another process ran are Interrupted, unless
+// the store is a Shared one and that process lives.
 func New(cfg Config) (*Runner, error) {
 	if cfg.Store == nil || cfg.Caller == nil {
 		return nil, errors.New("jobs: no store or no caller")
@@ -105,10 +108,14 @@ func New(cfg Config) (*Runner, error) {
 		cfg: cfg.withDefaults(), hub: newHub(), queues: newQueues(), active: map[string]context.CancelCauseFunc{},
 		leaving: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if err := r.adopt(); err != nil {
+	r.alarm = time.AfterFunc(time.Hour, r.onAlarm)
+	if shared, ok := cfg.Store.(Shared); ok {
+		r.shared = true
+		shared.Watch(r)
+	} else if err := r.adopt(); err != nil {
+		r.alarm.Stop()
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
-	r.alarm = time.AfterFunc(time.Hour, r.onAlarm)
 	r.loops.Go(r.sweep)
 	r.onAlarm()
 	return r, nil
@@ -131,12 +138,8 @@ func (r *Runner) adopt() error {
 	if err != nil {
 		return err
 	}
-	now := time.Now()
 	for _, id := range lost {
-		job, err := r.cfg.Store.Move(ctx, Move{
-			ID: id, From: []State{Running}, To: Interrupted, At: now, KeepUntil: now.Add(r.cfg.Keep),
-			Problem: &gateway.Error{Kind: gateway.Interrupted, Detail: "the gateway ended while the job ran"},
-		})
+		job, err := r.interrupt(ctx, id, 0)
 		switch {
 		case errors.Is(err, ErrState), errors.Is(err, ErrNotFound), errors.Is(err, ErrDamaged):
 		case err != nil:

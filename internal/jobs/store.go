@@ -53,8 +53,9 @@ type Store interface {
 	// is one, and no more than about max bytes of them beyond the first.
 	Parts(ctx context.Context, id string, from int, max int64) ([][][]byte, error)
 
-	// Open calls yield with each job that is not over, in the order of submission. The process that had those that
-	// are Running is gone.
+	// Open calls yield with each job that is not over, in the order of submission: its ID, Seq, Service, Owner,
+	// Created, Expires, State and Revision. Unless the store is a Shared one, the process that had those that are
+	// Running is gone.
 	Open(ctx context.Context, yield func(Job) error) error
 
 	// Forget removes up to max jobs whose KeepUntil has passed, and returns how many those were.
@@ -70,10 +71,41 @@ type Store interface {
 	Close() error
 }
 
+// A Shared is a Store that several gateways use at once. Their Runners take queued jobs over from each other.
+type Shared interface {
+	Store
+
+	// Watch tells a watcher what other gateways do with jobs, until Close.
+	Watch(Watcher)
+}
+
+// A Watcher is told by a Shared store. Changed must not block.
+type Watcher interface {
+	// Changed tells that another gateway has changed a job, or added parts to its reply. Of a deleted job the State is
+	// empty.
+	Changed(Job)
+
+	// Lost tells that a job is Running at a gateway that is gone, or that does not have it, and reports whether it was
+	// ended for that. Job has what Open yields.
+	Lost(Job) bool
+}
+
+// What a Shared store finds out about a job that runs at another gateway.
+const (
+	OwnerRuns    = "runs"        // the gateway says so
+	OwnerLacks   = "missing"     // the gateway is gone, or does not have it; it will be asked again
+	OwnerGone    = "interrupted" // that was so several times
+	OwnerUnknown = "unknown"     // there was no answer in time
+)
+
+// Verdicts returns what a Shared store may find out.
+func Verdicts() []string { return []string{OwnerRuns, OwnerLacks, OwnerGone, OwnerUnknown} }
+
 // A Move is a change of a job's state.
 type Move struct {
 	ID        string
 	From      []State
+	Revision  int64 // that the job must have; 0: any
 	To        State
 	At        time.Time      // becomes Started or Ended
 	Problem   *gateway.Error // of an end without reply
@@ -82,8 +114,10 @@ type Move struct {
 	KeepUntil time.Time      // of an end
 }
 
-// May reports whether the move may be made of a job in that state.
-func (m *Move) May(from State) bool { return slices.Contains(m.From, from) }
+// May reports whether the move may be made of a job as it is.
+func (m *Move) May(job *Job) bool {
+	return slices.Contains(m.From, job.State) && (m.Revision == 0 || m.Revision == job.Revision)
+}
 
 // A Key is an idempotency key and the digest of the request that it stands for. An empty Text is none.
 type Key struct {
@@ -107,4 +141,7 @@ type StoreStats struct {
 	Bytes, Max int64            // in use, and at most
 	Damaged    int64            // records that were set aside since the start
 	Errors     map[string]int64 // by operation
+
+	// Redelivered counts, by verdict, how often a Shared store has asked for a job that runs at another gateway.
+	Redelivered map[string]int64
 }

@@ -70,6 +70,11 @@ func (r *Runner) submit(ctx context.Context, s *Submission) (Job, bool, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.queues.knows(job.ID) { // it was taken over meanwhile, and counted
+		r.queues.queued--
+		r.queues.end(s.Owner)
+		return job, false, nil
+	}
 	r.queues.add(entryOf(&job), false)
 	r.kick()
 	return job, false, nil
@@ -103,7 +108,7 @@ func (r *Runner) reserve(s *Submission) error {
 		return gateway.ShuttingDown()
 	case r.queues.queued >= r.cfg.Max:
 		return gateway.Refused(gateway.ReasonJobs, "there are as many queued jobs as there may be")
-	case s.MaxJobs > 0 && r.queues.open[s.Owner] >= s.MaxJobs:
+	case s.MaxJobs > 0 && r.queues.open[s.Owner]+r.elsewhere.open[s.Owner] >= s.MaxJobs:
 		return &gateway.Error{Kind: gateway.RateLimited, Reason: gateway.ReasonJobs, Detail: "the caller has as many jobs queued and running as it may"}
 	}
 	r.queues.queued++

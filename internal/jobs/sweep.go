@@ -19,8 +19,13 @@ const (
 // sweep ends jobs whose time in the queue has passed, and forgets those that were kept for long enough.
 func (r *Runner) sweep() {
 	expire, forget := time.NewTicker(expireEvery), time.NewTicker(forgetEvery)
+	takeOver := time.NewTicker(takeOverEvery)
 	defer expire.Stop()
 	defer forget.Stop()
+	defer takeOver.Stop()
+	if !r.shared {
+		takeOver.Stop()
+	}
 	for {
 		select {
 		case <-r.stopped:
@@ -30,6 +35,8 @@ func (r *Runner) sweep() {
 			}
 		case <-forget.C:
 			r.forget()
+		case <-takeOver.C:
+			r.takeOver()
 		}
 	}
 }
@@ -84,6 +91,10 @@ func (r *Runner) Stats() gateway.JobStats {
 	s := gateway.JobStats{
 		Services: map[string]gateway.JobServiceStats{}, Expires: r.cfg.Expires, Waiters: r.hub.waiters(),
 		StoreUp: store.Up, StoreBytes: store.Bytes, StoreMax: store.Max, StoreErrors: store.Errors, Damaged: store.Damaged,
+		Redelivered: map[string]int64{},
+	}
+	for _, verdict := range Verdicts() {
+		s.Redelivered[verdict] = store.Redelivered[verdict]
 	}
 	now := time.Now()
 	r.mu.Lock()

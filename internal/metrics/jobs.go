@@ -66,16 +66,17 @@ func (j *Jobs) Stored(op string, took time.Duration, _ bool) {
 }
 
 var (
-	jobsQueuedDesc   = desc("jobs_queued", "Jobs that wait to be sent.", "service")
-	jobsRunningDesc  = desc("jobs_running", "Jobs that are being sent, or were sent and are not over.", "service")
-	jobsOldestDesc   = desc("job_oldest_queued_seconds", "Since the submission of the oldest job that waits to be sent.", "service")
-	jobsExpiresDesc  = desc("jobs_expires_seconds", "How long a job may wait to be sent unless its caller asks for another time.")
-	jobsWaitersDesc  = desc("jobs_waiters", "Requests that wait for a job to change.")
-	jobsUpDesc       = desc("jobs_store_up", "1 if the last operation of the store of jobs succeeded.")
-	jobsBytesDesc    = desc("jobs_store_bytes", "Bytes in use in the store of jobs.")
-	jobsBytesMaxDesc = desc("jobs_store_bytes_max", "The most bytes that the store of jobs may have.")
-	jobsErrorsDesc   = desc("jobs_store_errors_total", "Operations of the store of jobs that failed.", "op")
-	jobsDamagedDesc  = desc("jobs_damaged_total", "Records of the store of jobs that could not be read.")
+	jobsQueuedDesc      = desc("jobs_queued", "Jobs that wait to be sent.", "service")
+	jobsRunningDesc     = desc("jobs_running", "Jobs that are being sent, or were sent and are not over.", "service")
+	jobsOldestDesc      = desc("job_oldest_queued_seconds", "Since the submission of the oldest job that waits to be sent.", "service")
+	jobsExpiresDesc     = desc("jobs_expires_seconds", "How long a job may wait to be sent unless its caller asks for another time.")
+	jobsWaitersDesc     = desc("jobs_waiters", "Requests that wait for a job to change.")
+	jobsUpDesc          = desc("jobs_store_up", "1 if the last operation of the store of jobs succeeded.")
+	jobsBytesDesc       = desc("jobs_store_bytes", "Bytes in use in the store of jobs.")
+	jobsBytesMaxDesc    = desc("jobs_store_bytes_max", "The most bytes that the store of jobs may have.")
+	jobsErrorsDesc      = desc("jobs_store_errors_total", "Operations of the store of jobs that failed.", "op")
+	jobsRedeliveredDesc = desc("jobs_redelivered_total", "Looks at jobs that run at another gateway, by verdict: it runs them, they are missing there, interrupted since they were missing thrice, or unknown.", "verdict")
+	jobsDamagedDesc     = desc("jobs_damaged_total", "Records of the store of jobs that could not be read.")
 )
 
 // jobs collects what is asked for.
@@ -88,6 +89,7 @@ type jobs struct {
 func (*jobs) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		jobsQueuedDesc, jobsRunningDesc, jobsOldestDesc, jobsExpiresDesc, jobsWaitersDesc, jobsUpDesc, jobsBytesDesc, jobsBytesMaxDesc, jobsErrorsDesc, jobsDamagedDesc,
+		jobsRedeliveredDesc,
 	} {
 		ch <- d
 	}
@@ -124,5 +126,8 @@ func (j *jobs) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(jobsDamagedDesc, prometheus.CounterValue, float64(s.Damaged))
 	for op, n := range s.StoreErrors {
 		ch <- prometheus.MustNewConstMetric(jobsErrorsDesc, prometheus.CounterValue, float64(n), op)
+	}
+	for verdict, n := range s.Redelivered {
+		ch <- prometheus.MustNewConstMetric(jobsRedeliveredDesc, prometheus.CounterValue, float64(n), verdict)
 	}
 }

@@ -145,6 +145,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 			Services: map[string]gateway.JobServiceStats{"echo": {Queued: 3, Running: 2, Oldest: 90 * time.Second}, "never-seen": {Queued: 1}},
 			Expires:  time.Hour,
 			Waiters:  4, StoreUp: true, StoreBytes: 4096, StoreMax: 4 << 30, StoreErrors: map[string]int64{"submit": 1}, Damaged: 1,
+			Redelivered: map[string]int64{"interrupted": 1},
 		}
 	})
 	j.JobSubmitted("echo", "ok")

@@ -52,7 +52,7 @@ func (s *Store) stageReply(ctx context.Context, move *jobs.Move) (seq int64, err
 	if err != nil {
 		return 0, err
 	}
-	if !move.May(job.State) {
+	if !move.May(&job) {
 		return 0, nil // which the move will find, too
 	}
 	_, err = s.stage(ctx, job.Seq, replaced{replyKind, 0, move.Frames})
@@ -76,7 +76,7 @@ func moved(tx *sql.Tx, move *jobs.Move) (jobs.Job, error) {
 	if err != nil {
 		return job, err
 	}
-	if !move.May(job.State) {
+	if !move.May(&job) {
 		return job, jobs.ErrState
 	}
 	from := job.State
