@@ -16,7 +16,7 @@ SLOW        = /(chaos|deploy)$$
 TOOL        = $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run build run check test provider lint vuln fmt clean
+.PHONY: help setup setup-run build run check test provider nats-server lint vuln fmt clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,12 +39,18 @@ provider:
 	@mkdir -p bin
 	@$(GO) -C tools/provider build -trimpath -o $(CURDIR)/bin/provider .
 
-check test: export MDP_PROVIDER_REQUIRED = 1
+# The server of the tests of jobs over NATS. Its module is its own, too.
+nats-server: # a minute the first time
+	@mkdir -p bin
+	@CGO_ENABLED=0 $(GO) -C tools/nats build -trimpath -ldflags '-s -w' -o $(CURDIR)/bin/ github.com/nats-io/nats-server/v2
 
-check: setup provider ## run the tests that take seconds: all but chaos, deploy and browser, without the race detector (2 minutes)
+check test: export MDP_PROVIDER_REQUIRED = 1
+check test: export MDP_NATS_REQUIRED = 1
+
+check: setup provider nats-server ## run the tests that take seconds: all but chaos, deploy and browser, without the race detector (2 minutes)
 	$(GO) test $$($(GO) list ./... | grep -vE '$(SLOW)')
 
-test: setup provider ## run all Go tests under the race detector (PKG=./internal/… for some of them)
+test: setup provider nats-server ## run all Go tests under the race detector (PKG=./internal/… for some of them)
 	@# The race detector makes sync.Pool forget, so what counts allocations runs without it too.
 	$(GO) test -run Allocat ./internal/httpapi/codec
 	$(GO) test -race -timeout 30m $(PKG)

@@ -32,6 +32,7 @@ const (
 	kong       = "github.com/alecthomas/kong"
 	otel       = "go.opentelemetry.io"
 	sqlite3    = "github.com/mattn/go-sqlite3"
+	nats       = "github.com/nats-io"
 )
 
 // rules is one import direction: cmd/gateway wires, httpapi and dispatch decide,
@@ -78,12 +79,16 @@ var rules = []rule{
 		why: "metrics are told what happened in the words of the package gateway",
 	},
 	{
-		pkg: "internal/jobs", except: []string{"internal/jobs/sqlite"}, not: []string{zmq4, prometheus, otel, sqlite3, "database/sql", "net/http", module + "/internal/httpapi", module + "/internal/dispatch"}, direct: true,
+		pkg: "internal/jobs", except: []string{"internal/jobs/sqlite", "internal/jobs/jetstream"}, not: []string{zmq4, prometheus, otel, sqlite3, "database/sql", "net/http", module + "/internal/httpapi", module + "/internal/dispatch"}, direct: true,
 		why: "what becomes of a job is decided without HTTP, a database or a broker: it calls and stores through interfaces that it declares",
 	},
 	{
 		except: []string{"internal/jobs/sqlite"}, not: []string{sqlite3, "database/sql"}, direct: true,
 		why: "one store knows SQL",
+	},
+	{
+		except: []string{"internal/jobs/jetstream"}, not: []string{nats}, direct: true,
+		why: "one store knows NATS",
 	},
 	{
 		pkg: "internal/mdp/client", not: []string{"net/http", prometheus, module + "/internal/mdp/broker", module + "/internal/mdp/worker"},

@@ -1,0 +1,330 @@
+package jetstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/jobs"
+	"mdpgateway/internal/jobs/jobstest"
+	"mdpgateway/internal/jobs/natstest"
+)
+
+// patience bounds a test that fails, and slows none that passes.
+const patience = 2 * time.Minute
+
+var anyone = jobs.Reader{Any: true}
+
+// workers stand for the way of a call below the queue. They note what was sent to them.
+type workers struct {
+	mu   sync.Mutex
+	sent map[string]int                               // guarded by mu; by body
+	work func(ctx context.Context, body string) error // what a worker does; nil: nothing
+}
+
+func (*workers) PrepareJob(context.Context, *gateway.Call) error { return nil }
+func (*workers) JobRules(string) gateway.JobRules                { return gateway.JobRules{} }
+
+func (w *workers) RunJob(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
+	if err := call.Sending(); err != nil {
+		return gateway.Reply{}, &gateway.Error{Kind: gateway.Canceled, Err: err}
+	}
+	body := string(call.Frames[0])
+	w.mu.Lock()
+	w.sent[body]++
+	w.mu.Unlock()
+	if w.work != nil {
+		if err := w.work(ctx, body); err != nil {
+			return gateway.Reply{}, err
+		}
+	}
+	return gateway.Reply{Frames: call.Frames}, nil
+}
+
+// A replica is a gateway's part in jobs.
+type replica struct {
+	*jobs.Runner
+	store *Store
+	t     *testing.T
+	dead  bool
+	close func()
+}
+
+func startReplica(t *testing.T, c *natstest.Cluster, prefix string, w *workers) *replica {
+	t.Helper()
+	r := &replica{store: start(t, c, prefix, nil), t: t}
+	var err error
+	if r.Runner, err = jobs.New(jobs.Config{Store: r.store, Caller: w}); err != nil {
+		t.Fatal(err)
+	}
+	r.close = sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if r.dead {
+			cancel()
+		}
+		if err := errors.Join(r.Runner.Close(ctx), r.store.Close()); err != nil && !r.dead {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *replica) submit(body, key string) jobs.Job {
+	r.t.Helper()
+	job, _, err := r.Submit(context.Background(), jobs.Submission{
+		Call: gateway.Call{Request: gateway.Request{Service: "echo", Frames: [][]byte{[]byte(body)}}}, Key: key,
+	})
+	if err != nil {
+		r.t.Fatalf("submit: %v", err)
+	}
+	return job
+}
+
+func (r *replica) reach(id string, state jobs.State) jobs.Job {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	job, err := r.Wait(ctx, anyone, id, func(j *jobs.Job) bool { return j.State == state })
+	if err != nil || job.State != state {
+		r.t.Fatalf("the job is %s with %v, %v, want %s", job.State, job.Problem, err, state)
+	}
+	return job
+}
+
+// Jobs over one cluster of three servers and as many gateways.
+func TestGateways(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t, 3)
+	for name, test := range map[string]func(t *testing.T, c *natstest.Cluster){
+		"a job is seen by all at once":                        seenAtOnce,
+		"one key at three gateways at once makes one job":     oneKey,
+		"a waiting request is woken by what another does":     woken,
+		"what runs elsewhere is canceled there":               canceledElsewhere,
+		"jobs of a gateway that is gone are taken over":       takenOver,
+		"a job is not interrupted while its gateway has it":   owned,
+		"a stream with other settings is refused":             otherSettings,
+		"a submission that comes after its revocation fails":  revoked,
+		"a key whose submission has failed makes that job":    keyLeft,
+		"a claim that is overtaken is not undone for another": undone,
+	} {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, c) })
+	}
+}
+
+func three(t *testing.T, c *natstest.Cluster, w *workers) []*replica {
+	prefix := newPrefix()
+	return []*replica{startReplica(t, c, prefix, w), startReplica(t, c, prefix, w), startReplica(t, c, prefix, w)}
+}
+
+func seenAtOnce(t *testing.T, c *natstest.Cluster) {
+	all := three(t, c, &workers{sent: map[string]int{}})
+	var turns sync.WaitGroup
+	for i := range 3 {
+		turns.Go(func() {
+			for n := range 100 {
+				job := all[i].submit(fmt.Sprint(i, n), "")
+				if _, err := all[(i+1)%3].Get(context.Background(), anyone, job.ID); err != nil {
+					t.Errorf("a job that was accepted: %v", err)
+				}
+			}
+		})
+	}
+	turns.Wait()
+}
+
+func oneKey(t *testing.T, c *natstest.Cluster) {
+	w := &workers{sent: map[string]int{}}
+	all := three(t, c, w)
+	for n := range 20 {
+		body := fmt.Sprint(n)
+		var ids sync.Map
+		var turns sync.WaitGroup
+		for i := range 9 {
+			turns.Go(func() { ids.Store(all[i%3].submit(body, "key"+body).ID, true) })
+		}
+		turns.Wait()
+		made := 0
+		ids.Range(func(id, _ any) bool {
+			made++
+			all[0].reach(id.(string), jobs.Done)
+			return true
+		})
+		w.mu.Lock()
+		if made != 1 || w.sent[body] != 1 {
+			t.Errorf("one key made %d jobs, and was sent %d times", made, w.sent[body])
+		}
+		w.mu.Unlock()
+	}
+}
+
+// hold returns a worker that works until it is told to end.
+func hold() (w *workers, began chan string, end chan struct{}) {
+	began, end = make(chan string, 100), make(chan struct{})
+	return &workers{sent: map[string]int{}, work: func(ctx context.Context, body string) error {
+		began <- body
+		select {
+		case <-end:
+			return nil
+		case <-ctx.Done():
+			return gateway.Ended(ctx, true)
+		}
+	}}, began, end
+}
+
+func woken(t *testing.T, c *natstest.Cluster) {
+	w, began, end := hold()
+	all := three(t, c, w)
+	job := all[0].submit("x", "")
+	<-began
+	all[1].reach(job.ID, jobs.Running)
+	close(end)
+	all[1].reach(job.ID, jobs.Done)
+	reply, err := all[2].Reply(context.Background(), job.ID)
+	if err != nil || len(reply) != 1 || !bytes.Equal(reply[0], []byte("x")) {
+		t.Errorf("the reply elsewhere is %q, %v", reply, err)
+	}
+}
+
+func canceledElsewhere(t *testing.T, c *natstest.Cluster) {
+	w, began, _ := hold()
+	ended := make(chan struct{})
+	work := w.work
+	w.work = func(ctx context.Context, body string) error {
+		defer close(ended)
+		return work(ctx, body)
+	}
+	all := three(t, c, w)
+	job := all[0].submit("x", "")
+	<-began
+	if _, err := all[1].Cancel(context.Background(), anyone, job.ID); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	if job := all[0].reach(job.ID, jobs.Canceled); job.Executed() != gateway.Maybe {
+		t.Errorf("the job is executed: %s", job.Executed())
+	}
+}
+
+// die ends a replica as kill -9 does, as far as the others can see.
+func (r *replica) die() {
+	r.dead = true
+	r.store.nc.Close()
+}
+
+func takenOver(t *testing.T, c *natstest.Cluster) {
+	w, began, end := hold()
+	prefix := newPrefix()
+	first := startReplica(t, c, prefix, w)
+	running := first.submit("running", "")
+	<-began
+	first.Drain()
+	queued := jobstest.Submit(t, first.store, jobstest.New("echo"))
+	second := startReplica(t, c, prefix, w)
+	first.die()
+	ended := second.reach(running.ID, jobs.Interrupted)
+	if ended.Executed() != gateway.Maybe || ended.Problem.Kind != gateway.Interrupted {
+		t.Errorf("the job of a gateway that is gone: %+v", ended)
+	}
+	close(end)
+	second.reach(queued.ID, jobs.Done)
+	if w.mu.Lock(); w.sent["running"] != 1 {
+		t.Errorf("it was sent %d times", w.sent["running"])
+	}
+	w.mu.Unlock()
+}
+
+func owned(t *testing.T, c *natstest.Cluster) {
+	w, began, end := hold()
+	all := three(t, c, w)
+	job := all[0].submit("x", "")
+	<-began
+	// All others ask for it more often than it may be missing.
+	for deadline := time.Now().Add(patience); all[1].store.Stats().Redelivered[jobs.OwnerRuns] < 2*lacksOften; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody asks")
+		}
+	}
+	close(end)
+	all[1].reach(job.ID, jobs.Done)
+	if n := all[1].store.Stats().Redelivered[jobs.OwnerGone]; n != 0 {
+		t.Errorf("%d jobs were interrupted", n)
+	}
+}
+
+func otherSettings(t *testing.T, c *natstest.Cluster) {
+	prefix := newPrefix()
+	s := start(t, c, prefix, nil)
+	defer func() { _ = s.Close() }()
+	for want, change := range map[string]func(*Config){
+		"num_replicas 3, want 1, as --jobs-replicas says":             func(c *Config) { c.Replicas = 1 },
+		"max_bytes 268435456, want 1048576, as --jobs-max-bytes says": func(c *Config) { c.MaxBytes = 1 << 20 },
+	} {
+		cfg := s.cfg
+		change(&cfg)
+		if other, err := New(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, %v, want an error with %q", other, err, want)
+		}
+	}
+	info, err := s.stream.Info(context.Background())
+	if err != nil || differs(info.Config, s.wanted()) != nil {
+		t.Errorf("the stream was changed: %+v, %v", info, err)
+	}
+}
+
+func revoked(t *testing.T, c *natstest.Cluster) {
+	s := start(t, c, newPrefix(), nil)
+	defer func() { _ = s.Close() }()
+	job := jobstest.New("echo")
+	if err := s.Delete(context.Background(), job.ID); !errors.Is(err, jobs.ErrNotFound) {
+		t.Fatalf("delete: %v", err)
+	}
+	if _, err := s.Submit(context.Background(), job, [][]byte{nil}, jobs.Key{}); err == nil {
+		t.Error("a job was submitted after it was revoked")
+	}
+	if _, err := s.Get(context.Background(), job.ID); !errors.Is(err, jobs.ErrNotFound) {
+		t.Errorf("get: %v", err)
+	}
+}
+
+func keyLeft(t *testing.T, c *natstest.Cluster) {
+	s := start(t, c, newPrefix(), nil)
+	defer func() { _ = s.Close() }()
+	failed, next := jobstest.New("echo"), jobstest.New("echo")
+	key := jobs.Key{Text: "k", Digest: [32]byte{1}}
+	if existing, err := s.keyed(context.Background(), newRecord(failed), failed, key); existing != nil || err != nil {
+		t.Fatal(existing, err)
+	}
+	if existing, err := s.Submit(context.Background(), next, [][]byte{nil}, key); existing != nil || err != nil || next.ID != failed.ID {
+		t.Errorf("got %v, %v and the job %s, want the job %s made", existing, err, next.ID, failed.ID)
+	}
+	again := jobstest.New("echo")
+	if existing, err := s.Submit(context.Background(), again, [][]byte{nil}, key); err != nil || existing == nil || existing.ID != failed.ID {
+		t.Errorf("again: got %v, %v, want the job %s found", existing, err, failed.ID)
+	}
+}
+
+func undone(t *testing.T, c *natstest.Cluster) {
+	prefix := newPrefix()
+	first, second := start(t, c, prefix, nil), start(t, c, prefix, nil)
+	defer func() { _, _ = first.Close(), second.Close() }()
+	job := jobstest.Submit(t, first, jobstest.New("echo"))
+	claim := jobs.Move{ID: job.ID, From: []jobs.State{jobs.Queued}, To: jobs.Running, At: time.Now()}
+	back := jobs.Move{ID: job.ID, From: []jobs.State{jobs.Running}, To: jobs.Queued}
+	for i, step := range []struct {
+		s    *Store
+		move jobs.Move
+		want error
+	}{{first, claim, nil}, {first, back, nil}, {second, claim, nil}, {first, back, jobs.ErrState}, {second, back, nil}} {
+		if _, err := step.s.Move(context.Background(), step.move); !errors.Is(err, step.want) {
+			t.Errorf("step %d: %v, want %v", i, err, step.want)
+		}
+	}
+}

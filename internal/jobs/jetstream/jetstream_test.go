@@ -1,0 +1,47 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"mdpgateway/internal/jobs"
+	"mdpgateway/internal/jobs/jobstest"
+	"mdpgateway/internal/jobs/natstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// prefixes makes stores of one cluster strangers to each other.
+var prefixes atomic.Int64
+
+func newPrefix() string { return fmt.Sprintf("t%d", prefixes.Add(1)) }
+
+func start(t *testing.T, c *natstest.Cluster, prefix string, change func(*Config)) *Store {
+	t.Helper()
+	cfg := Config{URL: c.URL(), Prefix: prefix, Replicas: len(c.Nodes), MaxBytes: 256 << 20, AskEvery: 100 * time.Millisecond}
+	if change != nil {
+		change(&cfg)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	s, err := New(ctx, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	for _, nodes := range []int{1, 3} {
+		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) {
+			t.Parallel()
+			c := natstest.Start(t, nodes)
+			jobstest.Run(t, func(t *testing.T) jobs.Store { return start(t, c, newPrefix(), nil) })
+		})
+	}
+}
