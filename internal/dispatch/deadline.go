@@ -31,6 +31,14 @@ func (d *Dispatcher) limit(call *gateway.Call, spec *catalogue.Service) (limit t
 	return limit, by
 }
 
+// most is the largest timeout that a caller may ask for.
+func (d *Dispatcher) most(spec *catalogue.Service) time.Duration {
+	if spec != nil && spec.MaxTimeout > 0 {
+		return min(spec.MaxTimeout, d.cfg.MaxTimeout)
+	}
+	return d.cfg.MaxTimeout
+}
+
 // A clock bounds the time of one call. That of a call whose parts are passed on
 // bounds the silence between them, and the whole by the largest timeout.
 type clock struct {
@@ -43,7 +51,8 @@ type clock struct {
 	wholeBy  string
 	silence  time.Duration // limit between two parts, if streaming
 	by       string
-	parts    int // passed on so far; owned by the call's goroutine
+	parts    int           // passed on so far; owned by the call's goroutine
+	most     time.Duration // the largest limit that a caller may ask for; 0 if it is not a caller who waits
 }
 
 func (d *Dispatcher) start(ctx context.Context, call *gateway.Call, spec *catalogue.Service) *clock {
@@ -53,6 +62,7 @@ func (d *Dispatcher) start(ctx context.Context, call *gateway.Call, spec *catalo
 		c.ctx, c.stop = ctx, func() {}
 		return c
 	}
+	c.most = d.most(spec)
 	limit, by := d.limit(call, spec)
 	if call.Partial == nil {
 		c.whole, c.wholeBy = limit, by
@@ -95,7 +105,7 @@ func (c *clock) end() { c.stop() }
 
 // detail describes the limit that ended the call.
 func (c *clock) detail() *gateway.TimeoutDetail {
-	t := &gateway.TimeoutDetail{Stage: gateway.StageBroker, Limit: c.whole, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
+	t := &gateway.TimeoutDetail{Stage: gateway.StageBroker, Limit: c.whole, Most: c.most, LimitBy: c.wholeBy, Elapsed: time.Since(c.start), LastOK: -1}
 	if c.parts > 0 {
 		t.Stage = gateway.StageStream
 	}

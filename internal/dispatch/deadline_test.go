@@ -29,12 +29,13 @@ func TestATimeOutSaysWhichLimitFired(t *testing.T) {
 		timeout time.Duration
 		want    time.Duration
 		by      string
+		most    time.Duration
 	}{
-		{"the default", "any", 0, 25 * time.Second, "--timeout"},
-		{"the caller's", "any", 10 * time.Second, 10 * time.Second, "?timeout"},
-		{"cut to the largest", "any", time.Hour, 5 * time.Minute, "--max-timeout"},
-		{"the service's", "slow", 0, 40 * time.Second, "services.slow.timeout"},
-		{"cut to the service's largest", "slow", time.Minute, 50 * time.Second, "services.slow.max_timeout"},
+		{"the default", "any", 0, 25 * time.Second, "--timeout", 5 * time.Minute},
+		{"the caller's", "any", 10 * time.Second, 10 * time.Second, "?timeout", 5 * time.Minute},
+		{"cut to the largest", "any", time.Hour, 5 * time.Minute, "--max-timeout", 5 * time.Minute},
+		{"the service's", "slow", 0, 40 * time.Second, "services.slow.timeout", 50 * time.Second},
+		{"cut to the service's largest", "slow", time.Minute, 50 * time.Second, "services.slow.max_timeout", 50 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -50,7 +51,7 @@ func TestATimeOutSaysWhichLimitFired(t *testing.T) {
 				if took := time.Since(start); took != c.want {
 					t.Errorf("took %v, want %v", took, c.want)
 				}
-				if d := e.Timeout; d == nil || d.Limit != c.want || d.LimitBy != c.by || d.Stage != "broker" || d.Elapsed != c.want || d.LastOK != -1 {
+				if d := e.Timeout; d == nil || d.Limit != c.want || d.LimitBy != c.by || d.Most != c.most || d.Stage != "broker" || d.Elapsed != c.want || d.LastOK != -1 {
 					t.Errorf("detail %+v, want the limit %v by %s", d, c.want, c.by)
 				}
 			})

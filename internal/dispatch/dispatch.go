@@ -284,7 +284,10 @@ func (d *Dispatcher) goesOn(e *gateway.Error, reply *gateway.Reply) bool {
 func (d *Dispatcher) judge(spec *catalogue.Service, reply *gateway.Reply) error {
 	if spec != nil {
 		if rule := spec.Match(reply.Frames); rule != nil {
-			return &gateway.Error{Kind: gateway.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status, Frames: reply.Frames}
+			return &gateway.Error{
+				Kind: gateway.WorkerError, Reason: rule.Reason, Detail: rule.Detail, Status: rule.Status,
+				Frames: reply.Frames, Worker: gateway.WorkerDetail(reply.Frames),
+			}
 		}
 	}
 	if d.cfg.Brokers[reply.Broker].Dialect.HasFailed(reply.Frames) {

@@ -276,12 +276,15 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 		reply   []string
 		reason  string
 		status  int
+		worker  string
 	}{
-		{"by the service's rule", mdp.V01, "decode", []string{"", "decode_error"}, "no_frame", 422},
-		{"not in that frame", mdp.V01, "decode", []string{"decode_error"}, "", 0},
-		{"loudify's byte", mdp.Loudify, "any", []string{"\x06", "pickle"}, "flowgraph_failed", 0},
-		{"loudify's byte in another dialect", mdp.V01, "any", []string{"\x06"}, "", 0},
-		{"a reply without frames", mdp.Loudify, "any", nil, "", 0},
+		{"by the service's rule", mdp.V01, "decode", []string{"", "decode_error"}, "no_frame", 422, ""},
+		{"by a rule, with a reason", mdp.V01, "decode", []string{"\x06", "decode_error"}, "no_frame", 422, "decode_error"},
+		{"not in that frame", mdp.V01, "decode", []string{"decode_error"}, "", 0, ""},
+		{"loudify's byte", mdp.Loudify, "any", []string{"\x06", "\x80pickle"}, "flowgraph_failed", 0, ""},
+		{"loudify's byte and a reason", mdp.Loudify, "any", []string{"\x06", "exit status 3\n"}, "flowgraph_failed", 0, "exit status 3"},
+		{"loudify's byte in another dialect", mdp.V01, "any", []string{"\x06"}, "", 0, ""},
+		{"a reply without frames", mdp.Loudify, "any", nil, "", 0, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) {
@@ -295,8 +298,8 @@ func TestAReplyThatMeansFailureIsAWorkerError(t *testing.T) {
 				return
 			}
 			e := failure(t, err, gateway.WorkerError, c.reason)
-			if e.Status != c.status || len(e.Frames) != len(c.reply) || e.Executed() != gateway.Yes {
-				t.Errorf("got status %d, %d frames, executed %s", e.Status, len(e.Frames), e.Executed())
+			if e.Status != c.status || len(e.Frames) != len(c.reply) || e.Executed() != gateway.Yes || e.Worker != c.worker {
+				t.Errorf("got status %d, %d frames, executed %s, the worker's reason %q", e.Status, len(e.Frames), e.Executed(), e.Worker)
 			}
 			if o := p.ended[0]; o.Kind != gateway.WorkerError || o.Reason != c.reason || !o.Known {
 				t.Errorf("outcome %+v", o)

@@ -51,5 +51,5 @@ func ReservedName(service string) *Error {
 // FlowgraphFailed is the error of a call whose reply says, in loudify's dialect, that
 // the worker failed.
 func FlowgraphFailed(frames [][]byte) *Error {
-	return &Error{Kind: WorkerError, Reason: "flowgraph_failed", Frames: frames, Detail: "the flowgraph failed or timed out"}
+	return &Error{Kind: WorkerError, Reason: "flowgraph_failed", Frames: frames, Worker: WorkerDetail(frames), Detail: "the flowgraph failed or timed out"}
 }

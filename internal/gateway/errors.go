@@ -148,6 +148,7 @@ type Error struct {
 	Status  int            // of WorkerError: the HTTP status that the service's rule sets, or 0
 	Sent    bool           // of Canceled and Internal: the request was sent
 	Frames  [][]byte       // a reply that cannot be given in the form that was asked for
+	Worker  string         // of WorkerError: why, as the worker says; empty if it does not
 	Err     error          // the cause; for the operator, not for the caller
 }
 
@@ -161,6 +162,7 @@ type Fault struct {
 type TimeoutDetail struct {
 	Stage   string        // StageBroker or StageStream
 	Limit   time.Duration // the timeout that passed
+	Most    time.Duration // the largest that the caller could have asked for; 0 if that would not have helped
 	LimitBy string        // the flag, key or header that set it
 	Elapsed time.Duration // since the clock started
 	LastOK  time.Duration // since the service last replied; negative if it never did

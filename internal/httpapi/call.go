@@ -103,10 +103,18 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 		refuseBusy(x, svc, err)
 		return nil, err
 	}
-	if !x.DryRun && x.TimeoutBy == codec.ByPrefer {
-		w.Header().Set("Preference-Applied", "wait="+seconds(svc.Limit(*call)))
+	if x.TimeoutBy != "" && !x.DryRun && !x.Async {
+		applied(w.Header(), x.TimeoutBy, svc.Limit(*call))
 	}
 	return x, nil
+}
+
+// applied tells a caller who asked for a timeout which one the call has.
+func applied(h http.Header, by string, limit time.Duration) {
+	h.Set("Timeout-Applied", exactSeconds(limit))
+	if by == codec.ByPrefer {
+		h.Set("Preference-Applied", "wait="+seconds(limit))
+	}
 }
 
 // refuseBusy counts a call that found no room, which a dry run is not.

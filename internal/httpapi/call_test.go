@@ -71,6 +71,9 @@ func TestAFailedCallIsAProblem(t *testing.T) {
 			&gateway.Error{Kind: gateway.ServiceNotFound, Detail: "no <b>", Err: cause},
 			`"detail":"no <b>","code":"service_not_found","request_id":"r1","service":"echo","executed":"no","retryable":false}`,
 		}, {
+			&gateway.Error{Kind: gateway.WorkerError, Reason: "failed", Worker: "exit status 3"},
+			`"reason":"failed","worker_detail":"exit status 3"}`,
+		}, {
 			&gateway.Error{Kind: gateway.BrokerLost, Err: cause},
 			`"detail":"` + problems[gateway.BrokerLost].about + `","code":"broker_lost","request_id":"r1","service":"echo","executed":"maybe","retryable":false}`,
 		}, {
@@ -137,10 +140,15 @@ func TestAPreferenceThatWasAppliedIsConfirmedAsItHolds(t *testing.T) {
 	})})
 	a := g.post("/services/echo", "x", "Prefer: wait=400")
 	a.wantHeader(t, "Preference-Applied", "wait=300")
+	a.wantHeader(t, "Timeout-Applied", "300s")
 	if got != 400*time.Second {
 		t.Errorf("the call's timeout is %v, want 400s: to cut it is the caller's", got)
 	}
-	g.post("/services/echo", "x").wantHeader(t, "Preference-Applied", "")
+	for query, want := range map[string]string{"": "", "?timeout=1h": "300s", "?timeout=1500ms": "1.5s", "?timeout=9s&dry_run=true": ""} {
+		a := g.post("/services/echo"+query, "x")
+		a.wantHeader(t, "Preference-Applied", "")
+		a.wantHeader(t, "Timeout-Applied", want)
+	}
 	for d, want := range map[time.Duration]string{time.Second: "1", 500 * time.Millisecond: "1", 1001 * time.Millisecond: "2", time.Minute: "60"} {
 		if got := seconds(d); got != want {
 			t.Errorf("seconds(%v) = %s, want %s", d, got, want)

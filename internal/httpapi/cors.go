@@ -23,7 +23,7 @@ func newCORS(any bool, trusts func(origin string) bool) *cors.Cors {
 			"Idempotency-Key", "If-None-Match", "Last-Event-ID"},
 		ExposedHeaders: []string{
 			"X-Request-Id", "Server-Timing", "Preference-Applied", "Retry-After", "WWW-Authenticate", "Allow", "Accept-Post",
-			"Location", "Content-Location", "ETag", "Idempotent-Replayed",
+			"Timeout-Applied", "Location", "Content-Location", "ETag", "Idempotent-Replayed",
 		},
 		MaxAge: preflightAge,
 	}

@@ -91,7 +91,7 @@ func TestATrustedPageReadsEveryAnswer(t *testing.T) {
 		c.got.wantHeader(t, "Access-Control-Allow-Origin", lab)
 		c.got.wantHeader(t, "Vary", "Accept, Prefer, Origin")
 		exposed := strings.Split(c.got.Header.Get("Access-Control-Expose-Headers"), ", ")
-		for _, name := range []string{"X-Request-Id", "Server-Timing", "Retry-After", "Preference-Applied"} {
+		for _, name := range []string{"X-Request-Id", "Server-Timing", "Retry-After", "Preference-Applied", "Timeout-Applied"} {
 			if !slices.Contains(exposed, name) {
 				t.Errorf("%s: %s is not exposed: %v", c.name, name, exposed)
 			}

@@ -12,7 +12,7 @@ func (a *API) handle(h handler) http.HandlerFunc {
 	return func(rw http.ResponseWriter, r *http.Request) {
 		w := rw.(*response)
 		if err := h(w, r); err != nil {
-			fail(w, a.suggest(w, err))
+			fail(w, a.advise(w, err))
 		}
 	}
 }

@@ -28,6 +28,12 @@ func (workerless) JobRules(string) gateway.JobRules { return gateway.JobRules{} 
 // serveJobs serves an API whose jobs stay queued.
 func serveJobs(t *testing.T) (*testServer, *jobs.Runner) {
 	t.Helper()
+	return serveJobsBeside(t, caller(echo))
+}
+
+// serveJobsBeside is serveJobs with a Caller of other calls.
+func serveJobsBeside(t *testing.T, c Caller) (*testServer, *jobs.Runner) {
+	t.Helper()
 	store, err := sqlite.New(sqlite.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -36,7 +42,7 @@ func serveJobs(t *testing.T) (*testServer, *jobs.Runner) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := serve(t, Config{Jobs: runner})
+	g := serve(t, Config{Jobs: runner, Caller: c})
 	t.Cleanup(func() {
 		g.stop()
 		if err := runner.Close(context.Background()); err != nil {

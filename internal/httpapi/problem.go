@@ -74,7 +74,8 @@ type problem struct {
 	Retryable bool             `json:"retryable"`
 	Reason    string           `json:"reason,omitempty"`
 	Errors    []gateway.Fault  `json:"errors,omitempty"`
-	Frames    [][]byte         `json:"frames,omitempty"` // encode leaves them to package codec
+	Worker    string           `json:"worker_detail,omitempty"` // of a worker that failed
+	Frames    [][]byte         `json:"frames,omitempty"`        // encode leaves them to package codec
 	*overdue
 }
 
@@ -98,7 +99,7 @@ func newProblem(e *gateway.Error, requestID, service string) problem {
 	p := problem{
 		Type: "/problems#" + string(e.Kind), Title: t.title, Status: t.status,
 		Detail: e.Detail, Code: e.Kind, RequestID: requestID, Service: service,
-		Executed: e.Executed(), Reason: e.Reason, Errors: e.Faults, Frames: e.Frames,
+		Executed: e.Executed(), Reason: e.Reason, Errors: e.Faults, Worker: e.Worker, Frames: e.Frames,
 	}
 	p.Retryable = t.retry && p.Executed == gateway.No
 	if p.Detail == "" {

@@ -49,10 +49,9 @@ func (a *API) nearHeader(name string) string {
 }
 
 // suggest adds to the error of an unknown service which one was probably meant, of those that the caller may call.
-func (a *API) suggest(w *response, err error) error {
-	e := gateway.AsError(err)
-	if e.Kind != gateway.ServiceNotFound || len(w.service) > maxCompared {
-		return err
+func (a *API) suggest(w *response, e *gateway.Error) error {
+	if len(w.service) > maxCompared {
+		return e
 	}
 	var names []string
 	for _, info := range a.cfg.Caller.Services() {
@@ -65,7 +64,7 @@ func (a *API) suggest(w *response, err error) error {
 	}
 	near := nearest.Of(w.service, names)
 	if near == "" {
-		return err
+		return e
 	}
 	told := *e
 	told.Detail += "; did you mean " + near + "?"

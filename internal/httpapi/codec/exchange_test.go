@@ -144,7 +144,7 @@ func TestRawBodyIsOneFrameAndNotCopied(t *testing.T) {
 	if got, want := string(call.Vars.Text()), `{"sf": 7, "é": null}`; got != want {
 		t.Errorf("vars %s, want %s", got, want)
 	}
-	for _, header := range []string{`UTF-8''%7B%22%C3%A9%22%3A1%7D`, `utf-8''{"%c3%a9":1}`} {
+	for _, header := range []string{`UTF-8''%7B%22%C3%A9%22%3A1%7D`, `utf-8''{"%c3%a9":1}`, `%7B%22%C3%A9%22%3A1%7D`, `%7b"%c3%a9":1}`} {
 		if got := mustParse(t, Options{}, "", "Flowgraph-Vars: "+header).vars; got.String() != `{"é":1}` {
 			t.Errorf("%s: vars %s", header, got)
 		}
@@ -171,6 +171,8 @@ func TestVarsThatAreMalformedOrTwiceAreRefused(t *testing.T) {
 		{"", "#/vars/a", "surrogate", []string{`Flowgraph-Vars: {"a":"\ud800"}`}},
 		{"", "#/vars", "Latin-1", []string{"Flowgraph-Vars: {\"a\":\"\xe9\"}"}},
 		{"", "#/vars", "invalid percent-encoding", []string{"Flowgraph-Vars: UTF-8''%7"}},
+		{"", "#/vars", "invalid percent-encoding", []string{"Flowgraph-Vars: %7B%7"}},
+		{"", "#/vars/a", "UTF-8", []string{"Flowgraph-Vars: %7B%22a%22:%22%E9%22}"}},
 		{"", "#/vars/a", "UTF-8", []string{"Flowgraph-Vars: UTF-8''{%22a%22:%22%E9%22}"}},
 		{"", "#/vars", "empty", []string{"Flowgraph-Vars: utf-8''"}},
 		{"", "#/vars", "more text", []string{`Flowgraph-Vars: {}{}`}},

@@ -37,8 +37,8 @@ func parseVars(q query, header []string) (vars ijson.Object, by string, err erro
 	return vars, by, badJSON(atVars, err)
 }
 
-// headerVars returns the JSON of the header: as it is, or in the encoding in which headers
-// carry what is not ASCII (RFC 8187).
+// headerVars returns the JSON of the header: as it is, percent-encoded, or in the encoding
+// in which headers carry what is not ASCII (RFC 8187).
 func headerVars(value string) (string, error) {
 	if scheme := "UTF-8''"; len(value) >= len(scheme) && strings.EqualFold(value[:len(scheme)], scheme) {
 		text, err := url.PathUnescape(value[len(scheme):])
@@ -47,8 +47,15 @@ func headerVars(value string) (string, error) {
 		}
 		return text, nil
 	}
+	if len(value) >= 3 && strings.EqualFold(value[:3], "%7B") { // no JSON begins like this
+		text, err := url.PathUnescape(value)
+		if err != nil {
+			return "", badAt(atVars, "invalid percent-encoding in Flowgraph-Vars")
+		}
+		return text, nil
+	}
 	if !utf8.ValidString(value) {
-		return "", badAt(atVars, "Flowgraph-Vars is not UTF-8: browsers send headers as Latin-1; write UTF-8'' and the JSON percent-encoded, or use ?vars")
+		return "", badAt(atVars, "Flowgraph-Vars is not UTF-8: browsers send headers as Latin-1; percent-encode the JSON, or use ?vars")
 	}
 	return value, nil
 }
