@@ -53,6 +53,9 @@ has() {
 	done
 }
 
+# location prints where the answer says that the job is.
+location() { sed -n 's/^[Ll]ocation: //p' <<<"$head"; }
+
 wrong() {
 	printf 'this is not as it should be, want: %s\n%s\n\n%s\n' "$1" "$head" "$body" >&2
 	exit 1
@@ -139,6 +142,37 @@ call 200 /services
 has '"name":"echo"'
 call 200 /services/echo
 has '"name":"echo"' '"availability":"up"'
+
+echo
+echo '# A job: the call is sent when it can be, and its reply is read later. A repeated submission is the same job.'
+key=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+call 202 --json '{"body":"300ms"}' -H 'Prefer: respond-async' -H "Idempotency-Key: $key" /services/sleep
+job=$(location)
+call 202 --json '{"body":"300ms"}' -H 'Prefer: respond-async' -H "Idempotency-Key: $key" /services/sleep
+[[ $(location) == "$job" && ${head,,} == *'idempotent-replayed: true'* ]] || wrong "Idempotent-Replayed: true and Location: $job"
+call 200 "$job?wait=30s"
+has '"state":"done"' '"executed":"yes"'
+call 200 "$job/reply"
+has '"data":"300ms"'
+
+echo
+echo '# Its states and the parts of its reply as they come.'
+call 202 --json '{"body":"3"}' -H 'Prefer: respond-async' /services/stream
+job=$(location)
+call 200 -N "$job/events"
+has 'event: state' 'event: partial' 'event: final'
+
+echo
+echo '# All jobs; one that is canceled; one that is removed.'
+call 200 '/jobs?service=stream&limit=10'
+has "\"id\":\"${job#/jobs/}\""
+call 202 --json '{"body":"5m"}' -H 'Prefer: respond-async' /services/sleep
+job=$(location)
+call 200 -X POST "$job/cancel"
+has '"state":"canceled"'
+call 204 -X DELETE "$job"
+call 404 "$job"
+has '"code":"job_not_found"'
 
 echo
 echo '# The contract, and what each code of a problem means. /docs is for browsers.'

@@ -130,8 +130,9 @@ func run(t *testing.T, name string, args ...string) (said string, err error) {
 func TestExamplesRunAsTheyAre(t *testing.T) {
 	url := start(t).url
 	for name, command := range map[string][]string{
-		"curl.sh":   {"bash", "curl.sh", url},
-		"client.py": {"/usr/bin/python3", "python/client.py", "--url", url},
+		"curl.sh":      {"bash", "curl.sh", url},
+		"client.py":    {"/usr/bin/python3", "python/client.py", "--url", url},
+		"jobclient.py": {"/usr/bin/python3", "python/jobclient.py", "--url", url},
 	} {
 		t.Run(name, func(t *testing.T) {
 			said, err := run(t, command[0], command[1:]...)
@@ -155,8 +156,9 @@ func TestExamplesSeeAWrongAnswer(t *testing.T) {
 		command []string
 		names   string // what the example found wrong
 	}{
-		"curl.sh":   {[]string{"bash", "curl.sh", server.URL}, `want: "data":"hello"`},
-		"client.py": {[]string{"/usr/bin/python3", "python/client.py", "--url", server.URL}, "text and vars: got ['goodbye'], want ['hello'"},
+		"curl.sh":      {[]string{"bash", "curl.sh", server.URL}, `want: "data":"hello"`},
+		"client.py":    {[]string{"/usr/bin/python3", "python/client.py", "--url", server.URL}, "text and vars: got ['goodbye'], want ['hello'"},
+		"jobclient.py": {[]string{"/usr/bin/python3", "python/jobclient.py", "--url", server.URL}, "this gateway makes no jobs of calls to sleep"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if said, err := run(t, tt.command[0], tt.command[1:]...); err == nil || !strings.Contains(said, tt.names) {

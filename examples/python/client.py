@@ -66,12 +66,15 @@ class Gateway:
                     yield event["event"], [frame["data"] for frame in event["frames"]]
 
     def post(self, service, body, headers, **query):
-        """Posts, and posts again if the request did not run and may succeed later."""
+        """Posts to a service."""
+        return self.ask("POST", "/services/" + urllib.parse.quote(service, safe=""), body, headers, **query)
+
+    def ask(self, method, path, body=None, headers={}, **query):
+        """Makes a request, and makes it again if it did not run and may succeed later."""
         query = urllib.parse.urlencode({name: value for name, value in query.items() if value is not None})
-        url = f"{self.url}/services/{urllib.parse.quote(service, safe='')}?{query}"
         if self.key:
             headers = {**headers, "Authorization": "Bearer " + self.key}
-        request = urllib.request.Request(url, body, headers, method="POST")
+        request = urllib.request.Request(f"{self.url}{path}?{query}", body, headers, method=method)
         for attempt in range(self.attempts):
             try:
                 return urllib.request.urlopen(request, timeout=330)  # the gateway's own timeouts are shorter
