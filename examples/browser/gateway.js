@@ -16,19 +16,29 @@ export class Problem extends Error {
 
 // post calls a service of the gateway {url, key}. It returns the response if it is
 // a reply, and otherwise throws its Problem. The key is for a gateway that has keys.
+export async function post(gateway, service, options) {
+  return ask(gateway, "POST", `/services/${encodeURIComponent(service)}`, options);
+}
+
+// ask makes a request as post does, of any route.
 //
 // fetch itself rejects with a TypeError when there is no answer that this page may
 // read: no connection, or a gateway that does not trust its origin. Only the
 // browser's console says which.
-export async function post({ url, key }, service, { query, headers, ...rest }) {
-  const target = new URL(`/services/${encodeURIComponent(service)}`, url);
+export async function ask({ url, key }, method, path, { query, headers, ...rest } = {}) {
+  const target = new URL(path, url);
   target.search = new URLSearchParams(query);
   const authorization = key ? { Authorization: `Bearer ${key}` } : {};
-  const response = await fetch(target, { method: "POST", headers: { ...headers, ...authorization }, ...rest });
+  const response = await fetch(target, { method, headers: { ...headers, ...authorization }, ...rest });
   if (response.ok) return response;
+  throw await problemOf(response);
+}
+
+// problemOf returns what an answer that is no reply says, as an error.
+export async function problemOf(response) {
   if (!response.headers.get("Content-Type")?.startsWith("application/problem+json")) {
-    throw new Error(`${response.status} that is not the gateway's: is there a proxy on the way?`);
+    return new Error(`${response.status} that is not the gateway's: is there a proxy on the way?`);
   }
   const seconds = response.headers.get("Retry-After");
-  throw new Problem(await response.json(), seconds === null ? null : Number(seconds));
+  return new Problem(await response.json(), seconds ? Number(seconds) : null);
 }

@@ -25,7 +25,7 @@ export async function* callStream(gateway, service, body, { vars = {}, timeout =
 }
 
 // lines yields the lines of a body, however its bytes were cut on the way.
-async function* lines(body) {
+export async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   try {
     let rest = "";

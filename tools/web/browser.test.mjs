@@ -58,6 +58,62 @@ test("a problem's fields can be read", async () => {
   );
 });
 
+// jobPage opens the page, which may have a job from before.
+async function jobPage() {
+  const page = await browser.newPage();
+  await page.goto(`${site.url}/index.html?gateway=${encodeURIComponent(gateway.url)}`);
+  const output = page.locator("#job output");
+  const shows = (text) => output.filter({ hasText: text }).waitFor();
+  return { page, output, shows };
+}
+
+test("a file becomes a job: the upload shows its progress, and the reply is read", async () => {
+  const { page, output, shows } = await jobPage();
+  await page.fill("#job [name=service]", "echo");
+  await page.setInputFiles("#job [name=file]", { name: "samples.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(4 << 20, 7) });
+  await page.evaluate(() => {
+    window.values = []; // of the bar, whenever it changes
+    new MutationObserver(() => window.values.push(document.querySelector("#job progress").value)).observe(document.querySelector("#job progress"), { attributes: true });
+  });
+  await page.click("#job button:text('Submit')");
+  await shows("a reply of");
+  assert.match(await output.textContent(), /^(queued\n)?(running\n)?done\na reply of 4194304 bytes$/);
+  const values = await page.evaluate(() => window.values);
+  assert(values.length > 0 && values.at(-1) > 4 << 20, `the bar was at ${values}`);
+  await page.evaluate(() => localStorage.clear());
+  await page.close();
+});
+
+test("a page that was left finds its job again, and cancels it", async () => {
+  const first = await jobPage();
+  await first.page.fill("#job [name=body]", "5m");
+  await first.page.click("#job button:text('Submit')");
+  await first.shows("running");
+  const id = await first.page.inputValue("#job [name=id]");
+  await first.page.close();
+
+  const second = await jobPage();
+  await second.shows("running");
+  assert.equal(await second.page.inputValue("#job [name=id]"), id);
+  await second.page.click("#job button:text('Cancel')");
+  await second.shows('"code": "canceled"');
+  assert.match(await second.output.textContent(), /^running\ncanceled\n/);
+  await second.page.evaluate(() => localStorage.clear());
+  await second.page.close();
+});
+
+test("the reply of a job that ended while its page was away is there", async () => {
+  const first = await jobPage();
+  await first.page.fill("#job [name=body]", "400ms");
+  await first.page.click("#job button:text('Submit')");
+  await first.page.waitForFunction(() => localStorage.getItem("job"));
+  await first.page.close();
+  const second = await jobPage();
+  await second.shows("reply: 400ms");
+  await second.page.evaluate(() => localStorage.clear());
+  await second.page.close();
+});
+
 test("the headers that a page needs can be read, and a key may be sent", async () => {
   const page = await browser.newPage();
   await page.goto(`${site.url}/index.html`);
