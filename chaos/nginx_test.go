@@ -15,27 +15,30 @@ import (
 	"testing"
 )
 
-// operations is the page whose nginx configuration the tests take.
-const operations = "../docs/operations.md"
+// The pages whose nginx configurations the tests take.
+const (
+	operations = "../docs/operations.md"
+	jobsPage   = "../docs/jobs.md"
+)
 
-// nginxConfig returns a whole configuration file with the documented one in it, whose
+// nginxConfig returns a whole configuration file with that of a page in it, whose
 // servers and listener have other addresses.
-func nginxConfig(t *testing.T, dir, listen string, servers []string) string {
+func nginxConfig(t *testing.T, page, dir, listen string, servers []string) string {
 	t.Helper()
-	page, err := os.ReadFile(operations)
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, found := strings.Cut(string(page), "\n```nginx\n")
+	_, block, found := strings.Cut(string(text), "\n```nginx\n")
 	block, _, closed := strings.Cut(block, "\n```\n")
 	if !found || !closed {
-		t.Fatalf("%s has no block of nginx", operations)
+		t.Fatalf("%s has no block of nginx", page)
 	}
 	documented := regexp.MustCompile(`server (\S+:8080)`)
 	for _, server := range servers {
 		at := documented.FindStringSubmatchIndex(block)
 		if at == nil {
-			t.Fatalf("%s names fewer than %d servers", operations, len(servers))
+			t.Fatalf("%s names fewer than %d servers", page, len(servers))
 		}
 		block = block[:at[2]] + server + block[at[3]:]
 	}
@@ -50,8 +53,9 @@ func nginxConfig(t *testing.T, dir, listen string, servers []string) string {
 		"events {}\nhttp {\naccess_log off;\n" + temp.String() + block + "\n}\n"
 }
 
-// startNginx starts nginx in front of servers and returns its URL.
-func startNginx(t *testing.T, servers []string) string {
+// startNginx starts nginx in front of servers and returns its URL. It has the configuration of a page, with each
+// second of edits in place of the one before it.
+func startNginx(t *testing.T, page string, servers []string, edits ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
 	if err != nil {
@@ -59,7 +63,14 @@ func startNginx(t *testing.T, servers []string) string {
 	}
 	dir, listen := t.TempDir(), servers[0][:strings.LastIndexByte(servers[0], ':')]+":18000"
 	config := filepath.Join(dir, "nginx.conf")
-	if err := os.WriteFile(config, []byte(nginxConfig(t, dir, listen, servers)), 0o600); err != nil {
+	text := nginxConfig(t, page, dir, listen, servers)
+	for i := 0; i < len(edits); i += 2 {
+		if !strings.Contains(text, edits[i]) {
+			t.Fatalf("%s has no %q", page, edits[i])
+		}
+		text = strings.ReplaceAll(text, edits[i], edits[i+1])
+	}
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	spawn(t, "nginx", nil, path, "-p", dir, "-c", config, "-e", "stderr")
@@ -96,7 +107,7 @@ func TestRestartsBehindNginxLoseNoCall(t *testing.T) {
 		return g
 	}
 	gateways := []*gateway{start(0), start(1)}
-	l := startLoadOn(t, newClient(t, false), startNginx(t, servers), callers, "echo", "hello")
+	l := startLoadOn(t, newClient(t, false), startNginx(t, operations, servers), callers, "echo", "hello")
 	l.progress(callers)
 	for n := range restarts {
 		i := n % len(gateways)
