@@ -30,6 +30,7 @@ type API struct {
 	draining atomic.Bool
 	requests requests
 	shares   *shares
+	refusals refusals
 
 	strangers, probing places // of answers over HTTP/2
 }

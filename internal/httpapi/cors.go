@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 
+	"github.com/go-chi/chi/v5"
 	"github.com/rs/cors"
 )
 
@@ -38,9 +40,27 @@ func newCORS(any bool, trusts func(origin string) bool) *cors.Cors {
 // and a page may read the problems that it is answered with.
 func (a *API) allowOrigins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		a.origins.Load().cors.HandlerFunc(w, r)
-		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		o := a.origins.Load()
+		o.cors.HandlerFunc(w, r)
+		if !isPreflight(r) {
 			next.ServeHTTP(w, r)
+		} else if !o.trusts(r.Header.Get("Origin")) {
+			a.noteRefused(r)
 		}
 	})
+}
+
+// isPreflight reports whether a browser asks whether a page may send a request (Fetch, "CORS-preflight request").
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// routeOf returns the pattern of the route that a request takes, for a preflight that of the request which it is about,
+// and "unmatched" if there is none.
+func (a *API) routeOf(r *http.Request) string {
+	pattern := r.Pattern
+	if pattern == "" && isPreflight(r) {
+		pattern = a.mux.Find(chi.NewRouteContext(), r.Header.Get("Access-Control-Request-Method"), rawPath(r))
+	}
+	return cmp.Or(pattern, "unmatched")
 }

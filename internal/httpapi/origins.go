@@ -82,7 +82,8 @@ func (a *API) originAllowed(r *http.Request) error {
 		return nil
 	}
 	if err := o.check.Check(r); err != nil {
-		return &gateway.Error{Kind: gateway.OriginRefused, Detail: "pages of this origin may not post here", Err: err}
+		a.noteRefused(r)
+		return &gateway.Error{Kind: gateway.OriginRefused, Detail: "pages of this origin may not post here; --cors-origin names those that may", Err: err}
 	}
 	return nil
 }

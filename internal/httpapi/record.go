@@ -28,10 +28,7 @@ func (a *API) record(next http.Handler) http.Handler {
 			defer a.requests.end()
 		}
 		w.room = a.cfg.Budget.Lease()
-		route, method := r.Pattern, methodLabel(r.Method)
-		if route == "" {
-			route = "unmatched"
-		}
+		route, method := a.routeOf(r), methodLabel(r.Method)
 		a.cfg.Observer.Started(route, method)
 		w.serve(next, r)
 		took := time.Since(start)
@@ -102,7 +99,7 @@ func methodLabel(method string) string {
 }
 
 func (a *API) logRequest(w *response, r *http.Request, route string, took time.Duration) {
-	if entry := a.cfg.Log.Check(a.logLevel(w, route, took), "request"); entry != nil {
+	if entry := a.cfg.Log.Check(a.logLevel(w, r, route, took), "request"); entry != nil {
 		entry.Write(zap.Inline(&logLine{w, r, route, took}))
 	}
 }
@@ -175,13 +172,13 @@ func printable(text string, most int) string {
 
 // logLevel says how much a request matters: bugs must be looked at, slow calls
 // are worth a look, and what asks every few seconds says nothing new.
-func (a *API) logLevel(w *response, route string, took time.Duration) zapcore.Level {
+func (a *API) logLevel(w *response, r *http.Request, route string, took time.Duration) zapcore.Level {
 	switch {
 	case w.err != nil && w.err.Kind == gateway.Internal:
 		return zapcore.ErrorLevel
 	case took > a.cfg.SlowLog:
 		return zapcore.WarnLevel
-	case isRoutine(route):
+	case isRoutine(route) || isPreflight(r):
 		return zapcore.DebugLevel
 	}
 	return zapcore.InfoLevel

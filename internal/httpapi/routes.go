@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -87,10 +88,7 @@ func notFound(_ *response, r *http.Request) error {
 // path.
 func methodNotAllowed(routes chi.Routes) handler {
 	return func(w *response, r *http.Request) error {
-		path := r.URL.RawPath
-		if path == "" {
-			path = r.URL.Path
-		}
+		path := rawPath(r)
 		var allowed []string
 		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPost} {
 			if routes.Match(chi.NewRouteContext(), method, path) {
@@ -105,3 +103,6 @@ func methodNotAllowed(routes chi.Routes) handler {
 		return &gateway.Error{Kind: gateway.MethodNotAllowed, Detail: "this route takes " + allow}
 	}
 }
+
+// rawPath returns the path as the router sees it: encoded if it came in an encoding that is not the usual one.
+func rawPath(r *http.Request) string { return cmp.Or(r.URL.RawPath, r.URL.Path) }
