@@ -11,11 +11,11 @@ import (
 // reply or until it is dropped.
 type request struct {
 	// Set once.
-	client  []byte // routing id
-	dialect *mdp.Dialect
-	service *service
-	size    int64     // of the body, in bytes
-	arrived time.Time // it expires that long after it
+	client   []byte // routing id
+	dialect  *mdp.Dialect
+	service  *service
+	size     int64     // of the body, in bytes
+	deadline time.Time // from then on no worker gets it
 
 	// token is what the worker gets, and must return, as the client's address. Each
 	// request has its own, so a late or second reply to a client's former request is
@@ -34,7 +34,7 @@ type request struct {
 
 	line *line         // of its client, while it is queued
 	turn node[request] // in line.requests
-	age  node[request] // in state.aging
+	rank int           // in state.deadlines, while it is queued
 }
 
 // fromClient takes a request. It is answered (mmi.*), given to an idle worker,
@@ -54,7 +54,7 @@ func (s *state) fromClient(now time.Time, d *mdp.Dialect, id []byte, frames [][]
 	if svc == nil {
 		svc = newService(name)
 	}
-	r := &request{client: id, dialect: d, service: svc, token: s.newToken(), body: body, size: sizeOf(body), arrived: now}
+	r := &request{client: id, dialect: d, service: svc, token: s.newToken(), body: body, size: sizeOf(body), deadline: now.Add(s.cfg.Expiry)}
 	if s.place(now, r) {
 		return
 	}
@@ -68,6 +68,9 @@ func (s *state) fromClient(now time.Time, d *mdp.Dialect, id []byte, frames [][]
 	r.connection = s.connection()
 	s.queue(r, false)
 }
+
+// expired reports whether r may not be given to a worker any more.
+func (r *request) expired(now time.Time) bool { return !now.Before(r.deadline) }
 
 func sizeOf(body [][]byte) int64 {
 	size := int64(0)
@@ -94,9 +97,9 @@ func (s *state) forward(now time.Time, r *request, body [][]byte, final bool) {
 		return
 	}
 	r.body = nil
-	if err := s.toClient(now, r.dialect, r.client, r.service.frame, r, body, final); err != nil {
+	frames := r.dialect.AppendReply(s.begin(r.client), r.service.frame, body, final)
+	if !s.toClient(now, frames, r, final) {
 		r.torn = true
-		s.drop(clientFault(err))
 	}
 }
 

@@ -130,7 +130,7 @@ func FuzzState(f *testing.F) {
 				s.now = s.state.next()
 				s.state.tick(s.now)
 			}
-			if n := len(s.state.workers) + len(s.state.services) + len(s.state.outboxes) + s.state.aging.len; n > 0 {
+			if n := len(s.state.workers) + len(s.state.services) + len(s.state.outboxes) + len(s.state.deadlines.heap); n > 0 {
 				t.Fatalf("%d workers, services, outboxes and requests are left", n)
 			}
 		}

@@ -14,7 +14,7 @@ func checkState(t *testing.T, s *state) {
 		if svc.idle.len > 0 && svc.queued.requests > 0 {
 			t.Fatalf("service %q has %d idle workers and %d queued requests", name, svc.idle.len, svc.queued.requests)
 		}
-		queued := checkLines(t, svc)
+		queued := checkLines(t, s, svc)
 		all.add(queued)
 		if svc.workers == 0 {
 			unserved.add(queued)
@@ -26,18 +26,16 @@ func checkState(t *testing.T, s *state) {
 		}
 		workers += svc.workers
 	}
-	if s.queued != all || s.unserved != unserved || s.aging.len != all.requests {
-		t.Fatalf("queued %v, unserved %v, aging %d, want %v, %v", s.queued, s.unserved, s.aging.len, all, unserved)
+	if s.queued != all || s.unserved != unserved || len(s.deadlines.heap) != all.requests {
+		t.Fatalf("queued %v, unserved %v, deadlines %d, want %v, %v", s.queued, s.unserved, len(s.deadlines.heap), all, unserved)
 	}
 	if workers != len(s.workers) || s.alive.len+s.patient.len != workers {
 		t.Fatalf("%d workers, %d in services, %d alive, %d patient", len(s.workers), workers, s.alive.len, s.patient.len)
 	}
-	var before *request
-	for r := range s.aging.all {
-		if before != nil && r.arrived.Before(before.arrived) {
-			t.Fatal("queued requests are not in the order of their arrival")
+	for i, r := range s.deadlines.heap {
+		if r.rank != i || r.deadline.Before(s.deadlines.front().deadline) {
+			t.Fatalf("place %d of the deadlines has the request of place %d, or it should be first", i, r.rank)
 		}
-		before = r
 	}
 	checkWorkers(t, s)
 	checkOutboxes(t, s)
@@ -47,7 +45,7 @@ func checkState(t *testing.T, s *state) {
 }
 
 // checkLines returns what is queued for a service.
-func checkLines(t *testing.T, svc *service) (queued load) {
+func checkLines(t *testing.T, s *state, svc *service) (queued load) {
 	t.Helper()
 	if len(svc.byClient) != svc.lines.len {
 		t.Fatalf("service %q has %d clients by id and %d in turn", svc.name, len(svc.byClient), svc.lines.len)
@@ -57,7 +55,7 @@ func checkLines(t *testing.T, svc *service) (queued load) {
 			t.Fatalf("service %q: the line of client %q has %d requests", svc.name, l.client, l.requests.len)
 		}
 		for r := range l.requests.all {
-			if r.body == nil || r.line != l || r.service != svc || r.age.list == nil {
+			if r.body == nil || r.line != l || r.service != svc || s.deadlines.heap[r.rank] != r {
 				t.Fatalf("service %q: a queued request of %q is %+v", svc.name, l.client, r)
 			}
 			queued.add(load{1, r.size})

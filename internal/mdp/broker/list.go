@@ -37,16 +37,6 @@ func (l *list[T]) pushBack(n *node[T], v *T) { l.insert(n, v, l.last, nil) }
 // pushFront prepends v, whose node n must be in no list.
 func (l *list[T]) pushFront(n *node[T], v *T) { l.insert(n, v, nil, l.first) }
 
-// pushSorted puts v, whose node n must be in no list, behind the last element that
-// need not come after it.
-func (l *list[T]) pushSorted(n *node[T], v *T, after func(*T) bool) {
-	prev, next := l.last, (*node[T])(nil)
-	for prev != nil && after(prev.value) {
-		prev, next = prev.prev, prev
-	}
-	l.insert(n, v, prev, next)
-}
-
 func (l *list[T]) insert(n *node[T], v *T, prev, next *node[T]) {
 	*n = node[T]{list: l, prev: prev, next: next, value: v}
 	if prev == nil {

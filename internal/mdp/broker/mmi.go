@@ -16,7 +16,5 @@ func (s *state) answerMMI(now time.Time, d *mdp.Dialect, id, name []byte, body [
 			status = mdp.StatusFound
 		}
 	}
-	if err := s.toClient(now, d, id, name, nil, [][]byte{[]byte(status)}, true); err != nil {
-		s.drop(clientFault(err))
-	}
+	s.toClient(now, d.AppendReply(s.begin(id), name, [][]byte{[]byte(status)}, true), nil, true)
 }

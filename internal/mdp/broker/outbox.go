@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"mdpgateway/internal/mdp"
 )
 
 // An outbox holds the messages for a client that ZeroMQ could not take, because its own
@@ -42,22 +40,27 @@ const (
 // clientShare is which part of Config.OutboxBytes one client may take.
 const clientShare = 4
 
-// toClient sends one message of a reply, behind those that wait for the client
-// already. The error is errGone if the client is gone, and
-// errSlow if it does not read and all that may wait for it does.
-func (s *state) toClient(now time.Time, d *mdp.Dialect, id, service []byte, r *request, body [][]byte, final bool) error {
-	box := s.outboxes[string(id)]
+// toClient sends one message to a client, behind those that wait for it already, and
+// reports whether it is on its way. It is not if the client is gone, or if the client does
+// not read and all that may wait for it does; that is counted. The frames are from begin;
+// r is the request that they are a reply to, or nil.
+func (s *state) toClient(now time.Time, frames [][]byte, r *request, final bool) bool {
+	defer s.end(frames)
+	box := s.outboxes[string(frames[0])]
+	err := errSlow
 	if box == nil {
-		err := s.post(d.AppendReply(append(s.scratch[:0], id), service, body, final))
-		if err == nil && final && r != nil {
-			s.count.replies++
-		}
-		if err != errSlow {
-			return err
-		}
+		err = s.send(frames)
 	}
-	frames := d.AppendReply(append(make([][]byte, 0, len(body)+6), id), service, body, final)
-	return s.keep(now, box, &outgoing{frames: frames, size: sizeOf(frames), request: r, final: final})
+	if err == errSlow {
+		kept := slices.Clone(frames)
+		err = s.keep(now, box, &outgoing{frames: kept, size: sizeOf(kept), request: r, final: final})
+	} else if err == nil && final && r != nil {
+		s.count.replies++
+	}
+	if err != nil {
+		s.drop(clientFault(err))
+	}
+	return err == nil
 }
 
 // keep puts m into its client's outbox, which is nil if there is none yet. If

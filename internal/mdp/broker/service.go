@@ -111,7 +111,7 @@ func (s *state) sweep(now time.Time) {
 		return
 	}
 	s.swept = now
-	for _, r := range slices.Collect(s.aging.all) {
+	for _, r := range slices.Clone(s.deadlines.heap) {
 		if r.abandoned() {
 			s.unqueue(r)
 			s.save(r.service)
@@ -150,7 +150,7 @@ func (s *state) queue(r *request, first bool) {
 	} else {
 		l.requests.pushBack(&r.turn, r)
 	}
-	s.aging.pushSorted(&r.age, r, func(other *request) bool { return other.arrived.After(r.arrived) })
+	s.deadlines.add(r)
 	one := load{1, r.size}
 	svc.queued.add(one)
 	s.queued.add(one)
@@ -164,7 +164,7 @@ func (s *state) queue(r *request, first bool) {
 func (s *state) unqueue(r *request) {
 	svc, l := r.service, r.line
 	r.turn.remove()
-	r.age.remove()
+	s.deadlines.remove(r)
 	r.line = nil
 	l.place.remove()
 	switch {

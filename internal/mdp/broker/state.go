@@ -33,10 +33,10 @@ type state struct {
 	// expected to send heartbeats, patient those that work without.
 	alive, patient list[worker]
 
-	aging    list[request] // the queued requests, in the order of their arrival
-	swept    time.Time     // when all of them were last asked for their connections
-	queued   load          // of all services
-	unserved load          // of the services without workers
+	deadlines deadlines // of the queued requests
+	swept     time.Time // when all of them were last asked for their connections
+	queued    load      // of all services
+	unserved  load      // of the services without workers
 
 	// Outboxes by the client's routing id, and by when their client last took a
 	// message, longest ago first.
@@ -127,8 +127,8 @@ func (s *state) next() time.Time {
 	if w := s.patient.front(); w != nil {
 		earlier(w.heard.Add(s.cfg.BusySilence))
 	}
-	if r := s.aging.front(); r != nil {
-		earlier(r.arrived.Add(s.cfg.Expiry))
+	if r := s.deadlines.front(); r != nil {
+		earlier(r.deadline)
 	}
 	if s.stalled.len > 0 {
 		earlier(s.retry)
@@ -143,7 +143,7 @@ func (s *state) tick(now time.Time) {
 	if s.stalled.len > 0 && !now.Before(s.retry) {
 		s.flush(now)
 	}
-	for r := s.aging.front(); r != nil && s.expired(now, r); r = s.aging.front() {
+	for r := s.deadlines.front(); r != nil && r.expired(now); r = s.deadlines.front() {
 		s.unqueue(r)
 		s.forget(r.service)
 		s.drop(dropExpired)
@@ -164,10 +164,6 @@ func (s *state) tick(now time.Time) {
 	}
 }
 
-func (s *state) expired(now time.Time, r *request) bool {
-	return !now.Before(r.arrived.Add(s.cfg.Expiry))
-}
-
 // silence is how long a worker that sends heartbeats may be silent.
 func (s *state) silence() time.Duration {
 	return s.cfg.Heartbeat * time.Duration(s.cfg.Liveness)
@@ -183,17 +179,22 @@ func (s *state) close() {
 
 // toWorker sends one message to a worker.
 func (s *state) toWorker(d *mdp.Dialect, id []byte, m mdp.WorkerMessage) error {
-	return s.post(d.AppendWorker(append(s.scratch[:0], id), m))
+	frames := d.AppendWorker(s.begin(id), m)
+	defer s.end(frames)
+	return s.send(frames)
 }
 
 // maxScratch is the length up to which the slice of a message is used again.
 const maxScratch = 64
 
-func (s *state) post(frames [][]byte) error {
-	err := s.send(frames)
+// begin returns the first frame of a message to the peer with that routing id, in the slice
+// of the message before, which must have been given to end.
+func (s *state) begin(id []byte) [][]byte { return append(s.scratch[:0], id) }
+
+// end takes the slice of a message that was sent.
+func (s *state) end(frames [][]byte) {
 	clear(frames) // or the last message's body would be kept alive
 	if s.scratch = frames[:0]; cap(frames) > maxScratch {
 		s.scratch = nil
 	}
-	return err
 }

@@ -155,7 +155,7 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 	case r == nil:
 	case r.body == nil:
 		s.drop(dropWorkerLost)
-	case s.expired(now, r):
+	case r.expired(now):
 		s.drop(dropExpired)
 	default:
 		s.count.redispatched++
@@ -195,7 +195,7 @@ func (s *state) hear(now time.Time, w *worker) {
 // heartbeat sends every worker a heartbeat. Those whose connection is gone are
 // noticed here.
 func (s *state) heartbeat(now time.Time) {
-	maps.DeleteFunc(s.crossed, func(_ string, r *request) bool { return s.expired(now, r) })
+	maps.DeleteFunc(s.crossed, func(_ string, r *request) bool { return r.expired(now) })
 	for _, w := range s.byHeard() {
 		if s.workers[string(w.id)] != w {
 			continue // lost while the others were sent theirs
