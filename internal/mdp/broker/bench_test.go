@@ -12,6 +12,7 @@ import (
 type open struct{}
 
 func (open) Ended() bool { return false }
+func (open) End()        {}
 
 // BenchmarkState is a request's way through the state and its reply's way back,
 // without a socket: with a worker at rest, and with clients that queue.

@@ -137,7 +137,7 @@ func (b *Broker) run() {
 	defer close(b.done)
 	err := b.serve()
 	b.mu.Lock()
-	b.state.close()
+	b.state.close(time.Now())
 	b.mu.Unlock()
 	b.err = errors.Join(err, b.guard.Close(), b.router.Close(), b.context.Close())
 }

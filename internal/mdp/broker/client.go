@@ -5,14 +5,17 @@ import (
 	"time"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // A request is a client's request, from its arrival until the last frame of its
 // reply or until it is dropped.
 type request struct {
 	// Set once.
-	client   []byte // routing id
-	dialect  *mdp.Dialect
+	client   []byte       // routing id
+	dialect  *mdp.Dialect // nil if it came over a mux
+	mux      *mux         // and nil if it did not
+	id       mdpx.ID      // of one that did
 	service  *service
 	size     int64     // of the body, in bytes
 	deadline time.Time // from then on no worker gets it
@@ -27,9 +30,9 @@ type request struct {
 	// or the client was sent a message of the reply.
 	body  [][]byte
 	given int  // how many workers got it
-	torn  bool // a message of the reply was lost, so the rest is held back
+	over  bool // its client gets no more: all was said, or a message of the reply was lost
 
-	// connection is that which it came over. Nil if it was given to a worker at once.
+	// connection is that which it came over. Nil if it is of MDP and was given to a worker at once.
 	connection connection
 
 	line *line         // of its client, while it is queued
@@ -37,7 +40,7 @@ type request struct {
 	rank int           // in state.deadlines, while it is queued
 }
 
-// fromClient takes a request. It is answered (mmi.*), given to an idle worker,
+// fromClient takes a request of MDP. It is answered (mmi.*), given to an idle worker,
 // queued, or dropped: MDP has no reply that says no.
 func (s *state) fromClient(now time.Time, d *mdp.Dialect, id []byte, frames [][]byte) {
 	name, body, err := d.ParseRequest(frames)
@@ -49,23 +52,43 @@ func (s *state) fromClient(now time.Time, d *mdp.Dialect, id []byte, frames [][]
 		s.answerMMI(now, d, id, name, body)
 		return
 	}
-	s.count.requests++
+	r := s.newRequest(now, id, name, body)
+	r.dialect = d
+	s.accept(now, r)
+}
+
+func (s *state) newRequest(now time.Time, id, name []byte, body [][]byte) *request {
 	svc := s.services[string(name)]
 	if svc == nil {
 		svc = newService(name)
 	}
-	r := &request{client: id, dialect: d, service: svc, token: s.newToken(), body: body, size: sizeOf(body), deadline: now.Add(s.cfg.Expiry)}
+	return &request{client: id, service: svc, token: s.newToken(), body: body, size: sizeOf(body), deadline: now.Add(s.cfg.Expiry)}
+}
+
+// accept gives a new request to an idle worker, queues it, or drops it.
+func (s *state) accept(now time.Time, r *request) {
+	s.count.requests++
+	if r.expired(now) {
+		s.drop(dropExpired)
+		s.giveUp(now, r, mdpx.Expired)
+		return
+	}
 	if s.place(now, r) {
 		return
 	}
-	if s.full(r) {
+	why := s.full(r)
+	if why != "" {
 		s.sweep(now)
+		why = s.full(r)
 	}
-	if s.full(r) {
+	if why != "" {
 		s.drop(dropQueueFull)
+		s.giveUp(now, r, why)
 		return
 	}
-	r.connection = s.connection()
+	if r.connection == nil {
+		r.connection = s.connection()
+	}
 	s.queue(r, false)
 }
 
@@ -93,13 +116,18 @@ func parseFault(err error) dropReason {
 // all that may wait for it waiting, loses this message and the rest of the reply,
 // since one with a hole would look whole.
 func (s *state) forward(now time.Time, r *request, body [][]byte, final bool) {
-	if r.torn || !final && !r.dialect.HasPartials() {
+	if r.over || !final && r.mux == nil && !r.dialect.HasPartials() {
 		return
 	}
 	r.body = nil
-	frames := r.dialect.AppendReply(s.begin(r.client), r.service.frame, body, final)
-	if !s.toClient(now, frames, r, final) {
-		r.torn = true
+	frames := s.begin(r.client)
+	if r.mux != nil {
+		frames = mdpx.AppendReply(frames, &r.id, body, final)
+	} else {
+		frames = r.dialect.AppendReply(frames, r.service.frame, body, final)
+	}
+	if !s.toClient(now, frames, r, final) || final {
+		r.answered()
 	}
 }
 

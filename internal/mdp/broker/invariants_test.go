@@ -39,6 +39,7 @@ func checkState(t *testing.T, s *state) {
 	}
 	checkWorkers(t, s)
 	checkOutboxes(t, s)
+	checkMuxes(t, s)
 	if all.requests > s.cfg.QueueMax+len(s.workers)+s.cfg.Redispatch*int(s.count.redispatched) {
 		t.Fatalf("%d requests are queued, want at most %d", all.requests, s.cfg.QueueMax)
 	}
@@ -55,7 +56,7 @@ func checkLines(t *testing.T, s *state, svc *service) (queued load) {
 			t.Fatalf("service %q: the line of client %q has %d requests", svc.name, l.client, l.requests.len)
 		}
 		for r := range l.requests.all {
-			if r.body == nil || r.line != l || r.service != svc || s.deadlines.heap[r.rank] != r {
+			if r.body == nil || r.over || r.line != l || r.service != svc || s.deadlines.heap[r.rank] != r {
 				t.Fatalf("service %q: a queued request of %q is %+v", svc.name, l.client, r)
 			}
 			queued.add(load{1, r.size})

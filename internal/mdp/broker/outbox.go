@@ -42,8 +42,9 @@ const clientShare = 4
 
 // toClient sends one message to a client, behind those that wait for it already, and
 // reports whether it is on its way. It is not if the client is gone, or if the client does
-// not read and all that may wait for it does; that is counted. The frames are from begin;
-// r is the request that they are a reply to, or nil.
+// not read and all that may wait for it does; that is counted, and ends a mux. The frames are
+// from begin; r is the request that they are an answer to, or nil; final says that they are
+// its FINAL.
 func (s *state) toClient(now time.Time, frames [][]byte, r *request, final bool) bool {
 	defer s.end(frames)
 	box := s.outboxes[string(frames[0])]
@@ -59,6 +60,9 @@ func (s *state) toClient(now time.Time, frames [][]byte, r *request, final bool)
 	}
 	if err != nil {
 		s.drop(clientFault(err))
+		if x := s.muxes[string(frames[0])]; x != nil {
+			s.hangUp(x)
+		}
 	}
 	return err == nil
 }
@@ -156,10 +160,13 @@ func (s *state) discard(box *outbox, why dropReason) {
 	for m := box.messages.front(); m != nil; m = box.messages.front() {
 		s.take(box, m)
 		if s.drop(why); m.request != nil {
-			m.request.torn = true
+			m.request.over = true
 		}
 	}
 	s.remove(box)
+	if x := s.muxes[string(box.client)]; x != nil {
+		s.hangUp(x)
+	}
 }
 
 // remove removes an outbox that is empty.

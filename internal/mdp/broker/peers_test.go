@@ -132,7 +132,7 @@ func TestAPeerOfAnUnknownDialectIsNamedAndCounted(t *testing.T) {
 	}
 	eventually(t, b, "three messages dropped", func(s broker.Stats) bool { return s.Dropped["wrong_header"] == 3 })
 	all := logs.All()
-	if len(all) != 1 || all[0].ContextMap()["header"] != "IDPC01" || len(all[0].ContextMap()["known"].([]any)) != 6 {
+	if len(all) != 1 || all[0].ContextMap()["header"] != "IDPC01" || len(all[0].ContextMap()["known"].([]any)) != 7 {
 		t.Errorf("the log has %v, want one line that names IDPC01", all)
 	}
 }

@@ -44,7 +44,7 @@ func TestTheLogSaysOnceAMinuteWhatWasDropped(t *testing.T) {
 	pass(time.Hour)
 	want("when nothing more was dropped")
 	s.receive(now, rubbish)
-	s.close()
+	s.close(now)
 	want("at the end", "messages were dropped wrong_header 1")
 }
 
@@ -70,7 +70,7 @@ func TestTheLogNamesAPeerOfAnUnknownDialectOnceAMinute(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	const known = " [MDPC01 MDPW01 MDPC02 MDPW02 C01 W01]"
+	const known = " [MDPC01 MDPW01 MDPC02 MDPW02 C01 W01 MDPX01]"
 	for range 3 {
 		send("x1", "", "MDPC03", "echo")
 		send("x2", "GET / HTTP/1.1, and much more than fits into a line")

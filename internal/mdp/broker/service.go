@@ -3,6 +3,8 @@ package broker
 import (
 	"slices"
 	"time"
+
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // A service is a name with workers or queued requests.
@@ -12,7 +14,7 @@ type service struct {
 	workers  int
 	idle     list[worker]     // least recently used first
 	lines    list[line]       // the clients with queued requests; the first is next
-	byClient map[string]*line // the same by the client's routing id
+	byClient map[string]*line // the same by line.client
 	queued   load
 	saved    uint64 // requests that were dropped before a worker had them, since their clients had gone
 
@@ -30,9 +32,10 @@ const forTheOldest = 16
 
 func (svc *service) hurried() bool { return svc.left >= tooMany }
 
-// A line is what one client has queued for one service.
+// A line is what one client has queued for one service. Who waits at a mux is a client too:
+// each of its requests has a line of its own.
 type line struct {
-	client   string
+	client   string // routing id, and the request's id at a mux
 	requests list[request]
 	place    node[line] // in service.lines
 }
@@ -62,17 +65,21 @@ func (s *state) place(now time.Time, r *request) bool {
 }
 
 // serve gives queued requests to idle workers while there are both. It drops those
-// whose client has gone.
+// whose client has gone, or whose deadline has passed.
 func (s *state) serve(now time.Time, svc *service) {
 	for svc.idle.len > 0 && svc.lines.len > 0 {
 		r := svc.next()
+		if r.abandoned() {
+			s.leave(r, dropClientLeft)
+			r.answered()
+			continue
+		}
+		if r.expired(now) {
+			s.expire(now, r)
+			continue
+		}
 		s.unqueue(r)
 		switch {
-		case r.abandoned():
-			if svc.lines.len > 0 {
-				svc.left++
-			}
-			s.save(svc)
 		case !s.place(now, r):
 			s.queue(r, true)
 		case svc.hurried():
@@ -96,10 +103,31 @@ func (r *request) abandoned() bool {
 	return r.given == 0 && r.connection != nil && r.connection.Ended()
 }
 
-// save counts a request that was dropped since its client had gone.
-func (s *state) save(svc *service) {
-	svc.saved++
-	s.drop(dropClientLeft)
+// leave takes a request out of the queue whose client does not wait for it any more.
+func (s *state) leave(r *request, why dropReason) {
+	svc := r.service
+	s.unqueue(r)
+	if svc.lines.len > 0 {
+		svc.left++
+	}
+	if r.given == 0 {
+		svc.saved++
+	}
+	s.drop(why)
+	s.forget(svc)
+}
+
+// expire drops a queued request whose deadline has passed. That of MDPX/1 is when its
+// client leaves, that of MDP is the broker's own.
+func (s *state) expire(now time.Time, r *request) {
+	if r.mux != nil {
+		s.leave(r, dropExpired)
+	} else {
+		s.unqueue(r)
+		s.drop(dropExpired)
+		s.forget(r.service)
+	}
+	s.giveUp(now, r, mdpx.Expired)
 }
 
 // sweepEvery is how often a full queue is searched for requests whose client has gone.
@@ -112,23 +140,28 @@ func (s *state) sweep(now time.Time) {
 	}
 	s.swept = now
 	for _, r := range slices.Clone(s.deadlines.heap) {
-		if r.abandoned() {
-			s.unqueue(r)
-			s.save(r.service)
-			s.forget(r.service)
+		if r.line != nil && r.abandoned() {
+			s.leave(r, dropClientLeft)
+			r.answered()
 		}
 	}
 }
 
-// full reports whether r would break a bound of the queue.
-func (s *state) full(r *request) bool {
+// full says which bound of the queue r would break; none if it may be queued.
+func (s *state) full(r *request) mdpx.Code {
 	over := func(l load, requests int, bytes int64) bool {
 		return l.requests >= requests || l.bytes+r.size > bytes
 	}
 	svc := r.service
-	return over(s.queued, s.cfg.QueueMax, s.cfg.QueueBytes) ||
-		svc.queued.requests >= s.cfg.ServiceQueueMax ||
-		svc.workers == 0 && over(s.unserved, (s.cfg.QueueMax+1)/2, s.cfg.QueueBytes/2)
+	switch {
+	case r.size > s.cfg.QueueBytes:
+		return mdpx.TooLarge
+	case over(s.queued, s.cfg.QueueMax, s.cfg.QueueBytes) || svc.queued.requests >= s.cfg.ServiceQueueMax:
+		return mdpx.QueueFull
+	case svc.workers == 0 && over(s.unserved, (s.cfg.QueueMax+1)/2, s.cfg.QueueBytes/2):
+		return mdpx.NoWorkers
+	}
+	return ""
 }
 
 // queue puts r behind its client's other requests, or before them and before all
@@ -136,9 +169,13 @@ func (s *state) full(r *request) bool {
 func (s *state) queue(r *request, first bool) {
 	svc := r.service
 	s.services[svc.name] = svc
-	l := svc.byClient[string(r.client)]
+	client := r.client
+	if r.mux != nil {
+		client = slices.Concat(client, r.id[:])
+	}
+	l := svc.byClient[string(client)]
 	if l == nil {
-		l = &line{client: string(r.client)}
+		l = &line{client: string(client)}
 		svc.byClient[l.client] = l
 		svc.lines.pushBack(&l.place, l)
 	}
@@ -152,6 +189,7 @@ func (s *state) queue(r *request, first bool) {
 	}
 	s.deadlines.add(r)
 	one := load{1, r.size}
+	s.view.moved = true
 	svc.queued.add(one)
 	s.queued.add(one)
 	if svc.workers == 0 {
@@ -179,6 +217,7 @@ func (s *state) unqueue(r *request) {
 		svc.left = 0
 	}
 	one := load{1, r.size}
+	s.view.moved = true
 	svc.queued.sub(one)
 	s.queued.sub(one)
 	if svc.workers == 0 {

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // Why a message was not sent to a peer.
@@ -27,7 +29,10 @@ type state struct {
 	services map[string]*service
 
 	// crossed are the requests that workers had when they left, by the worker's routing id.
-	crossed map[string]*request
+	crossed map[string]*departure
+
+	muxes map[string]*mux // by routing id
+	view  view            // of the services, for those who watch them
 
 	// Workers by when they were last heard, longest ago first: alive are those
 	// expected to send heartbeats, patient those that work without.
@@ -56,8 +61,11 @@ type state struct {
 }
 
 // A connection tells whether it has ended. It may be late, and must not say so of one
-// that is open.
-type connection interface{ Ended() bool }
+// that is open. End ends it.
+type connection interface {
+	Ended() bool
+	End()
+}
 
 // A shell is what a state asks of the one that runs it.
 type shell struct {
@@ -80,8 +88,10 @@ func newState(cfg Config, now time.Time, sh shell) *state {
 		shell:    sh,
 		workers:  make(map[string]*worker),
 		services: make(map[string]*service),
-		crossed:  make(map[string]*request),
+		crossed:  make(map[string]*departure),
 		outboxes: make(map[string]*outbox),
+		muxes:    make(map[string]*mux),
+		view:     view{services: make(map[string]mdpx.Service), changed: make(map[string]bool)},
 		beat:     now.Add(cfg.Heartbeat),
 		count:    newCounters(),
 		reported: make(map[dropReason]uint64),
@@ -98,6 +108,10 @@ func (s *state) receive(now time.Time, frames [][]byte) {
 		return
 	}
 	id, frames := frames[0], frames[1:]
+	if mdpx.Speaks(frames) {
+		s.fromGateway(now, id, frames)
+		return
+	}
 	switch d, peer := mdp.Identify(frames); peer {
 	case mdp.Client:
 		if s.cfg.Padded && d == mdp.V01 {
@@ -133,6 +147,9 @@ func (s *state) next() time.Time {
 	if s.stalled.len > 0 {
 		earlier(s.retry)
 	}
+	if s.view.news() {
+		earlier(s.view.due)
+	}
 	return next
 }
 
@@ -144,9 +161,7 @@ func (s *state) tick(now time.Time) {
 		s.flush(now)
 	}
 	for r := s.deadlines.front(); r != nil && r.expired(now); r = s.deadlines.front() {
-		s.unqueue(r)
-		s.forget(r.service)
-		s.drop(dropExpired)
+		s.expire(now, r)
 	}
 	for w := s.alive.front(); w != nil && !now.Before(w.heard.Add(s.silence())); w = s.alive.front() {
 		s.lose(now, w, "silent")
@@ -157,6 +172,9 @@ func (s *state) tick(now time.Time) {
 	if !now.Before(s.beat) {
 		s.heartbeat(now)
 		s.beat = now.Add(s.cfg.Heartbeat)
+	}
+	if s.view.news() && !now.Before(s.view.due) {
+		s.tellChanges(now)
 	}
 	if !now.Before(s.due) {
 		s.report()
@@ -169,9 +187,16 @@ func (s *state) silence() time.Duration {
 	return s.cfg.Heartbeat * time.Duration(s.cfg.Liveness)
 }
 
-// close tells every worker that the broker goes.
-func (s *state) close() {
+// close tells every worker that the broker goes, and gateways what no worker will get.
+func (s *state) close(now time.Time) {
 	s.report()
+	for _, r := range slices.Clone(s.deadlines.heap) {
+		if r.mux != nil && r.line != nil {
+			s.unqueue(r)
+			s.forget(r.service)
+			s.giveUp(now, r, mdpx.Stopping)
+		}
+	}
 	for _, w := range s.byHeard() {
 		s.disconnect(w.dialect, w.id)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // A dropReason says why a message was dropped. It is a metric label.
@@ -25,6 +26,8 @@ const (
 	dropLateReply    dropReason = "late_reply"         // to a request that the worker does not have
 	dropQueueFull    dropReason = "queue_full"         // a request over a bound of the queue
 	dropExpired      dropReason = "expired"            // a request that waited too long
+	dropCanceled     dropReason = "canceled_queued"    // a request that was canceled before a worker had it
+	dropCanceledLate dropReason = "canceled_running"   // the reply to a request that was canceled while a worker had it
 	dropClientLeft   dropReason = "client_gone_queued" // a request whose client went before a worker had it
 	dropWorkerLost   dropReason = "worker_lost"        // a request whose worker was lost
 	dropClientGone   dropReason = "client_gone"        // a reply to a client that is not connected
@@ -34,7 +37,7 @@ const (
 // dropReasons are all, so that every one has a count from the start.
 var dropReasons = [...]dropReason{
 	dropHeader, dropMalformed, dropServiceName, dropMMIWorker, dropReadyTwice, dropUnregistered,
-	dropLateReply, dropQueueFull, dropExpired, dropClientLeft, dropWorkerLost, dropClientGone, dropClientSlow,
+	dropLateReply, dropQueueFull, dropExpired, dropCanceled, dropCanceledLate, dropClientLeft, dropWorkerLost, dropClientGone, dropClientSlow,
 }
 
 // counters count since the start.
@@ -67,7 +70,7 @@ func (s *state) complain(id []byte, frames [][]byte) {
 	}
 	s.strange[string(id)] = true
 	s.cfg.Log.Warn("a peer speaks a dialect that this broker does not know",
-		zap.Binary("routing_id", id), zap.ByteString("header", mdp.HeaderOf(frames)), zap.Strings("known", mdp.Headers()))
+		zap.Binary("routing_id", id), zap.ByteString("header", mdp.HeaderOf(frames)), zap.Strings("known", append(mdp.Headers(), mdpx.Header)))
 }
 
 // report logs what was dropped since the last report, if anything was.

@@ -27,7 +27,9 @@ import (
 //	< w1 REQUEST client=c1 body=a  a message from the broker: all must be listed, but HEARTBEAT
 //	< w1 RAW ''|MDPW01|\x04        the same, frame by frame
 //	+ 13s                          time passes
+//	stall 13s                      time passes, and the broker does not look at its clock
 //	! c1 gone                      sending to a peer fails: gone, slow; back
+//	peer g1 mdpx/1                 a gateway: its messages are in mux_test.go
 //	! c1 left                      the peer's connection has ended; it has a new one
 //	= queued=1 unread=0            what the broker's statistics say
 //	= service=echo workers=1 busy=0 queued=0
@@ -41,6 +43,7 @@ type transcript struct {
 	now        time.Time
 	dialects   map[string]*mdp.Dialect
 	broken     map[string]error
+	gateways   map[string]bool     // the peers that speak MDPX/1 (see mux_test.go)
 	left       map[string]int      // how often a peer's connection has ended
 	sender     string              // of the message that the broker takes now
 	tokens     int                 // how many there were
@@ -69,7 +72,7 @@ func TestTranscripts(t *testing.T) {
 
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
-		t: t, now: time.Unix(0, 0), dialects: map[string]*mdp.Dialect{}, broken: map[string]error{},
+		t: t, now: time.Unix(0, 0), dialects: map[string]*mdp.Dialect{}, gateways: map[string]bool{}, broken: map[string]error{},
 		left: map[string]int{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
@@ -101,15 +104,24 @@ func (tr *transcript) newToken() []byte {
 
 func (tr *transcript) lastToken() []byte { return fmt.Appendf(nil, "token-%010d", tr.tokens) }
 
-// until is a connection of a peer that ended when this returns true.
-type until func() bool
-
-func (u until) Ended() bool { return u() }
-
-func (tr *transcript) connection() connection {
-	peer, left := tr.sender, tr.left[tr.sender]
-	return until(func() bool { return tr.left[peer] > left })
+// A leg is a connection of a peer. It has ended once the peer has left more often.
+type leg struct {
+	tr   *transcript
+	peer string
+	left int
 }
+
+func (l leg) Ended() bool { return l.tr.left[l.peer] > l.left }
+
+// End is seen as a message ENDED to the peer.
+func (l leg) End() {
+	if !l.Ended() {
+		l.tr.left[l.peer]++
+		l.tr.out = append(l.tr.out, [][]byte{[]byte(l.peer), []byte("ENDED")})
+	}
+}
+
+func (tr *transcript) connection() connection { return leg{tr, tr.sender, tr.left[tr.sender]} }
 
 func (tr *transcript) fatalf(format string, args ...any) {
 	tr.t.Helper()
@@ -121,13 +133,17 @@ func (tr *transcript) do(words []string) {
 	case "config":
 		tr.start(tr.config(attributes(words[1:])))
 	case "peer":
+		if words[2] == "mdpx/1" {
+			tr.gateways[words[1]] = true
+			return
+		}
 		d, err := mdp.ParseDialect(words[2])
 		if err != nil {
 			tr.fatalf("%v", err)
 		}
 		tr.dialects[words[1]] = d
 	case "close":
-		tr.state.close()
+		tr.state.close(tr.now)
 	case "heartbeats":
 		tr.heartbeats = true
 	case ">":
@@ -140,6 +156,12 @@ func (tr *transcript) do(words []string) {
 			tr.fatalf("%v", err)
 		}
 		tr.pass(tr.now.Add(d))
+	case "stall":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			tr.fatalf("%v", err)
+		}
+		tr.now = tr.now.Add(d)
 	case "!":
 		if words[2] == "left" {
 			tr.left[words[1]]++
@@ -213,6 +235,9 @@ func (tr *transcript) message(peer, command string, words []string) [][]byte {
 	if text, ok := a["body"]; ok {
 		body = tr.frames(text)
 	}
+	if tr.gateways[peer] {
+		return tr.fromGateway(command, a, body)
+	}
 	if command == "REQUEST" {
 		if mdp.IsMMI(a["service"]) { // which AppendRequest refuses
 			lookup, err := d.AppendLookup(nil, []byte("x"))
@@ -259,7 +284,7 @@ func (tr *transcript) send(frames [][]byte) error {
 	for i, f := range frames {
 		kept[i] = bytes.Clone(f)
 	}
-	if m, err := tr.dialect(string(frames[0])).ParseWorker(kept[1:]); err == nil {
+	if m, err := tr.dialect(string(frames[0])).ParseWorker(kept[1:]); err == nil && !tr.gateways[string(frames[0])] {
 		if m.Command == mdp.Heartbeat && !tr.heartbeats {
 			return nil
 		}
@@ -299,6 +324,9 @@ func (tr *transcript) silent() {
 
 // describe writes a message as transcripts do, in the receiver's dialect.
 func (tr *transcript) describe(frames [][]byte) string {
+	if tr.gateways[string(frames[0])] {
+		return describeToGateway(frames[1:])
+	}
 	d := tr.dialect(string(frames[0]))
 	if m, err := d.ParseWorker(frames[1:]); err == nil {
 		if m.Command != mdp.Work {
@@ -332,6 +360,9 @@ func quote(frames [][]byte) string {
 
 // pass lets time pass as the shell does: tick by tick.
 func (tr *transcript) pass(until time.Time) {
+	if !tr.now.Before(tr.state.next()) {
+		tr.state.tick(tr.now) // what a message made due
+	}
 	for next := tr.state.next(); !next.After(until); next = tr.state.next() {
 		if next.Before(tr.now) {
 			tr.fatalf("the next tick is %s ago", tr.now.Sub(next))

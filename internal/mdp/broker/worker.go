@@ -2,12 +2,12 @@ package broker
 
 import (
 	"bytes"
-	"maps"
 	"time"
 
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // A worker is a registered worker. It has one request at a time.
@@ -47,7 +47,7 @@ func (s *state) fromWorker(now time.Time, d *mdp.Dialect, id []byte, frames [][]
 		s.disconnect(d, id)
 		s.lose(now, w, "sent READY twice")
 	case m.Command == mdp.Disconnect:
-		s.remember(w)
+		s.remember(now, w)
 		s.lose(now, w, "left")
 	default:
 		s.fromMember(now, w, m)
@@ -71,6 +71,7 @@ func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
 	}
 	s.forward(now, r, m.Body, m.Command == mdp.Final)
 	if m.Command == mdp.Final {
+		s.view.moved = true
 		w.request = nil
 		s.hear(now, w)
 		w.service.idle.pushBack(&w.rest, w)
@@ -81,11 +82,11 @@ func (s *state) fromMember(now time.Time, w *worker, m mdp.WorkerMessage) {
 // fromStranger takes a message of a peer that is not registered. One that thinks
 // it is, is told to register again.
 func (s *state) fromStranger(now time.Time, d *mdp.Dialect, id []byte, m mdp.WorkerMessage) {
-	r := s.crossed[string(id)]
+	left := s.crossed[string(id)]
 	switch {
 	case m.Command == mdp.Disconnect:
-	case r != nil && bytes.Equal(m.Client, r.token):
-		s.forward(now, r, m.Body, m.Command == mdp.Final)
+	case left != nil && bytes.Equal(m.Client, left.request.token):
+		s.forward(now, left.request, m.Body, m.Command == mdp.Final)
 		if m.Command == mdp.Final {
 			delete(s.crossed, string(id))
 		}
@@ -104,6 +105,8 @@ func (s *state) fromStranger(now time.Time, d *mdp.Dialect, id []byte, m mdp.Wor
 }
 
 func (s *state) register(now time.Time, d *mdp.Dialect, id, name []byte) {
+	s.release(now, string(id))
+	s.view.moved = true
 	svc := s.services[string(name)]
 	if svc == nil {
 		svc = newService(name)
@@ -130,6 +133,7 @@ func (s *state) give(now time.Time, w *worker, r *request) bool {
 		s.lose(now, w, "unreachable")
 		return false
 	}
+	s.view.moved = true
 	w.request, w.since = r, now
 	if r.given++; r.given > s.cfg.Redispatch {
 		r.body = nil
@@ -142,6 +146,7 @@ func (s *state) give(now time.Time, w *worker, r *request) bool {
 // is allowed and no reply to it has begun.
 func (s *state) lose(now time.Time, w *worker, why string) {
 	svc, r := w.service, w.request
+	s.view.moved = true
 	delete(s.workers, string(w.id))
 	w.place.remove()
 	w.rest.remove()
@@ -152,11 +157,15 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 	}
 	s.cfg.Log.Debug("worker lost", zap.String("service", svc.name), zap.Binary("routing_id", w.id), zap.String("reason", why))
 	switch {
-	case r == nil:
+	case r == nil || r.mux != nil && r.over:
 	case r.body == nil:
 		s.drop(dropWorkerLost)
+		if left := s.crossed[string(w.id)]; left == nil || left.request != r {
+			s.giveUp(now, r, mdpx.WorkerLost)
+		}
 	case r.expired(now):
 		s.drop(dropExpired)
+		s.giveUp(now, r, mdpx.Expired)
 	default:
 		s.count.redispatched++
 		s.queue(r, true)
@@ -168,17 +177,33 @@ func (s *state) lose(now time.Time, w *worker, why string) {
 // maxCrossed bounds the requests that are remembered of workers that left.
 const maxCrossed = 1000
 
+// A departure is that of a worker that left while it had a request.
+type departure struct {
+	request    *request
+	connection connection // of the worker
+}
+
 // remember keeps the request that a leaving worker has, if no other may get it: it may have
 // crossed the worker's DISCONNECT, and then the worker still answers it. Until then it counts
 // as lost, as most are.
-func (s *state) remember(w *worker) {
+func (s *state) remember(now time.Time, w *worker) {
 	if w.request == nil || w.request.body != nil {
 		return
 	}
 	if len(s.crossed) >= maxCrossed {
-		clear(s.crossed)
+		for id := range s.crossed {
+			s.release(now, id)
+		}
 	}
-	s.crossed[string(w.id)] = w.request
+	s.crossed[string(w.id)] = &departure{w.request, s.connection()}
+}
+
+// release forgets the request that a worker had when it left.
+func (s *state) release(now time.Time, id string) {
+	if left := s.crossed[id]; left != nil {
+		delete(s.crossed, id)
+		s.giveUp(now, left.request, mdpx.WorkerLost)
+	}
 }
 
 // hear notes that w is alive.
@@ -195,7 +220,12 @@ func (s *state) hear(now time.Time, w *worker) {
 // heartbeat sends every worker a heartbeat. Those whose connection is gone are
 // noticed here.
 func (s *state) heartbeat(now time.Time) {
-	maps.DeleteFunc(s.crossed, func(_ string, r *request) bool { return r.expired(now) })
+	for id, left := range s.crossed {
+		if left.request.expired(now) || left.connection.Ended() {
+			s.release(now, id)
+		}
+	}
+	s.hangUpEnded()
 	for _, w := range s.byHeard() {
 		if s.workers[string(w.id)] != w {
 			continue // lost while the others were sent theirs

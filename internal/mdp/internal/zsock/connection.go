@@ -26,3 +26,11 @@ func (s *Socket) Connection() Connection {
 func (c Connection) Ended() bool {
 	return c.known && (c.inode == 0 || connectionOf(c.descriptor) != c)
 }
+
+// End shuts the connection down, so that libzmq closes it. It does nothing if it has ended, or if
+// it is unknown.
+func (c Connection) End() {
+	if c.known && c.inode != 0 {
+		c.shutDown()
+	}
+}

@@ -11,3 +11,16 @@ func connectionOf(descriptor int) Connection {
 	}
 	return Connection{descriptor: descriptor, inode: stat.Ino, known: true}
 }
+
+// shutDown works on a duplicate, which stays what it is though libzmq may close the
+// descriptor, and the kernel may give it to another connection, meanwhile.
+func (c Connection) shutDown() {
+	duplicate, err := unix.FcntlInt(uintptr(c.descriptor), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	if connectionOf(duplicate).inode == c.inode {
+		_ = unix.Shutdown(duplicate, unix.SHUT_RDWR)
+	}
+	_ = unix.Close(duplicate)
+}

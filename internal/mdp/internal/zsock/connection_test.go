@@ -53,3 +53,36 @@ func TestAConnectionThatHasEndedIsToldFromOneThatHasItsDescriptor(t *testing.T) 
 		t.Error("a connection of which nothing is known has ended")
 	}
 }
+
+func TestAConnectionCanBeEndedAndNoOtherIs(t *testing.T) {
+	c, other := newContext(t), newContext(t)
+	r, endpoint := router(t, c)
+	r.SetDeadline(time.Now().Add(20 * time.Second))
+	dealers := make([]*zsock.Socket, 2)
+	connections := make([]zsock.Connection, 2)
+	for i := range dealers {
+		d := dealer(t, other, endpoint, zsock.DealerOptions{})
+		d.SetDeadline(time.Now().Add(20 * time.Second))
+		if err := d.WaitWritable(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Send([][]byte{[]byte("hi")}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Receive(); err != nil {
+			t.Fatal(err)
+		}
+		dealers[i], connections[i] = d, r.Connection()
+	}
+	connections[0].End()
+	if _, err := dealers[0].Receive(); err != zsock.ErrLost {
+		t.Fatalf("got %v, want the connection lost", err)
+	}
+	for ticker := time.NewTicker(time.Millisecond); !connections[0].Ended(); <-ticker.C {
+	}
+	connections[0].End()
+	(zsock.Connection{}).End()
+	if err := dealers[1].Check(); err != nil || connections[1].Ended() {
+		t.Errorf("the other connection: %v, ended %v", err, connections[1].Ended())
+	}
+}
