@@ -40,7 +40,7 @@ func newLogsAt(clock zapcore.Clock, w io.Writer, level, format string) (*logs, e
 	if err != nil {
 		return nil, fmt.Errorf("log-level is %q: %w", level, err)
 	}
-	encoder := newEncoder(format)
+	encoder := newEncoder(format, isColourful(w))
 	writer := newLogWriter(w, func(dropped int) []byte { return droppedLine(encoder, dropped) })
 	buffer := &zapcore.BufferedWriteSyncer{WS: writer, Size: flushSize, FlushInterval: flushEvery, Clock: clock}
 	core := zapcore.NewCore(encoder, buffer, at)
@@ -107,12 +107,12 @@ func isDispensable(field zapcore.Field) bool {
 	return ok && line.Dispensable()
 }
 
-func newEncoder(format string) zapcore.Encoder {
+func newEncoder(format string, colour bool) zapcore.Encoder {
 	cfg := zap.NewProductionEncoderConfig()
 	cfg.TimeKey, cfg.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
 	cfg.EncodeDuration = zapcore.SecondsDurationEncoder
 	if format == "console" {
-		return newConsoleEncoder(cfg)
+		return newConsoleEncoder(cfg, colour)
 	}
 	return zapcore.NewJSONEncoder(cfg)
 }

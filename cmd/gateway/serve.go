@@ -89,7 +89,7 @@ func (d *daemon) serve(ctx context.Context, hangups <-chan os.Signal) error {
 func (d *daemon) announce(ctx context.Context) {
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for reached := false; !reached; reached, _, _, _ = (health{d.pool}).Brokers() {
+	for !d.takesCalls() {
 		select {
 		case <-ctx.Done():
 			return
@@ -97,11 +97,28 @@ func (d *daemon) announce(ctx context.Context) {
 		}
 	}
 	url := d.settings.sockets()[0].url(d.servers[0].listeners[0].Addr().String())
-	fields := []zap.Field{zap.String("url", url)}
-	if d.demo != nil && !d.access.Enabled() {
-		fields = append(fields, zap.String("try", "curl -H Content-Type:application/octet-stream -d hello "+url+"/services/echo"))
+	d.log.Info(readyMessage, zap.String("url", url), zap.String("try", d.firstCall(url)))
+}
+
+// takesCalls reports whether a broker was reached and, if there is a demo worker, whether it is registered.
+func (d *daemon) takesCalls() bool {
+	reached, _, _, _ := health{d.pool}.Brokers()
+	return reached && (d.demo == nil || d.broker.Service(demoService).Workers > 0)
+}
+
+// demoService is the service of the demo worker that a first call is made to.
+const demoService = "echo"
+
+// firstCall returns a command that shows something, to be pasted.
+func (d *daemon) firstCall(url string) string {
+	curl := "curl "
+	if d.access.Enabled() {
+		curl += `-H "Authorization: Bearer $KEY" `
 	}
-	d.log.Info("ready for calls", fields...)
+	if d.demo != nil {
+		return curl + "-H Content-Type:application/octet-stream -d hello " + url + "/services/" + demoService
+	}
+	return curl + url + "/services"
 }
 
 // watchBroker returns an error if the embedded broker ends before ctx does.

@@ -59,6 +59,7 @@ type endpoint struct {
 	// Owned by watch.
 	grace     *time.Timer
 	graceEnds time.Time
+	outage    outage
 
 	// Guarded by pool.mu.
 	state      gateway.EndpointState
@@ -168,6 +169,7 @@ func (e *endpoint) startGrace(up, now time.Time) {
 // up lets calls use the endpoint.
 func (e *endpoint) up(address string, handshake time.Duration) {
 	p := e.pool
+	e.outage = outage{}
 	p.mu.Lock()
 	if !e.upSince.IsZero() {
 		e.reconnects++
@@ -187,7 +189,6 @@ func (e *endpoint) up(address string, handshake time.Duration) {
 func (e *endpoint) down(reason string, cause error) {
 	p := e.pool
 	p.mu.Lock()
-	changed := e.state != gateway.Down
 	e.state = gateway.Down
 	e.abandonDialing()
 	idle := e.takeIdle(closedLost)
@@ -196,8 +197,8 @@ func (e *endpoint) down(reason string, cause error) {
 	p.serve()
 	p.mu.Unlock()
 	closeAll(idle)
-	if changed && !zsock.IsInterrupted(cause) {
-		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Error(cause))
+	if tell, attempts, lasts := e.outage.note(time.Now()); tell && !zsock.IsInterrupted(cause) {
+		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Int("attempts", attempts), zap.Duration("took", lasts), zap.Error(cause))
 	}
 }
 
