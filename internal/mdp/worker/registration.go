@@ -32,7 +32,7 @@ func (r *registration) run() {
 	for ctx.Err() == nil {
 		started := time.Now()
 		heard, err := r.session(r.worker.ctx)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || r.worker.ctx.Err() != nil { // stop ends a moment after ctx, from which it is derived
 			return
 		}
 		if heard {
