@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -16,6 +18,7 @@ import (
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // TestMain is the program itself in the processes that tests start.
@@ -86,6 +89,7 @@ func TestTheBrokerAndTheWorkerServeAClient(t *testing.T) {
 		_, stopWorker := background(t, "worker --concurrency 1 --broker "+endpoint+" --dialect "+dialect)
 		mdptest.WaitForService(t, endpoint, "echo")
 		echo(t, endpoint, dialect)
+		echoes(t, endpoint)
 		if code := stopWorker(); code != exitOK {
 			t.Errorf("%s: the worker's exit code is %d, want 0", dialect, code)
 		}
@@ -106,6 +110,33 @@ func echo(t *testing.T, endpoint, body string) {
 	reply, err := pool.Call(t.Context(), gateway.Request{Service: "echo", Frames: [][]byte{[]byte(body)}})
 	if err != nil || len(reply.Frames) != 1 || string(reply.Frames[0]) != body {
 		t.Errorf("echo of %q: got %q, %v", body, reply.Frames, err)
+	}
+}
+
+// echoes calls the service echo many times at once over one connection (MDPX/1).
+func echoes(t *testing.T, endpoint string) {
+	t.Helper()
+	const calls = 100
+	d := mdptest.NewDealer(t, endpoint)
+	defer d.Close()
+	ttl := mdpx.NewTTL(time.Minute)
+	open := make(map[mdpx.ID]string, calls)
+	for n := range calls {
+		id, body := mdpx.NumberID(uint64(n)), fmt.Sprint("call ", n)
+		request, err := mdpx.AppendRequest(nil, &id, &ttl, []byte("echo"), [][]byte{[]byte(body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Send(request)
+		open[id] = body
+	}
+	for len(open) > 0 {
+		m, err := mdpx.ParseFromBroker(d.Receive())
+		want, ok := open[m.ID]
+		if err != nil || m.Command != mdpx.Final || !ok || len(m.Body) != 1 || string(m.Body[0]) != want {
+			t.Fatalf("got %+v, %v, want the FINAL %q, in flight %v", m, err, want, ok)
+		}
+		delete(open, m.ID)
 	}
 }
 
