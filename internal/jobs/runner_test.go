@@ -609,3 +609,35 @@ func (s *vanishing) Submit(ctx context.Context, job *jobs.Job, frames [][]byte, 
 	defer s.down.Store(true)
 	return s.away.Submit(ctx, job, frames, key)
 }
+
+// takenOver is a store that takes a submission and does not say so; another gateway runs the job meanwhile.
+type takenOver struct{ away }
+
+func (s *takenOver) Submit(ctx context.Context, job *jobs.Job, frames [][]byte, key jobs.Key) (*jobs.Job, error) {
+	if _, err := s.Store.Submit(ctx, job, frames, key); err != nil {
+		return nil, err
+	}
+	if _, err := s.Move(ctx, jobs.Move{ID: job.ID, From: []jobs.State{jobs.Queued}, To: jobs.Running, At: time.Now()}); err != nil {
+		return nil, err
+	}
+	return nil, jobs.ErrUnconfirmed
+}
+
+func TestASubmissionThatRunsElsewhereIsAccepted(t *testing.T) {
+	t.Parallel()
+	store, err := sqlite.New(sqlite.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startOver(t, &takenOver{away{Store: store}}, &caller{worker: echo}, nil)
+	job, err := b.try("echo", "")
+	if err != nil {
+		t.Fatalf("got %v, want the job accepted, since it runs", err)
+	}
+	if got, err := b.Get(ctx, anyone, job.ID); err != nil || got.State != jobs.Running {
+		t.Errorf("the job is %s, %v, want it running", got.State, err)
+	}
+	if _, err := b.try("echo", "", func(s *jobs.Submission) { s.Key = "k" }); gateway.AsError(err).Kind != gateway.JobUnconfirmed {
+		t.Errorf("with an idempotency key: %v, want job_unconfirmed", err)
+	}
+}

@@ -61,7 +61,8 @@ type Store interface {
 	// Forget removes up to max jobs whose KeepUntil has passed, and returns how many those were.
 	Forget(ctx context.Context, now time.Time, max int) (int, error)
 
-	// Delete removes a job and all that is kept of it; ErrNotFound if there is none.
+	// Delete removes a job and all that is kept of it; ErrNotFound if there is none. A submission of the job whose
+	// outcome is unknown then fails.
 	Delete(ctx context.Context, id string) error
 
 	// Stats returns a snapshot, without asking the disk.

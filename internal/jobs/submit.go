@@ -7,6 +7,8 @@ import (
 	"errors"
 	"time"
 
+	"go.uber.org/zap"
+
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 )
@@ -129,16 +131,48 @@ func (r *Runner) store(job *Job, s *Submission) (existing *Job, err error) {
 		return nil, &gateway.Error{Kind: gateway.IdempotencyMismatch, Detail: "the idempotency key was used for another request"}
 	case errors.Is(err, ErrFull):
 		return nil, gateway.Refused(gateway.ReasonJobsBytes, "the store of jobs has no room for more")
+	case errors.Is(err, ErrUnconfirmed) && s.Key != "":
+		// Another submission with this key may have been told that the job is accepted, so it is not revoked.
+		return nil, unconfirmed("the store did not say whether it took the job; ask again with the same idempotency key", err)
 	case errors.Is(err, ErrUnconfirmed):
-		revoke, cancel := contextOf(patience)
-		defer cancel()
-		if gone := r.cfg.Store.Delete(revoke, job.ID); gone != nil && !errors.Is(gone, ErrNotFound) {
-			return nil, &gateway.Error{
-				Kind: gateway.JobUnconfirmed, Detail: "the store did not say whether it took the job, and it could not be revoked", Err: errors.Join(err, gone),
-			}
-		}
+		return nil, r.revoke(job, err)
 	}
 	return nil, unavailable(err)
+}
+
+// revoke takes a submission back of which it is unknown whether it was stored. If another gateway has taken the job
+// over by then, it was accepted: there is no error.
+func (r *Runner) revoke(job *Job, cause error) error {
+	ctx, cancel := contextOf(patience)
+	defer cancel()
+	move := Move{ID: job.ID, From: []State{Queued}, To: Canceled, At: time.Now(), KeepUntil: time.Now().Add(r.cfg.Keep)}
+	for rest := leastRest; ; rest *= 2 {
+		found, err := r.cfg.Store.Move(ctx, move)
+		switch {
+		case err == nil, errors.Is(err, ErrState) && found.Ended.Equal(move.At):
+			if err := r.cfg.Store.Delete(ctx, job.ID); err != nil && !errors.Is(err, ErrNotFound) {
+				r.cfg.Log.Warn("a job that was not accepted is kept as a canceled one", zap.String("job", job.ID), zap.Error(err))
+			}
+			return unavailable(cause)
+		case errors.Is(err, ErrState):
+			*job = found
+			return nil
+		case errors.Is(err, ErrNotFound):
+			gone := r.cfg.Store.Delete(ctx, job.ID) // so that it can't be stored any more
+			if errors.Is(gone, ErrNotFound) {
+				return unavailable(cause)
+			}
+			return unconfirmed("the store did not say whether it took the job", errors.Join(cause, gone))
+		}
+		if rest > mostRest/2 || ctx.Err() != nil {
+			return unconfirmed("the store did not say whether it took the job, and it could not be revoked", errors.Join(cause, err))
+		}
+		<-time.After(rest)
+	}
+}
+
+func unconfirmed(detail string, cause error) *gateway.Error {
+	return &gateway.Error{Kind: gateway.JobUnconfirmed, Detail: detail, Err: cause}
 }
 
 // unavailable is the error of what the store could not do.

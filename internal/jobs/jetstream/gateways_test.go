@@ -99,10 +99,8 @@ func (r *replica) reach(id string, state jobs.State) jobs.Job {
 	return job
 }
 
-// Jobs over one cluster of three servers and as many gateways.
-func TestGateways(t *testing.T) {
-	t.Parallel()
-	c := natstest.Start(t, 3)
+// gateways are tests of several gateways over one cluster.
+func gateways(t *testing.T, c *natstest.Cluster) {
 	for name, test := range map[string]func(t *testing.T, c *natstest.Cluster){
 		"a job is seen by all at once":                        seenAtOnce,
 		"one key at three gateways at once makes one job":     oneKey,

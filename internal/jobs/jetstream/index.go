@@ -176,36 +176,10 @@ func (s *Store) watcher() jobs.Watcher {
 
 // follow reads all records into the index, and then each that is written. It returns when all that were there are read.
 func (s *Store) follow(ctx, background context.Context) error {
-	info, err := s.stream.Info(ctx, jetstream.WithSubjectFilter(s.subject("s", "*")))
-	if err != nil {
-		return err
-	}
-	consumer, err := s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{s.subject("s", "*")}, DeliverPolicy: jetstream.DeliverAllPolicy, HeadersOnly: true,
-	})
-	if err != nil {
-		return err
-	}
 	read := make(chan struct{})
-	caughtUp := false
-	if len(info.State.Subjects) == 0 {
-		caughtUp = true
-		close(read)
-	}
-	running, err := consumer.Consume(func(m jetstream.Msg) {
-		meta, err := m.Metadata()
-		if err != nil {
-			return
-		}
-		s.follow1(m, meta.Sequence.Stream)
-		if !caughtUp && meta.NumPending == 0 {
-			caughtUp = true
-			close(read)
-		}
-	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
-		s.cfg.Log.Debug("the jobs store is followed again", zap.Error(err))
-	}), jetstream.PullMaxMessages(2000), jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(10*time.Second))
-	if err != nil {
+	caughtUp := sync.OnceFunc(func() { close(read) })
+	var running jetstream.ConsumeContext
+	if err := s.eventually(ctx, func() (err error) { running, err = s.consume(ctx, caughtUp); return err }); err != nil {
 		return err
 	}
 	s.loops.Go(func() {
@@ -219,6 +193,36 @@ func (s *Store) follow(ctx, background context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(errors.New("the jobs could not be read in time"), ctx.Err())
 	}
+}
+
+// consume begins to follow the records. It calls caughtUp when it has read those that are there.
+func (s *Store) consume(ctx context.Context, caughtUp func()) (jetstream.ConsumeContext, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*attemptTimeout)
+	defer cancel()
+	switch _, err := s.readOnce(ctx, s.subject("s", "*")); {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		caughtUp()
+	case err != nil:
+		return nil, err
+	}
+	consumer, err := s.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{s.subject("s", "*")}, DeliverPolicy: jetstream.DeliverAllPolicy, HeadersOnly: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return consumer.Consume(func(m jetstream.Msg) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return // it is none of the stream's
+		}
+		s.follow1(m, meta.Sequence.Stream)
+		if meta.NumPending == 0 {
+			caughtUp()
+		}
+	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		s.cfg.Log.Debug("the jobs store is followed again", zap.Error(err))
+	}), jetstream.PullMaxMessages(2000), jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(10*time.Second))
 }
 
 // follow1 takes note of a record.

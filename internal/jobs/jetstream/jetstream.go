@@ -21,6 +21,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -142,13 +143,13 @@ func (s *Store) open(ctx, background context.Context) (err error) {
 	if s.cfg.CA != "" {
 		options = append(options, nats.RootCAs(s.cfg.CA))
 	}
-	if s.nc, err = nats.Connect(s.cfg.URL, options...); err != nil {
+	if err := s.eventually(ctx, func() (err error) { s.nc, err = nats.Connect(s.cfg.URL, options...); return err }); err != nil {
 		return err
 	}
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		return err
 	}
-	if err := s.openStream(ctx); err != nil {
+	if err := s.eventually(ctx, func() error { return s.openStream(ctx) }); err != nil {
 		return err
 	}
 	if err := s.answer(); err != nil {
@@ -160,6 +161,25 @@ func (s *Store) open(ctx, background context.Context) (err error) {
 	s.loops.Go(func() { s.look(background) })
 	s.loops.Go(func() { s.measure(background) })
 	return nil
+}
+
+// eventually tries until it succeeds or ctx ends: servers that have just started have no leader yet. What will not
+// change with time ends it.
+func (s *Store) eventually(ctx context.Context, try func() error) error {
+	for waits := 0; ; waits++ {
+		err := try()
+		if err == nil || ctx.Err() != nil || errors.As(err, new(settingsError)) || errors.Is(err, nats.ErrAuthorization) || errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		if waits == 0 {
+			s.cfg.Log.Warn("the jobs store is not ready; the start waits for it", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryWait):
+		}
+	}
 }
 
 // Close ends what New started.

@@ -36,12 +36,18 @@ func start(t *testing.T, c *natstest.Cluster, prefix string, change func(*Config
 	return s
 }
 
-func TestConformance(t *testing.T) {
-	for _, nodes := range []int{1, 3} {
-		t.Run(fmt.Sprintf("nodes=%d", nodes), func(t *testing.T) {
-			t.Parallel()
-			c := natstest.Start(t, nodes)
-			jobstest.Run(t, func(t *testing.T) jobs.Store { return start(t, c, newPrefix(), nil) })
-		})
-	}
+func TestOneServer(t *testing.T) {
+	t.Parallel()
+	conforms(t, natstest.Start(t, 1))
+}
+
+func TestThreeServers(t *testing.T) {
+	t.Parallel()
+	c := natstest.Start(t, 3)
+	gateways(t, c)
+	conforms(t, c)
+}
+
+func conforms(t *testing.T, c *natstest.Cluster) {
+	jobstest.Run(t, func(t *testing.T) jobs.Store { return start(t, c, newPrefix(), nil) })
 }

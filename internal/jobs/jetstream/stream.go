@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 )
 
 func (s *Store) streamName() string { return strings.ToUpper(s.cfg.Prefix) + "_JOBS" }
@@ -24,24 +22,9 @@ func (s *Store) wanted() jetstream.StreamConfig {
 	}
 }
 
-// openStream finds or makes the stream. A cluster that has just started may have no leader yet: it tries until ctx ends.
-func (s *Store) openStream(ctx context.Context) error {
-	for {
-		err := s.tryStream(ctx)
-		if err == nil || errors.As(err, new(settingsError)) || ctx.Err() != nil {
-			return err
-		}
-		s.cfg.Log.Warn("the jobs store is not ready", zap.Error(err))
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(connectTimeout / 5):
-		}
-	}
-}
-
-func (s *Store) tryStream(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+// openStream finds or makes the stream.
+func (s *Store) openStream(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	want := s.wanted()
 	if s.stream, err = s.js.Stream(ctx, want.Name); errors.Is(err, jetstream.ErrStreamNotFound) {
