@@ -58,7 +58,7 @@ func (c *jobCaller) do(method, path string, body io.Reader) (status int, text []
 
 // submit makes a job of a value. Now and then it is large, so that its request and reply are written in pieces, or
 // it is canceled at once.
-func (c *jobCaller) submit(l *jobLedger, random *rand.Rand, value string) {
+func (c *jobCaller) submit(t *testing.T, l *jobLedger, random *rand.Rand, value string) {
 	body := value
 	if random.IntN(40) == 0 {
 		body += strings.Repeat(" ", 1_200_000)
@@ -70,12 +70,13 @@ func (c *jobCaller) submit(l *jobLedger, random *rand.Rand, value string) {
 	}
 	l.mu.Lock()
 	switch {
-	case err != nil:
+	case err != nil, status == http.StatusGatewayTimeout: // which says that it may have been accepted
 		l.unknown++
 	case status == http.StatusAccepted:
 		l.accepted[job.ID] = value
 	default:
 		l.refused = append(l.refused, value)
+		t.Logf("%s was refused: %d %.300s", value, status, text)
 	}
 	l.mu.Unlock()
 	if err == nil && status == http.StatusAccepted && random.IntN(6) == 0 {
@@ -110,7 +111,7 @@ func TestJobsSurviveKills(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, uint64(i+1)))
 		submitters.Go(func() {
 			for n := 0; time.Now().Before(end); n++ {
-				caller.submit(l, random, fmt.Sprintf("%d-%d", i, n))
+				caller.submit(t, l, random, fmt.Sprintf("%d-%d", i, n))
 				time.Sleep(time.Duration(random.IntN(20)) * time.Millisecond)
 			}
 		})
@@ -140,6 +141,9 @@ func (l *jobLedger) check(t *testing.T, c *jobCaller, notes func() map[string]in
 		var job jobView
 		eventually(t, "job "+id+" is over", func() bool {
 			status, text, err := c.do(http.MethodGet, "/jobs/"+id+"?wait=20s", nil)
+			if status == http.StatusServiceUnavailable { // its servers have just started
+				return false
+			}
 			if err != nil || status != http.StatusOK || json.Unmarshal(text, &job) != nil {
 				t.Fatalf("an accepted job is lost: %d %s, %v", status, text, err)
 			}

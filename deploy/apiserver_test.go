@@ -99,7 +99,7 @@ func (c *cluster) dryRun(objects []byte) (string, error) {
 // rules between members, quantities, label selectors, and Pod Security.
 func TestARealAPIServerTakesTheObjects(t *testing.T) {
 	c := newCluster(t)
-	for _, overlay := range []string{"overlays/demo", "overlays/production", "overlays/tls"} {
+	for _, overlay := range []string{"overlays/demo", "overlays/production", "overlays/tls", "overlays/jobs"} {
 		objects := render(t, overlay)
 		namespace := only(t, objects, "Namespace")
 		c.must(namespace, "apply", "--server-side", "--validate=strict", "-f", "-")
@@ -160,10 +160,13 @@ func TestARealAPIServerRefusesMistakes(t *testing.T) {
 	}
 }
 
-// podsOf returns a Pod for the template of each Deployment.
+// podsOf returns a Pod for the template of each Deployment and StatefulSet.
 func podsOf(t *testing.T, objects []byte) (pods [][]byte) {
 	t.Helper()
-	for deployment := range bytes.SplitSeq(only(t, objects, "Deployment"), []byte("\n---\n")) {
+	for deployment := range bytes.SplitSeq(objects, []byte("\n---\n")) {
+		if kind := parse[manifest](t, string(deployment)).Kind; kind != "Deployment" && kind != "StatefulSet" {
+			continue
+		}
 		d := parse[map[string]any](t, string(deployment))
 		meta := d["metadata"].(map[string]any)
 		spec := d["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)

@@ -138,6 +138,19 @@ func TestWhatTheObjectsMustSay(t *testing.T) {
 		{"overlays/production", "HTTPRoute mdp-gateway-redirect", "spec parentRefs 0 sectionName", "http"},
 		{"overlays/production", "HTTPRoute mdp-gateway-redirect", "spec rules 0 filters 0 requestRedirect scheme", "https"},
 		{"overlays/production", "HTTPRoute mdp-gateway-redirect", "spec rules 0 backendRefs", "<nil>"},
+
+		// Each of the three servers of jobs has a disk of its own, on a node of its own.
+		{"overlays/jobs", "StatefulSet mdp-nats", "spec replicas", "3"},
+		{"overlays/jobs", "StatefulSet mdp-nats", "spec podManagementPolicy", "Parallel"},
+		{"overlays/jobs", "StatefulSet mdp-nats", "spec volumeClaimTemplates 0 metadata name", "data"},
+		{"overlays/jobs", "StatefulSet mdp-nats", container + "volumeMounts 0 mountPath", "/data"},
+		{"overlays/jobs", "StatefulSet mdp-nats", container + "image", "nats:2.15.3"},
+		{"overlays/jobs", "StatefulSet mdp-nats", pod + "topologySpreadConstraints 0 whenUnsatisfiable", "DoNotSchedule"},
+		{"overlays/jobs", "PodDisruptionBudget mdp-nats", "spec maxUnavailable", "1"},
+		{"overlays/jobs", "Service mdp-nats", "spec clusterIP", "None"},
+		{"overlays/jobs", "Service mdp-nats", "spec publishNotReadyAddresses", "true"},
+		{"overlays/jobs", "NetworkPolicy mdp-nats", "spec ingress 0 from 0 podSelector matchLabels app.kubernetes.io/component", "gateway"},
+		{"overlays/jobs", "Deployment mdp-gateway", container + "env 0 name", "GATEWAY_JOBS"},
 	} {
 		for _, name := range kustomizations {
 			if c.in == everywhere || c.in == name {
@@ -194,15 +207,19 @@ func TestProductionNamesItsImageByDigest(t *testing.T) {
 func TestTheGatewayReachesOnlyBrokerAndNameServer(t *testing.T) {
 	for _, name := range kustomizations {
 		broker := "map[podSelector:map[matchLabels:map[app.kubernetes.io/component:broker app.kubernetes.io/name:mdp-gateway]]]"
-		if name == "overlays/production" || name == "overlays/tls" {
+		if name != "base" && name != "overlays/demo" {
 			broker = "map[ipBlock:map[cidr:192.0.2.10/32]]"
 		}
 		const names = "map[namespaceSelector:map[matchLabels:map[kubernetes.io/metadata.name:kube-system]]]"
 		policy := objects(t, name)["NetworkPolicy mdp-gateway"]
-		if rules, _ := policy.at("spec egress").([]any); len(rules) != 2 {
-			t.Errorf("%s: there are %d egress rules, want 2", name, len(rules))
+		want := []string{"[" + broker + "]", "[" + names + "]"}
+		if name == "overlays/jobs" {
+			want = append(want, "[map[podSelector:map[matchLabels:map[app.kubernetes.io/component:nats app.kubernetes.io/name:mdp-gateway]]]]")
 		}
-		for i, want := range []string{"[" + broker + "]", "[" + names + "]"} {
+		if rules, _ := policy.at("spec egress").([]any); len(rules) != len(want) {
+			t.Errorf("%s: there are %d egress rules, want %d", name, len(rules), len(want))
+		}
+		for i, want := range want {
 			if got := policy.text(fmt.Sprintf("spec egress %d to", i)); got != want {
 				t.Errorf("%s: egress rule %d is to %s, want %s", name, i, got, want)
 			}

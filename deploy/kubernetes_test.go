@@ -15,7 +15,7 @@ import (
 )
 
 // kustomizations are what can be applied.
-var kustomizations = []string{"base", "overlays/demo", "overlays/production", "overlays/tls"}
+var kustomizations = []string{"base", "overlays/demo", "overlays/production", "overlays/tls", "overlays/jobs"}
 
 // A manifest is one object, as far as the tests look at it.
 type manifest struct {
@@ -124,7 +124,7 @@ func TestPodsKeepTheRestrictedStandard(t *testing.T) {
 	pods := 0
 	for _, name := range kustomizations {
 		for _, m := range manifests(t, name) {
-			if m.Kind != "Deployment" {
+			if m.Kind != "Deployment" && m.Kind != "StatefulSet" {
 				continue
 			}
 			pods++
@@ -179,7 +179,7 @@ func TestConfigurationsInKubernetesAreValidAndFitTheGracePeriod(t *testing.T) {
 		var settings map[string]any
 		grace := 0
 		for _, m := range manifests(t, name) {
-			if m.Kind == "ConfigMap" {
+			if m.Kind == "ConfigMap" && m.Data["gateway.yaml"] != "" {
 				settings = checked(t, program, m.Data["gateway.yaml"])
 			}
 			if m.Kind == "Deployment" && m.Metadata.Name == "mdp-gateway" {

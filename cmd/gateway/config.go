@@ -83,14 +83,18 @@ type settings struct {
 	AuditLog     string `group:"Access" placeholder:"FILE" help:"File with a JSON line for each call: when, which key, which service, what came of it; or the word stderr."`
 	AuditLogMode string `group:"Access" default:"closed" one:"closed|best-effort" placeholder:"MODE" help:"Whether calls are refused while the audit log can't be written (closed), or its lines are dropped (best-effort) (${default})."`
 
-	Jobs         string        `group:"Jobs" type:"jobs" placeholder:"STORE" help:"Asynchronous calls: off, kept in memory, or in this directory; default: memory with the embedded broker on loopback, else off."`
-	JobsInFlight int           `group:"Jobs" min:"1" placeholder:"N" help:"Jobs that run at once; default: 64, at most a quarter of --pool-max."`
-	JobsMax      int           `group:"Jobs" default:"10000" min:"1" placeholder:"N" help:"Jobs that may wait to be sent (${default})."`
-	JobsMaxBytes int64         `group:"Jobs" type:"bytes" placeholder:"BYTES" help:"Size of the store of jobs; default: 4GiB, in memory a quarter of --max-buffered."`
-	JobsExpires  time.Duration `group:"Jobs" default:"1h" placeholder:"DURATION" help:"Time that a job may wait to be sent unless its caller asks for another, at most 24h (${default})."`
-	JobsTimeout  time.Duration `group:"Jobs" default:"30m" placeholder:"DURATION" help:"Timeout of a job, from its send to its reply, unless its caller asks for another, at most 24h (${default})."`
-	JobsKeep     time.Duration `group:"Jobs" default:"24h" placeholder:"DURATION" help:"Time that a job is kept after its end (${default})."`
-	JobsMaxWait  time.Duration `group:"Jobs" hidden:"" default:"50s" placeholder:"DURATION" help:"Longest time that one request may wait for a job to change; keep it below the timeout of proxies (${default})."`
+	Jobs          string        `group:"Jobs" type:"jobs" placeholder:"STORE" help:"Asynchronous calls: off, kept in memory, in this directory, or in NATS JetStream: nats://host:4222 or tls://host:4222, more with commas; default: memory with the embedded broker on loopback, else off."`
+	JobsNATSCreds string        `group:"Jobs" name:"jobs-nats-creds" hidden:"" placeholder:"FILE" help:"Credentials of the NATS user, as nsc writes them."`
+	JobsNATSCA    string        `group:"Jobs" name:"jobs-nats-ca" hidden:"" placeholder:"FILE" help:"Authorities of the NATS servers' certificates, in PEM; default: those of the system."`
+	JobsPrefix    string        `group:"Jobs" hidden:"" default:"mdp" placeholder:"NAME" help:"First word of the NATS subjects of jobs and, in capitals, of their stream (${default})."`
+	JobsReplicas  int           `group:"Jobs" default:"3" min:"1" placeholder:"N" help:"NATS servers that keep each job (${default})."`
+	JobsInFlight  int           `group:"Jobs" min:"1" placeholder:"N" help:"Jobs that run at once; default: 64, at most a quarter of --pool-max."`
+	JobsMax       int           `group:"Jobs" default:"10000" min:"1" placeholder:"N" help:"Jobs that may wait to be sent (${default})."`
+	JobsMaxBytes  int64         `group:"Jobs" type:"bytes" placeholder:"BYTES" help:"Size of the store of jobs; default: 4GiB, in memory a quarter of --max-buffered."`
+	JobsExpires   time.Duration `group:"Jobs" default:"1h" placeholder:"DURATION" help:"Time that a job may wait to be sent unless its caller asks for another, at most 24h (${default})."`
+	JobsTimeout   time.Duration `group:"Jobs" default:"30m" placeholder:"DURATION" help:"Timeout of a job, from its send to its reply, unless its caller asks for another, at most 24h (${default})."`
+	JobsKeep      time.Duration `group:"Jobs" default:"24h" placeholder:"DURATION" help:"Time that a job is kept after its end (${default})."`
+	JobsMaxWait   time.Duration `group:"Jobs" hidden:"" default:"50s" placeholder:"DURATION" help:"Longest time that one request may wait for a job to change; keep it below the timeout of proxies (${default})."`
 
 	ReadyBroker string        `group:"Shutdown and readiness" default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`
 	DrainDelay  time.Duration `group:"Shutdown and readiness" default:"0s" min:"0" placeholder:"DURATION" help:"Time after SIGTERM in which calls are still accepted (${default})."`

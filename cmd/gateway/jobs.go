@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"mdpgateway/internal/budget"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/jobs"
+	"mdpgateway/internal/jobs/jetstream"
 	"mdpgateway/internal/jobs/sqlite"
 	"mdpgateway/internal/metrics"
 )
@@ -30,18 +32,31 @@ const longestJob = 24 * time.Hour
 // usualInFlight is how many jobs run at once unless the pool is small.
 const usualInFlight = 64
 
-// parseJobs reads --jobs. A URL is of a store that this version does not have.
+// parseJobs reads --jobs.
 func parseJobs(text string, _ *kong.Tag) (string, error) {
-	switch scheme, _, isURL := strings.Cut(text, "://"); {
-	case isURL && (scheme == "nats" || scheme == "tls"):
-		return "", errors.New("off, memory or a directory: this version has no store over NATS")
-	case isURL, text == "":
-		return "", errors.New("off, memory or a directory")
+	const want = "off, memory, a directory, or nats://host:4222 or tls://host:4222, more of them with commas"
+	switch {
+	case strings.Contains(text, "://"):
+		for part := range strings.SplitSeq(text, ",") {
+			u, err := url.Parse(part)
+			switch {
+			case err != nil || u.Scheme != "nats" && u.Scheme != "tls" || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "":
+				return "", errors.New(want)
+			case u.User != nil:
+				return "", errors.New("no user or password: --jobs-nats-creds names a file with them")
+			}
+		}
+		return text, nil
+	case text == "":
+		return "", errors.New(want)
 	case text == jobsOff, text == jobsInMemory:
 		return text, nil
 	}
 	return filepath.Clean(text), nil
 }
+
+// jobsInNATS reports whether --jobs is of NATS servers.
+func (s *settings) jobsInNATS() bool { return strings.Contains(s.Jobs, "://") }
 
 // finishJobs sets what follows from other settings.
 func (s *settings) finishJobs() {
@@ -66,6 +81,14 @@ func (s *settings) checkJobs(r *resolver) error {
 	if s.JobsInFlight > s.PoolMax {
 		return &valueError{r.origin("jobs-in-flight"), fmt.Sprint(s.JobsInFlight), fmt.Sprintf("at most %d, the value of %s", s.PoolMax, r.origin("pool-max"))}
 	}
+	for name, value := range map[string]string{"jobs-nats-creds": s.JobsNATSCreds, "jobs-nats-ca": s.JobsNATSCA} {
+		if value != "" && !s.jobsInNATS() {
+			return &valueError{r.origin(name), value, "none unless " + r.origin("jobs") + " is nats://… or tls://…"}
+		}
+	}
+	if !jetstream.IsPrefix(s.JobsPrefix) {
+		return &valueError{r.origin("jobs-prefix"), s.JobsPrefix, "up to 32 of a-z, 0-9 and -, not - first"}
+	}
 	for name, value := range map[string]time.Duration{"jobs-expires": s.JobsExpires, "jobs-timeout": s.JobsTimeout} {
 		if value > longestJob {
 			return &valueError{r.origin(name), formatDuration(value), "at most " + formatDuration(longestJob)}
@@ -81,11 +104,7 @@ func (d *daemon) runJobs(held *budget.Budget) error {
 		return nil
 	}
 	counts := d.metrics.Jobs(func() gateway.JobStats { return d.jobs.Stats() })
-	dir := s.Jobs
-	if dir == jobsInMemory {
-		dir = ""
-	}
-	store, err := sqlite.New(sqlite.Config{Dir: dir, MaxBytes: s.JobsMaxBytes, Log: d.log.Named("jobs"), Observe: counts.Stored})
+	store, err := d.openStore(counts)
 	if err != nil {
 		return err
 	}
@@ -96,6 +115,26 @@ func (d *daemon) runJobs(held *budget.Budget) error {
 		MaxExpires: longestJob, MaxTimeout: longestJob, Keep: s.JobsKeep,
 	})
 	return err
+}
+
+// natsPatience is how long NATS may take to have a leader when the gateway starts.
+const natsPatience = 30 * time.Second
+
+func (d *daemon) openStore(counts *metrics.Jobs) (jobs.Store, error) {
+	s, log := d.settings, d.log.Named("jobs")
+	if s.jobsInNATS() {
+		ctx, cancel := context.WithTimeout(context.Background(), natsPatience)
+		defer cancel()
+		return jetstream.New(ctx, jetstream.Config{
+			URL: s.Jobs, Creds: s.JobsNATSCreds, CA: s.JobsNATSCA, Prefix: s.JobsPrefix, Replicas: s.JobsReplicas, MaxBytes: s.JobsMaxBytes,
+			Keep: s.JobsKeep, Log: log, Observe: counts.Stored,
+		})
+	}
+	dir := s.Jobs
+	if dir == jobsInMemory {
+		dir = ""
+	}
+	return sqlite.New(sqlite.Config{Dir: dir, MaxBytes: s.JobsMaxBytes, Log: log, Observe: counts.Stored})
 }
 
 // mayStill reports whether a job of a principal may be sent to a service now.

@@ -372,9 +372,12 @@ func TestWithoutJobsThePreferenceIsIgnored(t *testing.T) {
 
 func TestTheStoreOfJobsIsChecked(t *testing.T) {
 	for args, want := range map[string]string{
-		"--jobs nats://127.0.0.1:4222": `--jobs is "nats://127.0.0.1:4222", want off, memory or a directory: this version has no store over NATS`,
-		"--jobs-in-flight 300":         `--jobs-in-flight is "300", want at most 256, the value of --pool-max`,
-		"--jobs-timeout 25h":           `--jobs-timeout is "25h", want at most 24h`,
+		"--jobs http://127.0.0.1:4222":    `--jobs is "http://127.0.0.1:4222", want off, memory, a directory, or nats://host:4222 or tls://host:4222, more of them with commas`,
+		"--jobs nats://u:p@127.0.0.1":     `want no user or password: --jobs-nats-creds names a file with them`,
+		"--jobs-nats-ca ca.pem":           `--jobs-nats-ca is "ca.pem", want none unless --jobs is nats://… or tls://…`,
+		"--jobs nats://a --jobs-prefix A": `--jobs-prefix is "A", want up to 32 of a-z, 0-9 and -, not - first`,
+		"--jobs-in-flight 300":            `--jobs-in-flight is "300", want at most 256, the value of --pool-max`,
+		"--jobs-timeout 25h":              `--jobs-timeout is "25h", want at most 24h`,
 	} {
 		if code, _, stderr := runGateway(t, "serve --check "+args, nil, ""); code != exitUsage || !strings.Contains(stderr, want) {
 			t.Errorf("%s: exit code %d, %s, want %s", args, code, stderr, want)
