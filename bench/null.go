@@ -62,8 +62,8 @@ type instants struct{ httpapi.Caller }
 
 func (instants) Service(string) gateway.Service { return instant{} }
 
-func (instants) Brokers() (reached, connected bool, lost, silent []string) {
-	return true, true, nil, nil
+func (instants) Brokers() (reached, connected bool, lost, silent, mute []string) {
+	return true, true, nil, nil, nil
 }
 
 // instant replies with a copy of the request's frames.

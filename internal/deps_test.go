@@ -67,11 +67,11 @@ var rules = []rule{
 		why: "traces are told what happened in the words of the package gateway, and sent over HTTP: gRPC would be a third of the binary",
 	},
 	{
-		pkg: "internal/httpapi", not: []string{zmq4, prometheus, otel, module + "/internal/mdp/client", module + "/internal/dispatch"},
+		pkg: "internal/httpapi", not: []string{zmq4, prometheus, otel, module + "/internal/mdp/client", module + "/internal/mdp/mux", module + "/internal/mdp/upstream", module + "/internal/dispatch"},
 		why: "HTTP is tested and can be reused without a broker: it calls through a Caller that it declares",
 	},
 	{
-		pkg: "internal/dispatch", not: []string{zmq4, prometheus, otel, "net/http", module + "/internal/mdp/client"},
+		pkg: "internal/dispatch", not: []string{zmq4, prometheus, otel, "net/http", module + "/internal/mdp/client", module + "/internal/mdp/mux", module + "/internal/mdp/upstream"},
 		why: "the policy of a call knows neither HTTP nor sockets: it sends through a Pool that it declares",
 	},
 	{
@@ -93,6 +93,10 @@ var rules = []rule{
 	{
 		pkg: "internal/mdp/client", not: []string{"net/http", prometheus, module + "/internal/mdp/broker", module + "/internal/mdp/worker"},
 		why: "the pool knows sockets, neither who calls nor who answers",
+	},
+	{
+		pkg: "internal/mdp/mux", not: []string{"net/http", prometheus, module + "/internal/mdp/broker", module + "/internal/mdp/worker"},
+		why: "as the pool, it knows sockets, neither who calls nor who answers",
 	},
 	{
 		pkg: "internal/mdp/broker", not: []string{"net/http", prometheus, module + "/internal/mdp/client", module + "/internal/mdp/worker"},

@@ -15,6 +15,8 @@ import (
 	"mdpgateway/internal/ijson"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mux"
+	"mdpgateway/internal/mdp/upstream"
 )
 
 // callCmd is gateway call: one call straight to a broker.
@@ -42,11 +44,11 @@ func (c *callCmd) Run(p *process) error {
 	if err != nil {
 		return usageError{err}
 	}
-	cfg := client.Config{Endpoints: []client.Endpoint{broker}, Max: 1}
+	cfg := mux.Config{Config: client.Config{Endpoints: []client.Endpoint{broker}, Max: 1}, NoWorkersWait: c.Timeout}
 	if c.Hex {
 		cfg.Trace = tracer(p.stdout, time.Now())
 	}
-	pool, err := client.New(cfg)
+	pool, err := upstream.New(cfg)
 	if err != nil {
 		return err
 	}

@@ -331,4 +331,4 @@ func TestVersionReadsNoSettings(t *testing.T) {
 }
 
 // otherDialects are those of one broker each.
-const otherDialects = "majordomogo, libmdp-0.2, libmdp-0x, plantd, irondomo, rustydomo, zmq-mdp2, wdl83, zproto"
+const otherDialects = "majordomogo, libmdp-0.2, libmdp-0x, plantd, irondomo, rustydomo, zmq-mdp2, wdl83, zproto, mdpx/1"

@@ -20,6 +20,7 @@ import (
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mux"
 	"mdpgateway/internal/metrics"
 	"mdpgateway/internal/tracing"
 	"mdpgateway/internal/yamlnode"
@@ -58,7 +59,8 @@ type settings struct {
 	MaxConnections        int           `group:"Limits" min:"1" placeholder:"N" help:"Connections of callers; default: what RLIMIT_NOFILE leaves, at most 8192."`
 	MaxConnectionsPerPeer int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Connections from one IPv4 address or IPv6 /64; default: a quarter of --max-connections."`
 	MaxRequests           int           `group:"Limits" hidden:"" min:"1" placeholder:"N" help:"Requests in flight over all routes but probes; default: 4 times --pool-max and --queue-max together."`
-	PoolMax               int           `group:"Limits" default:"${pool_max}" min:"1" placeholder:"N" help:"Connections to brokers, which is the most calls in flight (${default})."`
+	PoolMax               int           `group:"Limits" default:"${pool_max}" min:"1" placeholder:"N" help:"Calls in flight, each of which needs a connection to a broker but with mdpx/1 (${default})."`
+	MuxConnections        int           `group:"Limits" hidden:"" default:"${mux_connections}" min:"1" placeholder:"N" help:"Connections to a broker of mdpx/1, which its calls share, and as many for bodies and replies over 256 KiB (${default})."`
 	PoolIdle              time.Duration `group:"Limits" hidden:"" default:"${pool_idle}" placeholder:"DURATION" help:"Time after which a surplus connection to a broker is closed (${default})."`
 	PoolReserve           float64       `group:"Limits" hidden:"" default:"0.1" placeholder:"SHARE" help:"Share of --pool-max kept for services that hold less than it (${default})."`
 	QueueMax              int           `group:"Limits" hidden:"" default:"${queue_max}" min:"1" placeholder:"N" help:"Calls that may wait for a connection to a broker (${default})."`
@@ -135,6 +137,7 @@ func defaults() kong.Vars {
 		"max_timeout":          formatDuration(dispatch.DefaultMaxTimeout),
 		"max_vars":             formatBytes(dispatch.DefaultMaxVars),
 		"pool_max":             strconv.Itoa(client.DefaultMax),
+		"mux_connections":      strconv.Itoa(mux.DefaultConnections),
 		"pool_idle":            formatDuration(client.DefaultIdle),
 		"queue_max":            strconv.Itoa(client.DefaultQueueMax),
 		"queue_timeout":        formatDuration(client.DefaultQueueTimeout),

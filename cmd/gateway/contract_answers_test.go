@@ -255,8 +255,10 @@ func internalError(t *testing.T) exchange {
 // broken is a Caller whose services have a bug.
 type broken struct{ httpapi.Caller }
 
-func (broken) Service(string) gateway.Service            { return buggy{} }
-func (broken) Brokers() (bool, bool, []string, []string) { return true, true, nil, nil }
+func (broken) Service(string) gateway.Service { return buggy{} }
+func (broken) Brokers() (bool, bool, []string, []string, []string) {
+	return true, true, nil, nil, nil
+}
 
 type buggy struct{ gateway.Service }
 

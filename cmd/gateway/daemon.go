@@ -24,6 +24,8 @@ import (
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mux"
+	"mdpgateway/internal/mdp/upstream"
 	"mdpgateway/internal/mdp/worker"
 	"mdpgateway/internal/metrics"
 	"mdpgateway/internal/oidc"
@@ -51,7 +53,7 @@ type daemon struct {
 
 	broker  *broker.Broker // embedded, or nil
 	demo    *worker.Worker // embedded, or nil
-	pool    *client.Pool
+	pool    *upstream.Brokers
 	tracer  *tracing.Tracer // or nil
 	audit   *audit.Log      // or nil
 	metrics *metrics.Metrics
@@ -133,16 +135,20 @@ func (d *daemon) trace() (err error) {
 func (d *daemon) connect() (err error) {
 	s := d.settings
 	held := budget.New(s.MaxBuffered)
-	d.pool, err = client.New(client.Config{
+	d.pool, err = upstream.New(mux.Config{Config: client.Config{
 		Endpoints: s.Brokers, Max: s.PoolMax, Reserve: s.PoolReserve, QueueMax: s.QueueMax, QueueTimeout: s.QueueTimeout,
 		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Log: d.log.Named("pool"),
-	})
+	}, Connections: s.MuxConnections, NoWorkersWait: s.NoWorkersWait})
 	if err != nil {
 		return err
 	}
 	var brokers []dispatch.Broker
-	for _, b := range s.Brokers {
-		brokers = append(brokers, dispatch.Broker{Name: b.Name, Dialect: b.Dialect})
+	for i, b := range s.Brokers {
+		broker := dispatch.Broker{Name: b.Name, Dialect: b.Dialect}
+		if told := d.pool.Table(i); told != nil {
+			broker.Live = told
+		}
+		brokers = append(brokers, broker)
 	}
 	if d.broker != nil {
 		brokers[len(brokers)-1].Live = d.broker // embed put it last
@@ -213,20 +219,21 @@ func (d *daemon) issuers() (all []metrics.Issuer) {
 }
 
 // health is how the brokers are.
-type health struct{ pool *client.Pool }
+type health struct{ pool *upstream.Brokers }
 
 // Brokers is httpapi.Health.
-func (h health) Brokers() (reached, connected bool, lost, silent []string) {
+func (h health) Brokers() (reached, connected bool, lost, silent, mute []string) {
 	for _, e := range h.pool.Stats().Endpoints {
 		reached = reached || !e.Since.IsZero()
-		if e.State == gateway.Up {
-			connected = true
-			if e.Silent {
-				silent = append(silent, e.Name)
-			}
-		} else {
+		switch {
+		case e.State == gateway.Up && e.Silent:
+			silent = append(silent, e.Name)
+		case e.Silent:
+			mute = append(mute, e.Name)
+		case e.State != gateway.Up:
 			lost = append(lost, e.Name)
 		}
+		connected = connected || e.State == gateway.Up
 	}
-	return reached, connected, lost, silent
+	return reached, connected, lost, silent, mute
 }

@@ -39,7 +39,7 @@ var metricLabels = map[string]string{
 	"jobs_submitted_total": "result service", "jobs_ended_total": "service state", "jobs_queued": "service", "jobs_running": "service",
 	"job_oldest_queued_seconds": "service", "job_wait_seconds": "service", "job_duration_seconds": "service", "jobs_waiters": "", "jobs_expires_seconds": "",
 	"jobs_store_up": "", "jobs_store_bytes": "", "jobs_store_bytes_max": "", "jobs_store_seconds": "op", "jobs_store_errors_total": "op",
-	"jobs_damaged_total": "", "jobs_redelivered_total": "verdict",
+	"jobs_damaged_total": "", "jobs_redelivered_total": "verdict", "requests_saved_total": "",
 	"build_info": "goversion revision version zmqversion",
 }
 

@@ -49,7 +49,7 @@ type Observer interface {
 type Broker struct {
 	Name    string       // as services name it in the catalogue
 	Dialect *mdp.Dialect // default mdp/0.1
-	Live    Registry     // of a broker in this process; nil for any other
+	Live    Registry     // of a broker in this process, or that tells its services of its own accord; nil for any other
 }
 
 // A Registry says which services a broker has workers of, without being asked
@@ -165,7 +165,7 @@ func (d *Dispatcher) ended(call *gateway.Call, reply *gateway.Reply, known bool,
 	if err != nil {
 		e := gateway.AsError(err)
 		e.Service = call.Service
-		outcome.Kind, outcome.Reason = e.Kind, e.Reason
+		outcome.Kind, outcome.Reason, outcome.Was = e.Kind, e.Reason, e.Was
 		if e.Timeout != nil {
 			outcome.Stage = e.Timeout.Stage
 		}
@@ -243,8 +243,11 @@ func (d *Dispatcher) failed(clock *clock, call *gateway.Call, spec *catalogue.Se
 		e.Timeout = clock.detail()
 		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(call.Service, reply.Broker)
 		known := spec != nil || d.services.get(call.Service) != nil
-		if e.Detail == "" && known && reply.Broker >= 0 && clock.parts == 0 {
+		if e.Detail == "" && known && e.Was == "" && reply.Broker >= 0 && clock.parts == 0 {
 			e.Detail = d.neverAnswered(call.Service, e.Timeout.Elapsed)
+		}
+		if e.Detail == "" && e.Was == gateway.WasQueued {
+			e.Detail = fmt.Sprintf("no worker was free within %v; the request was taken back and will not run", e.Timeout.Limit)
 		}
 		if e.Detail == "" {
 			e.Detail = fmt.Sprintf("no reply within %v; the service may still be at work", e.Timeout.Limit)
@@ -269,6 +272,9 @@ func both(a, b func()) func() {
 // unless it may have been a part of one; a broker that is lost takes its requests along, as
 // far as can be known.
 func (d *Dispatcher) goesOn(e *gateway.Error, reply *gateway.Reply) bool {
+	if e.Was == gateway.WasQueued {
+		return false
+	}
 	switch e.Kind {
 	case gateway.Timeout, gateway.Interrupted, gateway.BadReply:
 		return true

@@ -3,6 +3,7 @@ package dispatch
 import (
 	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp/mdpx"
 )
 
 // plan checks and completes a call as call does, but asks no broker, and returns what
@@ -25,7 +26,13 @@ func (d *Dispatcher) plan(call *gateway.Call, spec *catalogue.Service) (gateway.
 		}
 	}
 	var err error
-	if plan.Frames, err = plan.Dialect.AppendRequest(nil, []byte(call.Service), call.Frames); err != nil {
+	if plan.Dialect.Multiplexed {
+		id, ttl := mdpx.NumberID(1), mdpx.NewTTL(plan.Timeout)
+		plan.Frames, err = mdpx.AppendRequest(nil, &id, &ttl, []byte(call.Service), call.Frames)
+	} else {
+		plan.Frames, err = plan.Dialect.AppendRequest(nil, []byte(call.Service), call.Frames)
+	}
+	if err != nil {
 		return gateway.Plan{}, &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	return plan, nil

@@ -100,6 +100,10 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 		if !q.mayReturn(best) {
 			return nil, nil, refusal(best)
 		}
+		if waiting := d.waitingAt(&q, call); waiting != nil {
+			call.Brokers = waiting
+			return q.svc, func() {}, nil
+		}
 		if giveUp.IsZero() {
 			giveUp = time.Now().Add(d.cfg.NoWorkersWait)
 			if call.Sending != nil { // whoever queues it waits
@@ -110,6 +114,20 @@ func (d *Dispatcher) route(clock *clock, call *gateway.Call, spec *catalogue.Ser
 			return nil, nil, err
 		}
 	}
+}
+
+// waitingAt returns the brokers at which a call may wait for the workers of a service that has
+// none: those that tell when they give up a request. A call that is queued elsewhere waits there.
+func (d *Dispatcher) waitingAt(q *query, call *gateway.Call) (brokers []int) {
+	if call.Sending != nil {
+		return nil
+	}
+	for i, b := range d.cfg.Brokers {
+		if state, _ := d.cfg.Pool.State(i); b.Dialect.Multiplexed && state == gateway.Up && q.spec.MayAsk(b.Name) {
+			brokers = append(brokers, i)
+		}
+	}
+	return brokers
 }
 
 // excluded returns the error of every call to a service that is not in the catalogue, if

@@ -85,12 +85,20 @@ const NoMemory = "the gateway holds as many bytes of requests and replies as it 
 // NoBroker is the detail of BrokerUnavailable unless more is known.
 const NoBroker = "no broker can be reached"
 
+// Unspoken is what is wrong with a broker that is configured to speak MDPX/1, takes connections
+// and says nothing.
+const Unspoken = "this broker does not speak mdpx/1"
+
 // SilentHint says what is probably wrong with a broker that answers nothing, look-ups included, and what to do.
 const SilentHint = "wrong dialect, or a broker without MMI: set --dialect, or list the services in the file"
 
 // ReasonReader is a reason of ReplyTooLarge: the caller reads a stream so slowly that
 // too much of it waits.
 const ReasonReader = "slow_reader"
+
+// ReasonWorkerLost is the reason of BrokerLost if the broker is there, and says that it lost the
+// worker that had the request.
+const ReasonWorkerLost = "worker_lost"
 
 // ReasonRate is the reason of RateLimited, beside those of Busy wherever what was
 // refused is counted.
@@ -140,13 +148,14 @@ const (
 // An Error is a failed call.
 type Error struct {
 	Kind    Kind
-	Reason  string         // of Busy, RateLimited, BadReply and WorkerError: a constant, fit for a label
+	Reason  string         // of Busy, RateLimited, BadReply, BrokerLost and WorkerError: a constant, fit for a label
 	Service string         // empty if the call never reached a service
 	Detail  string         // for the caller; never a cause's text or an address
 	Faults  []Fault        // where a request is wrong
 	Timeout *TimeoutDetail // of Timeout
 	Status  int            // of WorkerError: the HTTP status that the service's rule sets, or 0
 	Sent    bool           // of Canceled and Internal: the request was sent
+	Was     Was            // what a broker that can cancel requests says of one that was given up
 	Frames  [][]byte       // a reply that cannot be given in the form that was asked for
 	Worker  string         // of WorkerError: why, as the worker says; empty if it does not
 	Err     error          // the cause; for the operator, not for the caller
@@ -190,8 +199,20 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Was says where a request was when its call was given up.
+type Was string
+
+// The places. Empty means that nobody knows.
+const (
+	WasQueued     Was = "queued"     // no worker had it, and none will
+	WasDispatched Was = "dispatched" // a worker had it
+)
+
 // Executed says whether the request ran.
 func (e *Error) Executed() Executed {
+	if e.Was == WasQueued {
+		return No
+	}
 	switch e.Kind {
 	case BadReply, ReplyTooLarge, BrokerLost, Interrupted, Timeout, JobUnconfirmed:
 		return Maybe

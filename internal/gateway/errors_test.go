@@ -55,6 +55,9 @@ func TestExecutedIsNoUntilTheRequestWasSent(t *testing.T) {
 	}{
 		{gateway.Error{Kind: gateway.Canceled, Sent: true}, gateway.Maybe},
 		{gateway.Error{Kind: gateway.Internal, Sent: true}, gateway.Maybe},
+		{gateway.Error{Kind: gateway.Canceled, Sent: true, Was: gateway.WasQueued}, gateway.No},
+		{gateway.Error{Kind: gateway.Timeout, Was: gateway.WasQueued}, gateway.No},
+		{gateway.Error{Kind: gateway.Timeout, Was: gateway.WasDispatched}, gateway.Maybe},
 		{gateway.Error{Kind: gateway.NotAcceptable, Frames: [][]byte{[]byte("reply")}}, gateway.Yes},
 	} {
 		if got := c.err.Executed(); got != c.want {

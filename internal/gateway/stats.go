@@ -13,6 +13,7 @@ type Outcome struct {
 	KnownBefore  bool   // Known when the call began
 	Kind         Kind   // empty if a reply came and is no failure
 	Reason       string // of Kind
+	Was          Was    // where the request was when the call was given up, if the broker said it
 	Stage        string // of a timeout
 	Sent         bool   // false: it was refused before it reached the broker
 	Timing       Timing

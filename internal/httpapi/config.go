@@ -34,7 +34,7 @@ type Health interface {
 	// Brokers reports whether one was ever reached, be it lost since, and whether
 	// one can be reached now. Lost names those that can't, silent those that can and
 	// have answered nothing that they were sent.
-	Brokers() (reached, connected bool, lost, silent []string)
+	Brokers() (reached, connected bool, lost, silent, mute []string)
 }
 
 // What GET /readyz wants of the brokers.

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 
 	"mdpgateway/api"
@@ -23,15 +25,19 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 	if a.notReady.Load() {
 		return gateway.ShuttingDown()
 	}
-	reached, connected, lost, silent := a.cfg.Health.Brokers()
+	reached, connected, lost, silent, mute := a.cfg.Health.Brokers()
+	unspoken := ""
+	if len(mute) > 0 {
+		unspoken = strings.Join(mute, ", ") + ": " + gateway.Unspoken
+	}
 	switch {
 	case a.cfg.ReadyBroker == ReadyNever:
 	case !reached:
-		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: "no broker has been reached yet"}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: cmp.Or(unspoken, "no broker has been reached yet")}
 	case a.cfg.ReadyBroker == ReadyAlways && !connected:
-		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker}
+		return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: cmp.Or(unspoken, gateway.NoBroker)}
 	}
-	detail := ""
+	detail := unspoken
 	if len(silent) > 0 {
 		detail = strings.Join(silent, ", ") + " never answered: " + gateway.SilentHint
 	}
@@ -39,7 +45,7 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 		Ready    bool     `json:"ready"`
 		Degraded []string `json:"degraded,omitempty"` // brokers that can't be reached now, or never answered
 		Detail   string   `json:"detail,omitempty"`   // what to do about the latter
-	}{true, append(lost, silent...), detail})
+	}{true, slices.Concat(lost, mute, silent), detail})
 }
 
 // version answers GET /version.

@@ -82,11 +82,11 @@ func failing(err *gateway.Error) caller {
 // health is a Health that says always the same.
 type health struct {
 	reached, connected bool
-	lost, silent       []string
+	lost, silent, mute []string
 }
 
-func (h health) Brokers() (reached, connected bool, lost, silent []string) {
-	return h.reached, h.connected, h.lost, h.silent
+func (h health) Brokers() (reached, connected bool, lost, silent, mute []string) {
+	return h.reached, h.connected, h.lost, h.silent, h.mute
 }
 
 // seen is an Observer that keeps what it was told; done also counts the requests

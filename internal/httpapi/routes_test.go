@@ -64,12 +64,15 @@ func TestReadyzFollowsTheBrokers(t *testing.T) {
 	lost, fresh := health{reached: true, lost: hall1}, health{lost: hall1}
 	silent := health{reached: true, connected: true, silent: hall1}
 	const told = "{\"ready\":true,\"degraded\":[\"hall1\"],\"detail\":\"hall1 never answered: " + gateway.SilentHint + "\"}\n"
+	mute := health{mute: hall1}
+	const unspoken = "{\"ready\":true,\"degraded\":[\"hall1\"],\"detail\":\"hall1: " + gateway.Unspoken + "\"}\n"
 	const ready, degraded = "{\"ready\":true}\n", "{\"ready\":true,\"degraded\":[\"hall1\"]}\n"
 	for _, c := range []struct {
 		mode   string
 		health health
 		want   string // empty: it is not ready
 	}{
+		{"", mute, ""}, {ReadyNever, mute, unspoken},
 		{"", silent, told}, {ReadyAlways, silent, told}, {"", up, ready}, {"", partly, degraded}, {"", lost, degraded}, {"", fresh, ""},
 		{ReadyStart, up, ready}, {ReadyStart, partly, degraded}, {ReadyStart, lost, degraded}, {ReadyStart, fresh, ""},
 		{ReadyAlways, up, ready}, {ReadyAlways, partly, degraded}, {ReadyAlways, lost, ""}, {ReadyAlways, fresh, ""},

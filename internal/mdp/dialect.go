@@ -35,6 +35,10 @@ type Dialect struct {
 	Packed           bool   // header, command and service are one frame (see pack)
 	MMI              MMI    // how far mmi.service can be used
 
+	// Multiplexed says that this is MDPX/1, whose messages package mdpx knows: nothing else
+	// above applies but the header, and nothing below.
+	Multiplexed bool
+
 	// What workers make of a body, and the body by which they say that they failed.
 	NeedsVars bool   // they die of a request that is not a frame of data and one of vars
 	Failure   []byte // first frame of such a body; nil: there is none
@@ -51,7 +55,7 @@ func (d *Dialect) names(mmi bool) bool { return d.NamesService || d.NamesMMI && 
 func (d *Dialect) String() string { return d.Name }
 
 // HasPartials reports whether a reply may come in several messages.
-func (d *Dialect) HasPartials() bool { return d.Partial != nil }
+func (d *Dialect) HasPartials() bool { return d.Partial != nil || d.Multiplexed }
 
 // HasWorkers reports whether workers of this dialect are supported.
 func (d *Dialect) HasWorkers() bool { return d.Worker != nil }
@@ -71,9 +75,9 @@ func (d *Dialect) HeaderFrames() int {
 	return n
 }
 
-// ParseDialect returns the preset of that name.
+// ParseDialect returns the preset of that name, or X1.
 func ParseDialect(name string) (*Dialect, error) {
-	for _, d := range presets {
+	for _, d := range append(Presets(), X1) {
 		if d.Name == name {
 			return d, nil
 		}
@@ -81,12 +85,12 @@ func ParseDialect(name string) (*Dialect, error) {
 	return nil, fmt.Errorf("dialect is %q, want one of %s", name, strings.Join(PresetNames(), ", "))
 }
 
-// Presets returns the dialects that have a name.
+// Presets returns the dialects of MDP that have a name.
 func Presets() []*Dialect { return slices.Clone(presets) }
 
-// PresetNames returns their names.
+// PresetNames returns the names that ParseDialect knows.
 func PresetNames() (names []string) {
-	for _, d := range presets {
+	for _, d := range append(Presets(), X1) {
 		names = append(names, d.Name)
 	}
 	return names

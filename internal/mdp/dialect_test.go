@@ -38,7 +38,7 @@ func TestADialectIsReadBackFromItsName(t *testing.T) {
 		}
 	}
 	const want = `dialect is "mdp/3", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` +
-		"majordomogo, libmdp-0.2, libmdp-0x, plantd, irondomo, rustydomo, zmq-mdp2, wdl83, zproto"
+		"majordomogo, libmdp-0.2, libmdp-0x, plantd, irondomo, rustydomo, zmq-mdp2, wdl83, zproto, mdpx/1"
 	if _, err := mdp.ParseDialect("mdp/3"); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

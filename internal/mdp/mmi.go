@@ -29,9 +29,10 @@ func ParseMMI(name string) (MMI, error) {
 // String returns the name that ParseMMI reads.
 func (m MMI) String() string { return mmiNames()[m] }
 
-// WithMMI returns the dialect with that mode.
+// WithMMI returns the dialect with that mode. A broker that is Multiplexed is never asked: it
+// tells its services of its own accord.
 func (d *Dialect) WithMMI(m MMI) *Dialect {
-	if d.MMI == m {
+	if d.MMI == m || d.Multiplexed {
 		return d
 	}
 	other := *d

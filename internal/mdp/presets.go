@@ -70,6 +70,10 @@ var (
 	}
 )
 
+// X1 is MDPX/1, which is no dialect of MDP: what the gateway speaks with its own broker. Its
+// messages are those of package mdpx, and only the upstream of the gateway speaks it.
+var X1 = &Dialect{Name: "mdpx/1", Header: []byte("MDPX01"), Multiplexed: true}
+
 // served are the presets that have workers.
 var served = []*Dialect{V01, V02, Loudify, Majortomo}
 

@@ -15,6 +15,13 @@ type Message struct {
 // kind, of the service SERVICE and with the body BODY.
 func (d *Dialect) Messages() []Message {
 	service, body := []byte("SERVICE"), [][]byte{[]byte("BODY")}
+	if d.Multiplexed {
+		return []Message{
+			{"request", [][]byte{d.Header, {1}, []byte("ID"), service, []byte("TTL"), body[0]}},
+			{"partial", [][]byte{d.Header, {0x11}, []byte("ID"), body[0]}},
+			{"final", [][]byte{d.Header, {0x12}, []byte("ID"), body[0]}},
+		}
+	}
 	request := append(d.appendHead(nil, d.RequestDelimiter, d.Request, service), body...)
 	all := []Message{{"request", request}}
 	last := "reply"

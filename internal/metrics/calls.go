@@ -24,6 +24,8 @@ type calls struct {
 	requestSize  *prometheus.HistogramVec // service
 	replySize    *prometheus.HistogramVec // service
 	rejected     *prometheus.CounterVec   // reason
+	canceled     *prometheus.CounterVec   // service, was
+	saved        prometheus.Counter
 	queueWait    prometheus.Histogram
 }
 
@@ -43,7 +45,11 @@ func newCalls() calls {
 		requestSize:  prometheus.NewHistogramVec(sizes("request_size_bytes", "All frames of a request that was sent."), []string{"service"}),
 		replySize:    prometheus.NewHistogramVec(sizes("reply_size_bytes", "All frames of a reply."), []string{"service"}),
 		rejected:     counter("rejected_total", "Calls, and requests of other routes, refused because a bound was reached, by which.", "reason"),
-		queueWait:    prometheus.NewHistogram(durations("queue_wait_seconds", "How long calls waited for a connection.")),
+		canceled: counter("canceled_total",
+			"Calls that were given up whose request a broker that can cancel took back (queued), or had given to a worker (dispatched).", "service", "was"),
+		saved: prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: "requests_saved_total",
+			Help: "Requests of calls that were given up which no worker ran, as their broker says."}),
+		queueWait: prometheus.NewHistogram(durations("queue_wait_seconds", "How long calls waited for a connection.")),
 	}
 	for _, reason := range gateway.RejectReasons() {
 		c.rejected.WithLabelValues(reason)
@@ -53,7 +59,7 @@ func newCalls() calls {
 
 func (c *calls) collectors() []prometheus.Collector {
 	return []prometheus.Collector{
-		c.total, c.duration, c.inFlight, c.timeouts, c.workerErrors, c.requestSize, c.replySize, c.rejected, c.queueWait,
+		c.total, c.duration, c.inFlight, c.timeouts, c.workerErrors, c.requestSize, c.replySize, c.rejected, c.canceled, c.saved, c.queueWait,
 	}
 }
 
@@ -119,6 +125,12 @@ func (m *Metrics) failed(service string, o *gateway.Outcome) {
 			outcome = outcomeTimeout
 		}
 		observe(c.duration.WithLabelValues(service, outcome), o.Timing.Broker, o)
+	}
+	if o.Was != "" {
+		c.canceled.WithLabelValues(service, string(o.Was)).Inc()
+	}
+	if o.Was == gateway.WasQueued {
+		c.saved.Inc()
 	}
 	switch o.Kind {
 	case gateway.Timeout:

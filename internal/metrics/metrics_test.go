@@ -90,6 +90,8 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 		call(m, o)
 	}
 	with(func(o *gateway.Outcome) { o.Kind, o.Stage, o.Timing.Broker = gateway.Timeout, "broker", 25*time.Second })
+	with(func(o *gateway.Outcome) { o.Kind, o.Stage, o.Was = gateway.Timeout, "broker", gateway.WasQueued })
+	with(func(o *gateway.Outcome) { o.Kind, o.Stage, o.Was = gateway.Timeout, "broker", gateway.WasDispatched })
 	with(func(o *gateway.Outcome) { o.Kind, o.Reason = gateway.WorkerError, "flowgraph_failed" })
 	with(func(o *gateway.Outcome) { o.Kind = gateway.BrokerLost })
 	with(func(o *gateway.Outcome) { o.Kind, o.Reason, o.Sent = gateway.Busy, gateway.ReasonQueue, false })

@@ -50,7 +50,8 @@ type Config struct {
 	Trace func(out bool, frames [][]byte)
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults returns c with the defaults of what is not set.
+func (c Config) WithDefaults() Config {
 	c.Max = cmp.Or(c.Max, DefaultMax)
 	c.QueueMax = cmp.Or(c.QueueMax, DefaultQueueMax)
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, DefaultQueueTimeout)
@@ -74,6 +75,17 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if c.Max > maxPool() {
+		return fmt.Errorf("pool-max is %d, want at most %d where a process may open %d files (RLIMIT_NOFILE)", c.Max, maxPool(), zsock.DescriptorLimit())
+	}
+	return nil
+}
+
+// Check says what no client of brokers can be configured with.
+func (c Config) Check() error {
 	if len(c.Endpoints) == 0 {
 		return fmt.Errorf("no broker is given, want at least one")
 	}
@@ -85,8 +97,6 @@ func (c Config) validate() error {
 	switch {
 	case c.Max < 1:
 		return fmt.Errorf("pool size is %d, want at least 1", c.Max)
-	case c.Max > maxPool():
-		return fmt.Errorf("pool-max is %d, want at most %d where a process may open %d files (RLIMIT_NOFILE)", c.Max, maxPool(), zsock.DescriptorLimit())
 	case c.Reserve < 0 || c.Reserve >= 1 || math.IsNaN(c.Reserve):
 		return fmt.Errorf("reserve is %v, want a share from 0 to less than 1", c.Reserve)
 	case c.QueueMax < 0:

@@ -121,7 +121,7 @@ func (e *endpoint) watch(ctx context.Context) {
 // attempt connects once and stays while the connection lives. It reports whether
 // there was one.
 func (e *endpoint) attempt(ctx context.Context) (connected bool) {
-	addresses, err := resolve(ctx, e.pool.cfg.Resolver, e.Address)
+	addresses, err := Resolve(ctx, e.pool.cfg.Resolver, e.Address)
 	if err != nil {
 		e.down("name not resolved", err)
 		return false

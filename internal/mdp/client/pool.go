@@ -94,7 +94,7 @@ type Pool struct {
 // New starts a pool. It returns before any broker has been reached: calls wait a
 // moment for the first verdict. Close frees it.
 func New(cfg Config) (*Pool, error) {
-	cfg = cfg.withDefaults()
+	cfg = cfg.WithDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}

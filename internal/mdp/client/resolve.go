@@ -12,9 +12,9 @@ import (
 
 const resolveTimeout = 2 * time.Second
 
-// resolve turns a host's name in an address into its IP addresses. libzmq would do it in
+// Resolve turns a host's name in an address into its IP addresses. libzmq would do it in
 // its I/O thread, where one silent name server stops every socket.
-func resolve(ctx context.Context, resolver *net.Resolver, address string) ([]string, error) {
+func Resolve(ctx context.Context, resolver *net.Resolver, address string) ([]string, error) {
 	if !strings.HasPrefix(address, "tcp://") {
 		return []string{address}, nil
 	}

@@ -42,6 +42,7 @@ type messages struct {
 	in     *C.zsock_inbox // C's memory, since libzmq keeps frames in it
 	bytes  []byte         // small frames that are sent together
 	sizes  []C.size_t     // of the frames that one call sends
+	skips  bool           // a message over the limit is received to its end, in part
 }
 
 // newMessages finds libzmq's socket in pebbe's, which has no method for it. Free
@@ -133,6 +134,8 @@ func (m *messages) collect(rc C.int, limit int64) (frames [][]byte, err error) {
 		case rc != 0:
 			m.drop()
 			return nil, failure(rc)
+		case limit > 0 && size > limit && m.skips:
+			return m.skip(frames, n)
 		case limit > 0 && size > limit:
 			m.drop()
 			return nil, ErrTooLarge
@@ -142,6 +145,27 @@ func (m *messages) collect(rc C.int, limit int64) (frames [][]byte, err error) {
 			return frames, nil
 		}
 	}
+}
+
+// skip receives the rest of a message that is too large, and returns those of its first
+// frames that are here or were copied into the inbox.
+func (m *messages) skip(frames [][]byte, n int) ([][]byte, error) {
+	if len(frames) == 0 {
+		small := 0
+		for small < n && m.in.large[small] == nil {
+			small++
+		}
+		frames = m.take(nil, small)
+	}
+	m.drop()
+	for m.in.more {
+		if rc := C.zsock_receive(m.socket, m.in); rc != 0 {
+			m.drop()
+			return nil, failure(rc | C.ZSOCK_TORN)
+		}
+		m.drop()
+	}
+	return frames, ErrTooLarge
 }
 
 // take copies the n frames of the inbox and frees it. To append to nothing is to

@@ -2,6 +2,7 @@ package zsock
 
 import (
 	"crypto/rand"
+	"errors"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
@@ -23,12 +24,15 @@ type DealerOptions struct {
 // Dealer returns a DEALER for one connection, which never reconnects: once lost,
 // Receive returns ErrLost. It holds nothing for a peer that is not there, so a
 // request that was given up is not sent later.
-func (c *Context) Dealer(o DealerOptions) (*Socket, error) {
+func (c *Context) Dealer(o DealerOptions) (*Socket, error) { return c.dealer(o) }
+
+func (c *Context) dealer(o DealerOptions, more ...func(*zmq.Socket) error) (*Socket, error) {
 	id := o.RoutingID
 	if len(id) == 0 {
 		id = RandomRoutingID()
 	}
-	s, err := c.socket(zmq.DEALER, linger(o.Linger), noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage))
+	configure := []func(*zmq.Socket) error{linger(o.Linger), noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage)}
+	s, err := c.socket(zmq.DEALER, append(configure, more...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +106,10 @@ func refuseOldPeers(s *zmq.Socket) error { return s.SetZapDomain("mdp") }
 // trips. With libzmq's 30 s whoever connects and says nothing would hold a descriptor for
 // so long.
 func handshake(s *zmq.Socket) error { return s.SetHandshakeIvl(5 * time.Second) }
+
+// unbounded lets any number of messages wait in a socket: one that can't be written has lost
+// its connection then, and is not only slow. Whoever sends bounds how many there are.
+func unbounded(s *zmq.Socket) error { return errors.Join(s.SetSndhwm(0), s.SetRcvhwm(0)) }
 
 func noLinger(s *zmq.Socket) error    { return s.SetLinger(0) }
 func noReconnect(s *zmq.Socket) error { return s.SetReconnectIvl(-1 * time.Millisecond) }
