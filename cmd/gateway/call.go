@@ -26,6 +26,7 @@ type callCmd struct {
 	Service string `arg:"" help:"Service to call."`
 	File    string `arg:"" optional:"" help:"File with the body, - for standard input; without it, the body is empty."`
 
+	Body    *string       `placeholder:"TEXT" help:"The body, in place of a file." given:""`
 	Broker  string        `default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Broker: tcp://host:5555, ipc://path, or the name of a broker in the file (${default})."`
 	Dialect *mdp.Dialect  `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker, such as mdp/0.2 or loudify (${default}); another name lists all."`
 	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object; sent as a Python literal." given:""`
@@ -123,6 +124,12 @@ func (c *callCmd) request(p *process, dialect *mdp.Dialect) (gateway.Request, er
 }
 
 func (c *callCmd) body() ([]byte, error) {
+	switch {
+	case c.Body != nil && c.File != "":
+		return nil, &valueError{"--body", *c.Body, "no body, since there is a file of it"}
+	case c.Body != nil:
+		return []byte(*c.Body), nil
+	}
 	switch c.File {
 	case "":
 		return nil, nil

@@ -34,6 +34,8 @@ func TestACallGoesStraightToABroker(t *testing.T) {
 		{[]string{"echo", samples, "--dialect", "mdp/0.2"}, "h\xff"},
 		{[]string{"echo", samples, "--vars", `{"sf":7,"on":true}`}, "h\xff\n{'sf': 7, 'on': True}\n"},
 		{[]string{"echo", "--dialect", "loudify"}, "\n{}\n"},
+		{[]string{"echo", "--body", "hello"}, "hello"},
+		{[]string{"echo", "--body", ""}, ""},
 	} {
 		code, stdout, stderr := gatewayCall(t, append(c.args, "--broker", broker)...)
 		if code != exitOK || stdout != c.want || stderr != "" {

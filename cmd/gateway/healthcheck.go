@@ -59,8 +59,8 @@ func (c *healthcheckCmd) target(r *resolver) (socket, error) {
 }
 
 // host returns a name that the gateway answers to, empty for the address itself.
-func (c *healthcheckCmd) host() string {
-	if names := c.hosts(); len(names) > 0 {
+func (s *settings) host() string {
+	if names := s.hosts(); len(names) > 0 {
 		return names[0]
 	}
 	return ""
