@@ -42,3 +42,7 @@ check kept-unsent fails -DNO_IMMEDIATE
 check reuse fails -DREUSE
 check reuse-timely holds -DREUSE -DTIMELY
 check reuse-timely-not-empty fails -DREUSE -DTIMELY -DNO_EMPTY
+check late holds -DLATE
+check late-reuse-timely holds -DLATE -DREUSE -DTIMELY
+check late-not-leased fails -DLATE -DNO_LATE_LEASE
+check late-kept-when-over fails -DLATE -DNO_LATE_CLOSE

@@ -26,6 +26,13 @@
  *   NO_IMMEDIATE  what could not be sent is kept, and sent when it can be
  *   REUSE         connections carry several calls, one after the other
  *
+ * LATE hands the connection of a call whose time has passed over to a job, which waits on until the reply comes, its
+ * own time passes or the connection is needed (--late-replies). A job is to its call what the call was: the claim is
+ * the same. These remove its rules:
+ *
+ *   NO_LATE_LEASE the connection counts as one that rests while the job waits on it
+ *   NO_LATE_CLOSE the connection is used again after the job has given it up
+ *
  * With REUSE a repeated reply that comes late cannot be told from the next one;
  * that is the limit which reuse: false is for. TIMELY is a broker whose
  * repetitions are there before a connection is used again: then REUSE is safe,
@@ -44,6 +51,7 @@ byte id[CONNS];                    /* of each connection; 0: there is none */
 byte users[CONNS];                 /* calls that have leased it */
 byte asked[CONNS];                 /* the service of the call on it */
 bool lost[CONNS];                  /* its broker died */
+byte late[CONNS];                  /* the call whose job waits on it; 0: none */
 chan inbox0 = [ROOM] of { byte, byte };
 chan inbox1 = [ROOM] of { byte, byte };
 
@@ -113,6 +121,27 @@ inline settle(c, keep) {
 #define KEEP_AFTER_TIMEOUT false
 #endif
 
+#ifdef NO_LATE_LEASE
+#define HELD_LATE 0
+#else
+#define HELD_LATE 1
+#endif
+#ifdef NO_LATE_CLOSE
+#define KEEP_AFTER_LATE true
+#else
+#define KEEP_AFTER_LATE false
+#endif
+
+/* A job ends: the connection is no longer its own. */
+inline part(c, keep) {
+	late[c] = 0;
+	if
+	:: HELD_LATE == 1 -> settle(c, keep)
+	:: HELD_LATE == 0 && users[c] == 0 && !(keep) -> shut(c)
+	:: else
+	fi
+}
+
 proctype Caller(byte first, calls) {
 	byte call = first, c, s, k, service;
 	do
@@ -147,6 +176,10 @@ proctype Caller(byte first, calls) {
 			:: c == 1 && len(inbox1) > 0 -> inbox1?s, k
 			:: lost[c] && EMPTY(c) -> settle(c, false); goto next /* broker_lost */
 			:: settle(c, KEEP_AFTER_TIMEOUT); goto next          /* timeout */
+#ifdef LATE
+			:: !lost[c] && late[c] == 0 ->                       /* timeout: a job waits on */
+				late[c] = call; users[c] = users[c] - 1 + HELD_LATE; goto next
+#endif
 			fi;
 #ifndef NO_SERVICE
 			if
@@ -160,6 +193,28 @@ proctype Caller(byte first, calls) {
 next:		atomic { call++; c = 0; s = 0; k = 0 }
 	od
 }
+
+#ifdef LATE
+/* Jobs that wait for late replies. */
+proctype Late() {
+	byte c, s, k;
+end:	do
+	:: atomic {
+		if :: late[0] != 0 -> c = 0 :: late[1] != 0 -> c = 1 fi;
+		if
+		:: c == 0 && len(inbox0) > 0 -> inbox0?s, k
+		:: c == 1 && len(inbox1) > 0 -> inbox1?s, k
+		:: lost[c] && EMPTY(c) -> part(c, false); goto over
+		:: !lost[c] -> part(c, KEEP_AFTER_LATE); goto over /* its time is up, or a call waits for a connection */
+		fi;
+		if
+		:: s != asked[c] -> part(c, false)
+		:: else -> assert(k == late[c]); part(c, KEEP)     /* the claim */
+		fi;
+over:		c = 0; s = 0; k = 0 }
+	od
+}
+#endif
 
 /* Opens a connection that no call has yet. */
 proctype Opener() {
@@ -211,6 +266,9 @@ init {
 	atomic {
 		run Broker();
 		run Opener();
+#ifdef LATE
+		run Late();
+#endif
 		run Caller(1, 2);
 		run Caller(3, 1)
 	}
