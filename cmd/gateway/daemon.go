@@ -137,7 +137,7 @@ func (d *daemon) connect() (err error) {
 	held := budget.New(s.MaxBuffered)
 	d.pool, err = upstream.New(mux.Config{Config: client.Config{
 		Endpoints: s.Brokers, Max: s.PoolMax, Reserve: s.PoolReserve, QueueMax: s.QueueMax, QueueTimeout: s.QueueTimeout,
-		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Log: d.log.Named("pool"),
+		ConnectTimeout: s.ConnectTimeout, Idle: s.PoolIdle, MaxReply: s.MaxReply, Late: s.LateReplies, Log: d.log.Named("pool"),
 	}, Connections: s.MuxConnections, NoWorkersWait: s.NoWorkersWait})
 	if err != nil {
 		return err
@@ -196,6 +196,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Access: d.access, Proxies: s.proxies(),
 	}
 	cfg.Jobs, cfg.MaxJobWait, cfg.ListJobs = d.jobs, s.JobsMaxWait, s.onLoopback()
+	cfg.LateReplies = s.LateReplies > 0
 	if d.tracer != nil {
 		cfg.Tracer = d.tracer
 	}

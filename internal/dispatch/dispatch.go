@@ -215,6 +215,9 @@ func (d *Dispatcher) send(ctx context.Context, call *gateway.Call, spec *catalog
 			call.Expect = call.MaxReply
 		}
 	}
+	if call.Late != nil {
+		call.Late = d.late(call, spec)
+	}
 	*reply, err = d.cfg.Pool.Call(clock.ctx, call.Request)
 	reply.Timing.Queue += routed
 	if err != nil {

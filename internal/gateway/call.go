@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"time"
 
 	"mdpgateway/internal/ijson"
@@ -37,11 +38,26 @@ type Request struct {
 	// sent. When the call has ended it holds those of the reply, or none with an error.
 	Room Room
 
+	// Late, if set, is asked, on the goroutine of the call, when the time of a request that was sent has passed:
+	// whether someone waits on for the reply. Room is how many bytes that takes first. The call ends with Timeout
+	// all the same.
+	Late func(room int64) (LateWait, bool)
+
 	Expect   int64 // bytes that the reply is likely to have
 	MaxReply int64 // bytes that it may have; 0 means as many as the pool allows
 
 	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
 	Reuse   Reuse // whether it may use a connection that calls had before, and leave it to others
+}
+
+// A LateWait is someone who waits for a reply after its caller.
+type LateWait struct {
+	Ctx       context.Context    // ends the wait
+	Deadline  time.Time          // when it ends with Timeout
+	Timeout   time.Duration      // as which it was asked for
+	TimeoutBy string             // what set Timeout
+	Room      Room               // holds the bytes that Late was asked for
+	Done      func(Reply, error) // is called once, with what Pool.Call would have returned
 }
 
 // A Room is a part of the memory for callers. A *budget.Lease is one.

@@ -40,10 +40,12 @@ func (a *API) call(w *response, r *http.Request) error {
 		return a.stream(w, r, x, svc)
 	}
 	w.handOver()
+	a.late(w, x)
 	reply, err := svc.Call(r.Context(), w.call)
 	w.dropRequest(x)
 	a.returned(w, reply.Timing, err)
 	if err != nil {
+		a.locate(w, r)
 		return err
 	}
 	return writeReply(w, x, &reply)

@@ -113,8 +113,9 @@ type Config struct {
 	// after an answer. Default: never.
 	MaxConnectionAge time.Duration
 
-	MaxJobWait time.Duration // for a job to change, in one request
-	ListJobs   bool          // callers without identity may list the jobs of everybody
+	MaxJobWait  time.Duration // for a job to change, in one request
+	LateReplies bool          // a job waits on for the reply of a call whose time has passed; needs Jobs
+	ListJobs    bool          // callers without identity may list the jobs of everybody
 
 	SlowLog time.Duration // requests that took longer are logged at Warn
 

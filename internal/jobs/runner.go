@@ -30,7 +30,7 @@ type Caller interface {
 
 // An Observer is told of jobs. It must not block.
 type Observer interface {
-	JobSubmitted(service, result string)             // ok, replayed, or the code of the problem
+	JobSubmitted(service, result string)             // ok, replayed, late, or the code of the problem
 	JobStarted(service string, waited time.Duration) // it was claimed
 	JobEnded(job Job)                                // it is over
 }

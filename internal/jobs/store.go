@@ -102,6 +102,12 @@ const (
 // Verdicts returns what a Shared store may find out.
 func Verdicts() []string { return []string{OwnerRuns, OwnerLacks, OwnerGone, OwnerUnknown} }
 
+// A LateStore can keep jobs whose request was sent by a synchronous call.
+type LateStore interface {
+	// SubmitRunning stores a job without a request, Running since its Started. It sets the job's Seq.
+	SubmitRunning(ctx context.Context, job *Job) error
+}
+
 // A Move is a change of a job's state.
 type Move struct {
 	ID        string

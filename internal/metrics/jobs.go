@@ -34,7 +34,7 @@ func (m *Metrics) Jobs(stats func() gateway.JobStats) *Jobs {
 	}
 	j := &Jobs{
 		label:     m.services.label,
-		submitted: counter("jobs_submitted_total", "Submissions of jobs, by what came of them: ok, replayed or the code of the problem.", "service", "result"),
+		submitted: counter("jobs_submitted_total", "Submissions of jobs, by what came of them: ok, replayed, late (a call whose time passed became one) or the code of the problem.", "service", "result"),
 		ended:     counter("jobs_ended_total", "Jobs that are over, by their state.", "service", "state"),
 		waited:    histogram("job_wait_seconds", "From the submission of a job to its send.", "service", jobBuckets[:]),
 		took:      histogram("job_duration_seconds", "From the submission of a job to its end.", "service", jobBuckets[:]),

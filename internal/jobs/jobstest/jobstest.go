@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) jobs.Store) {
 		{"a key that is used at once makes one job", keysAtOnce},
 		{"parts are kept in their order while the job runs", parts},
 		{"an interrupted job may still be done", late},
+		{"a job that was sent before is kept as it runs", keepsLate},
 		{"a list is the newest first", lists},
 		{"what is over is forgotten in its time", forgets},
 		{"what is not over is found again", opens},
@@ -340,6 +341,33 @@ func late(t *testing.T, s jobs.Store) {
 	})
 	if got := mustMove(t, s, done(job.ID, "after all")); got.State != jobs.Done || got.Problem != nil {
 		t.Errorf("got %s and %v, want done without a problem", got.State, got.Problem)
+	}
+}
+
+// keepsLate is for stores that are a jobs.LateStore.
+func keepsLate(t *testing.T, s jobs.Store) {
+	store, ok := s.(jobs.LateStore)
+	if !ok {
+		t.Skip("this store does not")
+	}
+	job := New("echo")
+	job.Started = job.Created.Add(time.Second)
+	if err := store.SubmitRunning(ctx, job); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Get(ctx, job.ID)
+	if err != nil || got.State != jobs.Running || !got.Started.Equal(job.Started) || got.Form != job.Form || got.Seq == 0 {
+		t.Errorf("got %+v, %v, want it running", got, err)
+	}
+	var open []jobs.State
+	if err := s.Open(ctx, func(job jobs.Job) error { open = append(open, job.State); return nil }); err != nil || !slices.Equal(open, []jobs.State{jobs.Running}) {
+		t.Errorf("not over are %v, %v, want one that runs", open, err)
+	}
+	if _, err := s.Move(ctx, jobs.Move{ID: job.ID, From: []jobs.State{jobs.Queued}, To: jobs.Running, At: time.Now()}); !errors.Is(err, jobs.ErrState) {
+		t.Errorf("a claim: %v, want that it is in another state: it must not be sent again", err)
+	}
+	if got := mustMove(t, s, done(job.ID, "late")); got.State != jobs.Done {
+		t.Errorf("got %s, want done", got.State)
 	}
 }
 

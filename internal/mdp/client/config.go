@@ -42,6 +42,7 @@ type Config struct {
 	ConnectTimeout time.Duration // of a fresh connection's handshake
 	Idle           time.Duration // how long a connection is kept that is not needed
 	MaxReply       int64         // bytes of one reply
+	Late           int           // connections on which a reply may be awaited after its call's time; default 0: none
 	Resolver       *net.Resolver // of the brokers' names; nil means the system's
 	Log            *zap.Logger   // nil means none
 

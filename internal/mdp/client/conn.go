@@ -52,7 +52,7 @@ func (c *conn) givenUp() (kind gateway.Kind, reason string) {
 	switch {
 	case given == nil:
 		return "", ""
-	case *given == gateway.Canceled:
+	case *given == gateway.Canceled, *given == gateway.Timeout:
 		return *given, string(*given)
 	}
 	return *given, closedLost
@@ -76,6 +76,7 @@ type call struct {
 	room    int64     // that it holds of req.Room
 	reason  string    // why the connection can't be used again; empty if it can
 	alone   bool      // the connection carries no other call
+	overdue bool      // its time-out was counted: someone waits on
 
 	// Guarded by Pool.mu while the call waits for a connection.
 	ready   chan struct{} // closed when it is settled; nil if nobody waits for that
@@ -99,14 +100,17 @@ func (x *call) late() bool {
 
 // roundTrip sends the request and waits for its reply. Afterwards x.reason says
 // whether the connection may carry another call.
-func (c *conn) roundTrip(x *call) error {
+func (c *conn) roundTrip(x *call) error { return c.during(x, c.converse) }
+
+// during has a connection carry a call for as long as talk takes.
+func (c *conn) during(x *call, talk func(*call) error) error {
 	c.sock.SetDeadline(x.req.Deadline)
 	if c.abandoned.Load() != nil { // the interrupt may have come before the deadline
 		c.sock.Interrupt()
 	}
 	stop := context.AfterFunc(x.ctx, func() { c.abandon(gateway.Canceled) })
 	c.current = x
-	err := c.converse(x)
+	err := talk(x)
 	c.current, x.reason = nil, ""
 	quiet := stop()
 	switch {
@@ -134,14 +138,26 @@ func (c *conn) converse(x *call) error {
 	if err == zsock.ErrStray {
 		c.accuse()
 	}
-	for err == nil {
-		var final bool
-		if final, err = c.accept(x, frames); final || err != nil {
+	if err != nil {
+		return err
+	}
+	if final, err := c.accept(x, frames); final || err != nil {
+		return err
+	}
+	return c.listen(x)
+}
+
+// listen waits for what is still to come of the reply.
+func (c *conn) listen(x *call) error {
+	for {
+		frames, err := c.sock.Receive()
+		if err != nil {
 			return err
 		}
-		frames, err = c.sock.Receive()
+		if final, err := c.accept(x, frames); final || err != nil {
+			return err
+		}
 	}
-	return err
 }
 
 // accept takes one message as the reply or, unless it is final, a part of it.

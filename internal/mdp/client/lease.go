@@ -40,13 +40,13 @@ func (p *Pool) release(c *conn, x *call, err error) {
 	e := c.endpoint
 	p.mu.Lock()
 	now := time.Now()
-	if !x.sent.IsZero() {
+	if !x.sent.IsZero() && !x.overdue {
 		e.asked++
 	}
 	switch err, _ := err.(*gateway.Error); {
 	case x.heard:
 		e.answered, e.unanswered, e.lastReply = true, 0, now
-	case err != nil && err.Kind == gateway.Timeout:
+	case err != nil && err.Kind == gateway.Timeout && !x.overdue:
 		e.unanswered++
 	}
 	if e, ok := err.(*gateway.Error); ok && e.Kind == gateway.BadReply {

@@ -11,7 +11,7 @@
 //
 // pool.go has the way of a call, queue.go who gets which connection, lease.go how it is given back, open.go how
 // connections come about, conn.go a round trip, memory.go
-// what libzmq may hold, endpoint.go a broker's state, lookup.go MMI, repeaters.go
+// what libzmq may hold, late.go replies that are awaited after their call, endpoint.go a broker's state, lookup.go MMI, repeaters.go
 // services whose replies come twice, close.go the end.
 package client
 
@@ -80,6 +80,7 @@ type Pool struct {
 	gate    gate
 	waiting []*call           // in order of arrival; none of them can be served as things are
 	alarmAt time.Time         // when alarm is due; zero if it is not set
+	late    []*conn           // whose call's time has passed and whose reply is awaited, the oldest first
 	turns   uint64            // calls that were given a connection
 	sockets int               // idle, busy and being opened
 	closing bool              // no more calls
@@ -249,8 +250,15 @@ func (x *call) sending() error {
 // of those who are shown what is sent and received passes, and costs the connection.
 func (p *Pool) carry(c *conn, x *call) (err error) {
 	x.reason = string(gateway.Internal) // until the round trip has come to its end
-	defer func() { p.release(c, x, err) }()
-	return c.roundTrip(x)
+	kept := false
+	defer func() {
+		if !kept {
+			p.release(c, x, err)
+		}
+	}()
+	err = c.roundTrip(x)
+	kept = p.keep(c, x)
+	return err
 }
 
 // tooLate says why a call that has not been sent must not be any more: its time has

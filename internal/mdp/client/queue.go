@@ -52,6 +52,7 @@ func (p *Pool) acquire(x *call) (*conn, error) {
 		return nil, gateway.Refused(gateway.ReasonQueue, "too many calls wait for a connection to the broker")
 	}
 	x.ready = make(chan struct{})
+	p.yield(x)
 	p.mu.Unlock()
 	return p.await(x)
 }
