@@ -155,7 +155,7 @@ func (r *Runner) adopt() error {
 }
 
 func entryOf(job *Job) entry {
-	return entry{job.ID, job.Seq, job.Service, job.Owner, job.Created, job.Expires}
+	return entry{id: job.ID, seq: job.Seq, service: job.Service, owner: job.Owner, created: job.Created, expires: job.Expires}
 }
 
 // over tells everyone that a job is over.

@@ -35,7 +35,9 @@ func (r *Runner) takeOver() {
 			if _, again := r.elsewhere.queued[job.ID]; again && !r.draining {
 				r.queues.queued++
 				r.queues.open[job.Owner]++
-				r.queues.add(entryOf(&job), false)
+				e := entryOf(&job)
+				e.shared = true
+				r.queues.add(e, false)
 				return nil
 			}
 			now.queued[job.ID] = struct{}{}

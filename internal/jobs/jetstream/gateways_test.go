@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/jobs"
 	"mdpgateway/internal/jobs/jobstest"
@@ -25,6 +27,7 @@ var anyone = jobs.Reader{Any: true}
 type workers struct {
 	mu   sync.Mutex
 	sent map[string]int                               // guarded by mu; by body
+	lost int                                          // guarded by mu; attempts that met another
 	work func(ctx context.Context, body string) error // what a worker does; nil: nothing
 }
 
@@ -33,6 +36,9 @@ func (*workers) JobRules(string) gateway.JobRules                { return gatewa
 
 func (w *workers) RunJob(ctx context.Context, call gateway.Call) (gateway.Reply, error) {
 	if err := call.Sending(); err != nil {
+		w.mu.Lock()
+		w.lost++
+		w.mu.Unlock()
 		return gateway.Reply{}, &gateway.Error{Kind: gateway.Canceled, Err: err}
 	}
 	body := string(call.Frames[0])
@@ -107,6 +113,7 @@ func gateways(t *testing.T, c *natstest.Cluster) {
 		"a waiting request is woken by what another does":     woken,
 		"what runs elsewhere is canceled there":               canceledElsewhere,
 		"jobs of a gateway that is gone are taken over":       takenOver,
+		"gateways share what waits and seldom meet":           shares,
 		"a job is not interrupted while its gateway has it":   owned,
 		"a stream with other settings is refused":             otherSettings,
 		"a submission that comes after its revocation fails":  revoked,
@@ -237,6 +244,42 @@ func takenOver(t *testing.T, c *natstest.Cluster) {
 		t.Errorf("it was sent %d times", w.sent["running"])
 	}
 	w.mu.Unlock()
+}
+
+func shares(t *testing.T, c *natstest.Cluster) {
+	w := &workers{sent: map[string]int{}}
+	prefix := newPrefix()
+	s := start(t, c, prefix, nil)
+	defer func() { _ = s.Close() }()
+	const waiting = 400
+	var all errgroup.Group
+	all.SetLimit(atOnce)
+	ids := make([]string, waiting)
+	for i := range ids {
+		all.Go(func() error {
+			job := jobstest.New("echo")
+			ids[i] = job.ID
+			_, err := s.Submit(context.Background(), job, [][]byte{[]byte(job.ID)}, jobs.Key{})
+			return err
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	gateways := []*replica{startReplica(t, c, prefix, w), startReplica(t, c, prefix, w), startReplica(t, c, prefix, w)}
+	for _, id := range ids {
+		gateways[0].reach(id, jobs.Done)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, id := range ids {
+		if w.sent[id] != 1 {
+			t.Errorf("a job was sent %d times", w.sent[id])
+		}
+	}
+	if t.Logf("%d attempts met another", w.lost); w.lost > waiting {
+		t.Errorf("%d attempts met another gateway's, want at most %d", w.lost, waiting)
+	}
 }
 
 func owned(t *testing.T, c *natstest.Cluster) {
