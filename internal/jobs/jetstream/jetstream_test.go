@@ -21,7 +21,7 @@ var prefixes atomic.Int64
 
 func newPrefix() string { return fmt.Sprintf("t%d", prefixes.Add(1)) }
 
-func start(t *testing.T, c *natstest.Cluster, prefix string, change func(*Config)) *Store {
+func start(t testing.TB, c *natstest.Cluster, prefix string, change func(*Config)) *Store {
 	t.Helper()
 	cfg := Config{URL: c.URL(), Prefix: prefix, Replicas: len(c.Nodes), MaxBytes: 256 << 20, AskEvery: 100 * time.Millisecond}
 	if change != nil {

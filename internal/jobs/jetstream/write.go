@@ -143,16 +143,28 @@ func (s *Store) putData(ctx context.Context, id, name string, frames [][]byte, t
 // data reads a message that putData wrote, ErrNotFound if there is none.
 func (s *Store) data(ctx context.Context, id, name string) ([]byte, error) {
 	var whole []byte
-	for n := 0; ; n++ {
-		m, err := s.last(ctx, s.subject("d", id, name, strconv.Itoa(n)))
-		switch {
-		case errors.Is(err, jobs.ErrNotFound) && n > 0:
-			return whole, nil // the last piece was full
-		case err != nil:
+	for n, some := 0, 1; ; n, some = n+some, min(2*some, atOnce) {
+		pieces := make([][]byte, some)
+		all, ctx := errgroup.WithContext(ctx)
+		for i := range pieces {
+			all.Go(func() error {
+				m, err := s.last(ctx, s.subject("d", id, name, strconv.Itoa(n+i)))
+				if errors.Is(err, jobs.ErrNotFound) && n+i > 0 {
+					return nil // it is behind the last
+				}
+				if err == nil {
+					pieces[i] = m.Data
+				}
+				return err
+			})
+		}
+		if err := all.Wait(); err != nil {
 			return nil, err
 		}
-		if whole = append(whole, m.Data...); len(m.Data) < jobs.ChunkSize {
-			return whole, nil
+		for _, piece := range pieces {
+			if whole = append(whole, piece...); len(piece) < jobs.ChunkSize {
+				return whole, nil
+			}
 		}
 	}
 }
