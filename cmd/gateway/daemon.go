@@ -115,7 +115,11 @@ func (d *daemon) embed() (err error) {
 	}
 	endpoint := d.broker.Endpoints()[0]
 	d.log.Info("embedded broker", zap.String("endpoint", endpoint))
-	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: mdp.V02.WithMMI(d.settings.MMI)})
+	dialect := mdp.V02.WithMMI(d.settings.MMI)
+	if d.settings.Dialect.Multiplexed {
+		dialect = mdp.X1
+	}
+	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: dialect})
 	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Log: d.log.Named("demo"), Dialect: mdp.V02})
 	return err
 }

@@ -12,6 +12,8 @@ import (
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mux"
+	"mdpgateway/internal/mdp/upstream"
 	"mdpgateway/internal/zmtp"
 )
 
@@ -106,7 +108,7 @@ func judgePeer(r *report, what string, peer zmtp.Peer, err error) bool {
 // discover asks a broker for every service of the file that may go there, and for one that there is not, which shows
 // whether it answers such questions at all.
 func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, asked map[string]bool, workers map[string][]string) error {
-	pool, err := client.New(client.Config{Endpoints: []client.Endpoint{b}, Max: 1, ConnectTimeout: c.ConnectTimeout})
+	pool, err := upstream.New(mux.Config{Config: client.Config{Endpoints: []client.Endpoint{b}, Max: 1, ConnectTimeout: c.ConnectTimeout}})
 	if err != nil {
 		return err
 	}
