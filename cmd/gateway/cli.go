@@ -28,6 +28,9 @@ type cli struct {
 	Key         keyCmd         `cmd:"" help:"Make a key for a caller."`
 	Access      accessCmd      `cmd:"" help:"Say what a caller may do."`
 	Curve       curveCmd       `cmd:"" help:"Make a pair of CURVE keys for a broker, a gateway, a worker or a client."`
+	Services    servicesCmd    `cmd:"" help:"List the services of a running gateway."`
+	Top         topCmd         `cmd:"" help:"Watch the services of a running gateway in a terminal."`
+	Bench       benchCmd       `cmd:"" help:"Load a service, through HTTP or straight to a broker, and print how long calls took."`
 	Doctor      doctorCmd      `cmd:"" help:"Look for what is wrong: settings, files, limits, and every broker, step by step."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Check /livez of the gateway that the same settings describe."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
