@@ -108,12 +108,29 @@ func (b *Brokers) callOne(ctx context.Context, req gateway.Request, shared bool,
 		numbers = b.shared
 		reply, err = b.mux.Call(ctx, req)
 	} else {
+		req.Late = b.numbered(req.Late)
 		reply, err = b.pool.Call(ctx, req)
 	}
 	if reply.Broker >= 0 {
 		reply.Broker = numbers[reply.Broker]
 	}
 	return reply, err
+}
+
+// numbered is a request's Late with the pool's broker as it is configured.
+func (b *Brokers) numbered(late func(int64) (gateway.LateWait, bool)) func(int64) (gateway.LateWait, bool) {
+	if late == nil {
+		return nil
+	}
+	return func(room int64) (gateway.LateWait, bool) {
+		wait, ok := late(room)
+		done := wait.Done
+		wait.Done = func(reply gateway.Reply, err error) {
+			reply.Broker = b.plain[reply.Broker]
+			done(reply, err)
+		}
+		return wait, ok
+	}
 }
 
 // split returns where the brokers are that may be asked, nil meaning all, and which kind has
