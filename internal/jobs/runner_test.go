@@ -297,8 +297,17 @@ func TestBoundsOfTheQueue(t *testing.T) {
 	if _, err := b.try("echo", "", mine); gateway.AsError(err).Kind != gateway.RateLimited || gateway.AsError(err).Reason != gateway.ReasonJobs {
 		t.Errorf("a third of two: %v", err)
 	}
-	for range 3 {
+	for range 2 {
 		b.submit("echo", "")
+	}
+	keyed := func(s *jobs.Submission) { by("b")(s); s.Key = "k" }
+	fifth := b.submit("echo", "", keyed)
+	// A submission that is repeated needs no room.
+	if again, err := b.try("echo", "", keyed); err != nil || again.ID != fifth.ID {
+		t.Errorf("the fifth again: %v, %v, want %v", again.ID, err, fifth.ID)
+	}
+	if _, err := b.try("echo", "another", keyed); gateway.AsError(err).Kind != gateway.IdempotencyMismatch {
+		t.Errorf("another request with the fifth's key: %v", err)
 	}
 	_, err := b.try("echo", "")
 	if e := gateway.AsError(err); e.Kind != gateway.Busy || e.Reason != gateway.ReasonJobs || e.Service != "echo" {

@@ -102,6 +102,12 @@ const (
 // Verdicts returns what a Shared store may find out.
 func Verdicts() []string { return []string{OwnerRuns, OwnerLacks, OwnerGone, OwnerUnknown} }
 
+// A KeyStore can look for the job of an idempotency key without a submission.
+type KeyStore interface {
+	// Keyed returns the job of an owner's key, nil if there is none; ErrMismatch if its digest is another.
+	Keyed(ctx context.Context, owner string, key Key) (*Job, error)
+}
+
 // A LateStore can keep jobs whose request was sent by a synchronous call.
 type LateStore interface {
 	// SubmitRunning stores a job without a request, Running since its Started. It sets the job's Seq.

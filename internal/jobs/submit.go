@@ -55,6 +55,13 @@ func (r *Runner) submit(ctx context.Context, s *Submission) (Job, bool, error) {
 	}
 	job.Timeout, job.TimeoutBy = r.timeout(s, rules)
 	if err := r.reserve(s); err != nil {
+		existing, known := r.known(ctx, &job, s)
+		switch {
+		case known != nil:
+			return job, false, known
+		case existing != nil:
+			return *existing, true, nil
+		}
 		return job, false, err
 	}
 	existing, err := r.store(&job, s)
@@ -128,8 +135,11 @@ func (r *Runner) store(job *Job, s *Submission) (existing *Job, err error) {
 	case err == nil:
 		return existing, nil
 	case errors.Is(err, ErrMismatch):
-		return nil, &gateway.Error{Kind: gateway.IdempotencyMismatch, Detail: "the idempotency key was used for another request"}
+		return nil, mismatch()
 	case errors.Is(err, ErrFull):
+		if existing, err = r.known(ctx, job, s); existing != nil || err != nil {
+			return existing, err
+		}
 		return nil, gateway.Refused(gateway.ReasonJobsBytes, "the store of jobs has no room for more")
 	case errors.Is(err, ErrUnconfirmed) && s.Key != "":
 		// Another submission with this key may have been told that the job is accepted, so it is not revoked.
@@ -173,6 +183,26 @@ func (r *Runner) revoke(job *Job, cause error) error {
 
 func unconfirmed(detail string, cause error) *gateway.Error {
 	return &gateway.Error{Kind: gateway.JobUnconfirmed, Detail: detail, Err: cause}
+}
+
+// known returns the job of a submission's idempotency key, where there is no room for another: it needs none.
+func (r *Runner) known(ctx context.Context, job *Job, s *Submission) (existing *Job, err error) {
+	store, can := r.cfg.Store.(KeyStore)
+	if !can || s.Key == "" {
+		return nil, nil
+	}
+	existing, err = store.Keyed(ctx, job.Owner, keyOf(job, s))
+	switch {
+	case errors.Is(err, ErrMismatch):
+		return nil, mismatch()
+	case err != nil: // the room is what there is not for sure
+		return nil, nil
+	}
+	return existing, nil
+}
+
+func mismatch() *gateway.Error {
+	return &gateway.Error{Kind: gateway.IdempotencyMismatch, Detail: "the idempotency key was used for another request"}
 }
 
 // unavailable is the error of what the store could not do.

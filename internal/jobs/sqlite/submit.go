@@ -100,23 +100,47 @@ func infoOf(job *jobs.Job) ([]byte, error) {
 
 // keyed returns the job that a key stands for with errExists, or notes that it stands for this one.
 func (s *Store) keyed(tx *sql.Tx, job *jobs.Job, key jobs.Key) (*jobs.Job, error) {
+	found, err := holderOf(tx, job.Owner, key)
+	switch {
+	case err != nil:
+		return nil, err
+	case found != nil:
+		return found, errExists
+	}
+	_, err = tx.Exec("INSERT INTO keys (owner, key, digest, job) VALUES (?, ?, ?, ?)", job.Owner, key.Text, key.Digest[:], job.Seq)
+	return nil, err
+}
+
+// Keyed is jobs.KeyStore.
+func (s *Store) Keyed(_ context.Context, owner string, key jobs.Key) (*jobs.Job, error) {
+	start := time.Now()
+	found, err := holderOf(s.read, owner, key)
+	if errors.Is(err, jobs.ErrMismatch) {
+		return nil, err
+	}
+	return found, s.told("get", start, err)
+}
+
+// holderOf returns the job that a key of an owner stands for, nil if there is none.
+func holderOf(db interface {
+	QueryRow(query string, args ...any) *sql.Row
+}, owner string, key jobs.Key) (*jobs.Job, error) {
 	var digest []byte
 	var seq int64
-	err := tx.QueryRow("SELECT digest, job FROM keys WHERE owner = ? AND key = ?", job.Owner, key.Text).Scan(&digest, &seq)
+	err := db.QueryRow("SELECT digest, job FROM keys WHERE owner = ? AND key = ?", owner, key.Text).Scan(&digest, &seq)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		_, err = tx.Exec("INSERT INTO keys (owner, key, digest, job) VALUES (?, ?, ?, ?)", job.Owner, key.Text, key.Digest[:], job.Seq)
-		return nil, err
+		return nil, nil
 	case err != nil:
 		return nil, err
 	case string(digest) != string(key.Digest[:]):
 		return nil, jobs.ErrMismatch
 	}
-	found, err := scan(tx.QueryRow("SELECT "+columns+" FROM jobs WHERE seq = ?", seq))
+	found, err := scan(db.QueryRow("SELECT "+columns+" FROM jobs WHERE seq = ?", seq))
 	if err != nil {
 		return nil, err
 	}
-	return &found, errExists
+	return &found, nil
 }
 
 // A replaced is a message, of that kind and part of a job.
