@@ -2,10 +2,13 @@
 
 BENCH_BIN = bin/bench bin/bench-zmq
 
-.PHONY: bench bench-micro bench-setup
+.PHONY: bench bench-jobs bench-micro bench-setup
 
 bench: build $(BENCH_BIN) ## measure against peers and targets, 10 minutes at most (BENCH_ROUNDS, BENCH_SECONDS, BENCH_ONLY)
 	bin/bench run
+
+bench-jobs: build ## measure asynchronous calls, in memory and in a file, 1 minute
+	$(GO) run -buildvcs=false ./bench/jobs -gateway bin/gateway
 
 bench-micro: setup ## micro-benchmarks, ready for benchstat (BENCH_COUNT)
 	$(GO) test -run '^$$' -bench . -benchmem -count $${BENCH_COUNT:-6} ./internal/... ./cmd/gateway

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/worker"
+)
+
+const (
+	callers  = 64      // that submit at once
+	pollers  = 8       // that measure the time to a reply, one call after the other
+	wakes    = 200     // long-polls that are woken
+	large    = 4 << 20 // of the frames of a large reply
+	largeFor = 16      // frames, less a little, since 64 MiB is --max-reply
+)
+
+// A row is one figure.
+type row struct{ what, value string }
+
+// A bench measures one store.
+type bench struct {
+	binary, store string
+	each          time.Duration
+	queued        int
+	gateway       *process
+	client        *http.Client
+	ended         chan time.Time // when the worker of held was about to reply
+	rows          []row
+}
+
+func (b *bench) add(what, format string, values ...any) {
+	b.rows = append(b.rows, row{what, fmt.Sprintf(format, values...)})
+}
+
+// measure returns the figures in the order of the table.
+func (b *bench) measure() ([]row, error) {
+	dir, err := os.MkdirTemp("", "bench-jobs")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	config := filepath.Join(dir, "gateway.yaml")
+	if err := os.WriteFile(config, []byte(catalogue), 0o600); err != nil {
+		return nil, err
+	}
+	if b.gateway, err = start(b.binary, config, b.store); err != nil {
+		return nil, err
+	}
+	defer func() { b.gateway.stop() }()
+	b.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: callers}}
+	stop, err := b.work()
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	for _, step := range []func() error{b.submissions, b.whole, b.latencies, b.wakeUps, b.fill, b.largeReply} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	err = b.restart(config)
+	return b.rows, err
+}
+
+// work starts the workers of all services but idle.
+func (b *bench) work() (stop func(), err error) {
+	b.ended = make(chan time.Time, 1)
+	echo := func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) { return body, nil }
+	services := map[string]worker.Handler{
+		"now": echo,
+		"ms": func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+			time.Sleep(time.Millisecond)
+			return body, nil
+		},
+		"held": func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+			time.Sleep(20 * time.Millisecond) // until somebody waits
+			b.ended <- time.Now()
+			return body, nil
+		},
+		"large": func(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) {
+			frames := make([][]byte, largeFor)
+			for i := range frames {
+				frames[i] = make([]byte, large-1024)
+			}
+			return frames, nil
+		},
+	}
+	w, err := worker.New(worker.Config{Endpoint: b.gateway.broker, Dialect: mdp.V02, Services: services, Concurrency: 16})
+	if err != nil {
+		return nil, err
+	}
+	for name := range services { // until the worker is there
+		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			if name == "held" || name == "large" {
+				break
+			}
+			if _, err := b.post(name, "", http.StatusOK); err == nil {
+				break
+			} else if time.Since(begun) > 10*time.Second {
+				return nil, err
+			}
+		}
+	}
+	return func() { _ = w.Close() }, nil
+}
+
+var kib = make([]byte, 1<<10)
+
+// post submits 1 KiB to a service and returns the answer's body.
+func (b *bench) post(service, prefer string, want int) ([]byte, error) {
+	r, err := http.NewRequest(http.MethodPost, b.gateway.url+"/services/"+service, bytes.NewReader(kib))
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Content-Type", "application/octet-stream")
+	if prefer != "" {
+		r.Header.Set("Prefer", prefer)
+	}
+	return b.do(r, want)
+}
+
+func (b *bench) do(r *http.Request, want int) ([]byte, error) {
+	answer, err := b.client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err == nil && answer.StatusCode != want {
+		err = fmt.Errorf("%s %s: %d %.200s", r.Method, r.URL, answer.StatusCode, body)
+	}
+	return body, err
+}
+
+func (b *bench) get(path string) ([]byte, error) {
+	r, err := http.NewRequest(http.MethodGet, b.gateway.url+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return b.do(r, http.StatusOK)
+}
+
+// submit makes a job and returns its id.
+func (b *bench) submit(service string) (string, error) {
+	body, err := b.post(service, "respond-async", http.StatusAccepted)
+	if err != nil {
+		return "", err
+	}
+	var job struct{ ID string }
+	return job.ID, json.Unmarshal(body, &job)
+}
+
+// load calls from many goroutines until more says that it is enough, and returns how often and how fast.
+func load(n int, more func(done int64) bool, call func() error) (count int64, perSecond float64, err error) {
+	var done atomic.Int64
+	var failed atomic.Pointer[error]
+	var all sync.WaitGroup
+	begun := time.Now()
+	for range n {
+		all.Go(func() {
+			for failed.Load() == nil && more(done.Load()) {
+				if err := call(); err != nil {
+					failed.Store(&err)
+					return
+				}
+				done.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if e := failed.Load(); e != nil {
+		return 0, 0, *e
+	}
+	return done.Load(), float64(done.Load()) / time.Since(begun).Seconds(), nil
+}
+
+func (b *bench) during() func(int64) bool {
+	end := time.Now().Add(b.each)
+	return func(int64) bool { return time.Now().Before(end) }
+}
+
+// submissions are of a service without workers.
+func (b *bench) submissions() error {
+	n, rate, err := load(callers, b.during(), func() error { _, err := b.submit("idle"); return err })
+	b.queued -= int(n)
+	b.add("submissions of 1 KiB a second, 64 callers", "%.0f", rate)
+	return err
+}
+
+// whole are jobs from the submission to the reply.
+func (b *bench) whole() error {
+	before, err := b.gateway.cpu()
+	if err != nil {
+		return err
+	}
+	n, rate, err := load(callers, b.during(), func() error {
+		_, err := b.post("now", "respond-async, wait=30", http.StatusOK)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after, err := b.gateway.cpu()
+	b.add("whole jobs a second, 64 callers that wait for the reply", "%.0f", rate)
+	b.add("CPU time of the gateway a job", "%.2f ms", (after-before).Seconds()*1000/float64(n))
+	return err
+}
+
+// latencies are those of a service that takes 1 ms, as a call and as a job.
+func (b *bench) latencies() error {
+	for what, prefer := range []string{"", "respond-async, wait=30"} {
+		var mu sync.Mutex
+		var took []time.Duration
+		_, _, err := load(pollers, b.during(), func() error {
+			begun := time.Now()
+			_, err := b.post("ms", prefer, http.StatusOK)
+			mu.Lock()
+			defer mu.Unlock()
+			took = append(took, time.Since(begun))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		b.add([]string{"a call of 1 ms, from POST to reply, p50 / p99", "the same as a job"}[what], "%s", quantiles(took))
+	}
+	return nil
+}
+
+// wakeUps are from when the worker replies until the answer of a waiting GET is here.
+func (b *bench) wakeUps() error {
+	var took []time.Duration
+	for range wakes {
+		id, err := b.submit("held")
+		if err != nil {
+			return err
+		}
+		if _, err := b.get("/jobs/" + id + "?wait=50s"); err != nil {
+			return err
+		}
+		took = append(took, time.Since(<-b.ended))
+	}
+	b.add("from the worker's reply to the answer of a waiting GET, p50 / p99", "%s", quantiles(took))
+	return nil
+}
+
+func quantiles(took []time.Duration) string {
+	slices.Sort(took)
+	at := func(q float64) float64 { return took[int(q*float64(len(took)-1))].Seconds() * 1000 }
+	return fmt.Sprintf("%.1f / %.1f ms", at(0.5), at(0.99))
+}
+
+func (b *bench) largeReply() error {
+	begun := time.Now()
+	id, err := b.submit("large")
+	if err != nil {
+		return err
+	}
+	if _, err := b.get("/jobs/" + id + "?wait=50s"); err != nil {
+		return err
+	}
+	done := time.Since(begun)
+	body, err := b.get("/jobs/" + id + "/reply?frame=0&wait=50s")
+	if err == nil && len(body) != large-1024 {
+		err = fmt.Errorf("a frame of %d bytes", len(body))
+	}
+	b.add("a reply of 64 MiB, from POST until the job is done", "%.2f s", done.Seconds())
+	return err
+}
+
+// fill submits until as many jobs are queued as there shall be.
+func (b *bench) fill() error {
+	_, _, err := load(callers, func(n int64) bool { return n < int64(b.queued) }, func() error { _, err := b.submit("idle"); return err })
+	if err != nil {
+		return err
+	}
+	held, err := b.gateway.memory()
+	b.add("resident memory with 100,000 queued", "%s", held)
+	return err
+}
+
+// restart starts a gateway again that has many queued jobs.
+func (b *bench) restart(config string) (err error) {
+	what := [...]string{"start with them, until it listens", "CPU time of that", "resident memory then"}
+	if b.store == "memory" {
+		for _, each := range what {
+			b.add(each, "–")
+		}
+		return nil
+	}
+	b.gateway.stop()
+	if b.gateway, err = start(b.binary, config, b.store); err != nil {
+		return err
+	}
+	cpu, err := b.gateway.cpu()
+	if err != nil {
+		return err
+	}
+	held, err := b.gateway.memory()
+	b.add(what[0], "%.2f s", b.gateway.ready.Seconds())
+	b.add(what[1], "%.2f s", cpu.Seconds())
+	b.add(what[2], "%s", held)
+	return err
+}
