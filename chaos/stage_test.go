@@ -15,13 +15,14 @@ import (
 	"mdpgateway/internal/mdp/mdptest"
 )
 
-// A stage is a gateway with four brokers:
+// A stage is a gateway with five brokers:
 //   - a, whose process is killed and stopped;
+//   - e, to which the same happens at the same time; its dialect is mdpx/1;
 //   - b, behind a link that is cut, stalled and throttled; its dialect is declared;
 //   - c, which repeats some replies, late; its dialect is declared, and nobody else's;
 //   - d, at the end of a wire that loses packets, if this machine allows one.
 //
-// Workers of a and b are killed and stopped, too.
+// Workers of a, b and e are killed and stopped, too.
 type stage struct {
 	// Set once.
 	t       *testing.T
@@ -33,16 +34,16 @@ type stage struct {
 
 	// Owned by the goroutine that causes trouble.
 	random  *rand.Rand
-	a       *broker
-	workers []*process // two of a, two of b
+	a, e    *broker
+	workers []*process // two of a, two of b, two of e
 
 	repeats atomic.Int64
 }
 
 func newStage(t *testing.T, random *rand.Rand) *stage {
-	s := &stage{t: t, random: random, ledgers: t.TempDir(), a: startBroker(t, ""), b: startBroker(t, "")}
+	s := &stage{t: t, random: random, ledgers: t.TempDir(), a: startBroker(t, ""), b: startBroker(t, ""), e: startBroker(t, "")}
 	s.link = mdptest.NewProxy(t, s.b.endpoint)
-	for _, b := range []*broker{s.a, s.b} {
+	for _, b := range []*broker{s.a, s.b, s.e} {
 		s.workers = append(s.workers, startWorker(t, b.endpoint, s.ledgers), startWorker(t, b.endpoint, s.ledgers))
 		s.await(b)
 	}
@@ -57,6 +58,7 @@ log-level: info
 slow-log: 1m
 brokers:
   - {name: a, endpoint: "%s", dialect: mdp/0.2}
+  - {name: e, endpoint: "%s", dialect: mdpx/1}
   - name: b
     endpoint: "%s"
     dialect: {header: MDPC02, delimiter: {request: false, reply: false}, request: "\x01", partial: "\x02", final: "\x03"}
@@ -68,7 +70,7 @@ brokers:
   slow: {brokers: [%s], vars: none}
   twice: {brokers: [c], vars: none}
   twice-apart: {brokers: [c], vars: none, reuse: false}
-`, s.a.endpoint, s.link.Endpoint(), s.repeater().Endpoint(), far, serve, serve)
+`, s.a.endpoint, s.e.endpoint, s.link.Endpoint(), s.repeater().Endpoint(), far, serve, serve)
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -89,20 +91,20 @@ func (s *stage) layWire() (line, brokers string) {
 	w, err := newWire(s.t)
 	if err != nil {
 		s.t.Logf("no packets are dropped, because no wire can be laid on this machine: %v", err)
-		return "", "a, b"
+		return "", "a, b, e"
 	}
 	s.wire = w
 	s.d = attachBroker(spawn(s.t, "broker", nil, w.there(brokerAt("tcp://"+w.address+":*")...)...))
 	startWorker(s.t, s.d.endpoint, s.ledgers, w.there()...)
 	s.await(s.d)
-	return fmt.Sprintf("  - {name: d, endpoint: %q, dialect: mdp/0.2}\n", s.d.endpoint), "a, b, d"
+	return fmt.Sprintf("  - {name: d, endpoint: %q, dialect: mdp/0.2}\n", s.d.endpoint), "a, b, e, d"
 }
 
 // allUp waits until the gateway is connected to all brokers.
 func (s *stage) allUp() {
-	want := 3.0
+	want := 4.0
 	if s.wire != nil {
-		want = 4
+		want = 5
 	}
 	eventually(s.t, "all brokers are up", func() bool { return s.gateway.metric("mdp_gateway_broker_up{") == want })
 }
@@ -146,13 +148,13 @@ func (s *stage) troubles(storm func()) []trouble {
 		return s.workers[i]
 	}
 	all := []trouble{
-		{"broker killed", func() { s.a.kill() }, func() { s.a = startBroker(s.t, s.a.endpoint) }},
-		{"broker stopped", func() { s.a.signal(syscall.SIGSTOP) }, func() { s.a.signal(syscall.SIGCONT) }},
+		{"broker killed", func() { s.a.kill(); s.e.kill() }, func() { s.a, s.e = startBroker(s.t, s.a.endpoint), startBroker(s.t, s.e.endpoint) }},
+		{"broker stopped", func() { s.a.signal(syscall.SIGSTOP); s.e.signal(syscall.SIGSTOP) }, func() { s.a.signal(syscall.SIGCONT); s.e.signal(syscall.SIGCONT) }},
 		{"link stalled", s.link.Stall, s.link.Resume},
 		{"link cut", func() { s.link.Refuse(true); s.link.Cut() }, func() { s.link.Refuse(false) }},
 		{"link slow", func() { s.link.Throttle(10_000) }, func() { s.link.Throttle(0) }},
 		{"worker killed", func() { pick().kill() }, func() {
-			s.workers[i] = startWorker(s.t, [...]*broker{s.a, s.b}[i/2].endpoint, s.ledgers)
+			s.workers[i] = startWorker(s.t, [...]*broker{s.a, s.b, s.e}[i/2].endpoint, s.ledgers)
 		}},
 		{"worker stopped", func() { pick().signal(syscall.SIGSTOP) }, func() { s.workers[i].signal(syscall.SIGCONT) }},
 		{"storm of cancellations", storm, nothing},
