@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -103,9 +102,9 @@ func (n *Node) Start() {
 	if n.cmd != nil {
 		return
 	}
-	cmd, log, done := exec.Command(n.args[0], n.args[1:]...), new(bytes.Buffer), make(chan struct{}) // #nosec G204 -- of a test
+	cmd, log, done := exec.Command(n.args[0], n.args[1:]...), new(bytes.Buffer), make(chan struct{})
 	cmd.Stderr = log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = withTest()
 	if err := cmd.Start(); err != nil {
 		n.t.Errorf("nats-server: %v", err)
 		return
