@@ -96,7 +96,7 @@ func (q *queues) take(l *line) entry {
 	t := l.turns[0]
 	i := 0
 	if t.entries[0].shared {
-		i = rand.IntN(min(len(t.entries), scatter)) // #nosec G404 -- it hides nothing
+		i = rand.IntN(min(len(t.entries), scatter))
 	}
 	e := t.entries[i]
 	copy(t.entries[1:i+1], t.entries[:i])

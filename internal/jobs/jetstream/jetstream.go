@@ -19,6 +19,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -168,7 +169,7 @@ func (s *Store) open(ctx, background context.Context) (err error) {
 func (s *Store) eventually(ctx context.Context, try func() error) error {
 	for waits := 0; ; waits++ {
 		err := try()
-		if err == nil || ctx.Err() != nil || errors.As(err, new(settingsError)) || errors.Is(err, nats.ErrAuthorization) || errors.Is(err, os.ErrNotExist) {
+		if err == nil || ctx.Err() != nil || isLasting(err) {
 			return err
 		}
 		if waits == 0 {
@@ -180,6 +181,12 @@ func (s *Store) eventually(ctx context.Context, try func() error) error {
 		case <-time.After(retryWait):
 		}
 	}
+}
+
+// isLasting reports whether an error of the start is one of settings.
+func isLasting(err error) bool {
+	return errors.As(err, new(settingsError)) || errors.As(err, new(*tls.CertificateVerificationError)) || errors.Is(err, nats.ErrAuthorization) ||
+		errors.Is(err, os.ErrNotExist)
 }
 
 // Close ends what New started.
@@ -209,16 +216,17 @@ func (s *Store) Stats() jobs.StoreStats {
 	return stats
 }
 
-// measure asks now and then how large the stream is.
+// measure asks now and then how large the stream is, and so finds out whether the store is up while nobody uses it.
 func (s *Store) measure(ctx context.Context) {
 	tick := time.NewTicker(measureEvery)
 	defer tick.Stop()
 	for {
 		asked, cancel := context.WithTimeout(ctx, connectTimeout)
-		if info, err := s.stream.Info(asked); err == nil {
-			s.used.Store(int64(min(info.State.Bytes, 1<<62))) //nolint:gosec // it is bounded
-		}
+		info, err := s.stream.Info(asked)
 		cancel()
+		if s.down.Store(err != nil); err == nil {
+			s.used.Store(int64(min(info.State.Bytes, 1<<62)))
+		}
 		select {
 		case <-ctx.Done():
 			return

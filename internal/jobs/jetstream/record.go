@@ -104,7 +104,7 @@ func (r *record) header() nats.Header {
 // seq is the order of submission.
 func (r *record) seq() int64 {
 	if r.Seq == 0 {
-		return int64(min(r.last, 1<<62)) //nolint:gosec // it is bounded
+		return int64(min(r.last, 1<<62))
 	}
 	return r.Seq
 }

@@ -139,7 +139,7 @@ func (s *Store) keyed(ctx context.Context, r *record, job *jobs.Job, key jobs.Ke
 // notSubmitted is the error of a key that may or may not have been noted: no job was submitted.
 func notSubmitted(err error) error {
 	if errors.Is(err, jobs.ErrUnconfirmed) {
-		return fmt.Errorf("the idempotency key was not stored: %v", err) //nolint:errorlint // it must not be ErrUnconfirmed
+		return fmt.Errorf("the idempotency key was not stored: %v", err) // not %w: it must not be ErrUnconfirmed
 	}
 	return err
 }
