@@ -42,10 +42,12 @@ func (a *API) allowOrigins(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := a.origins.Load()
 		o.cors.HandlerFunc(w, r)
-		if !isPreflight(r) {
-			next.ServeHTTP(w, r)
-		} else if !o.trusts(r.Header.Get("Origin")) {
+		preflight := isPreflight(r)
+		if (preflight || isForeignRead(r)) && !o.trusts(r.Header.Get("Origin")) {
 			a.noteRefused(r)
+		}
+		if !preflight {
+			next.ServeHTTP(w, r)
 		}
 	})
 }
@@ -53,6 +55,14 @@ func (a *API) allowOrigins(next http.Handler) http.Handler {
 // isPreflight reports whether a browser asks whether a page may send a request (Fetch, "CORS-preflight request").
 func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// isForeignRead reports whether a page of another origin wants to read an answer that its browser asks no leave for (Fetch
+// Metadata): it is given, and the browser keeps it from the page unless the origin is trusted.
+func isForeignRead(r *http.Request) bool {
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	site := r.Header.Get("Sec-Fetch-Site")
+	return read && r.Header.Get("Origin") != "" && r.Header.Get("Sec-Fetch-Mode") == "cors" && (site == "cross-site" || site == "same-site")
 }
 
 // routeOf returns the pattern of the route that a request takes, for a preflight that of the request which it is about,

@@ -16,6 +16,10 @@ func TestARefusedOriginIsAWarningThatNamesTheSetting(t *testing.T) {
 		g.preflight("/services/echo", evil, "POST", asked)
 		g.post("/services/echo", "x", "Origin: "+evil).wantProblem(t, gateway.OriginRefused)
 		g.post("/services/echo", "x", "Origin: http://local.example:3000").wantProblem(t, gateway.OriginRefused)
+		for _, site := range []string{"cross-site", "same-origin"} {
+			g.get("/services", "Origin: https://"+site+".example", "Sec-Fetch-Mode: cors", "Sec-Fetch-Site: "+site)
+		}
+		g.get("/services", "Origin: "+lab, "Sec-Fetch-Mode: cors", "Sec-Fetch-Site: cross-site")
 		g.preflight("/services/echo", lab, "POST", asked)
 		g.post("/services/echo", "x", "Origin: "+lab).wantBody(t, 200, "x")
 	}
@@ -24,7 +28,7 @@ func TestARefusedOriginIsAWarningThatNamesTheSetting(t *testing.T) {
 	for _, line := range g.logs.FilterMessageSnippet("--cors-origin").FilterLevelExact(zapcore.WarnLevel).All() {
 		origins = append(origins, line.ContextMap()["origin"])
 	}
-	if got, want := fmt.Sprint(origins), "[https://evil.example http://local.example:3000]"; got != want {
+	if got, want := fmt.Sprint(origins), "[https://evil.example http://local.example:3000 https://cross-site.example]"; got != want {
 		t.Errorf("the log warns about %s, want %s", got, want)
 	}
 }
