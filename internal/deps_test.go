@@ -43,7 +43,7 @@ var rules = []rule{
 		why: "zsock alone upholds what zmq4 leaves open: one owner per socket, no blocking in libzmq, no default context; bench compares it with a client that does without",
 	},
 	{
-		except: []string{"cmd"}, not: []string{kong, "flag"}, direct: true,
+		except: []string{"cmd", "bench/jobs"}, not: []string{kong, "flag"}, direct: true,
 		why: "flags, environment and file are read in cmd/gateway; packages are given a Config",
 	},
 	{

@@ -18,6 +18,7 @@ import (
 	"mdpgateway/internal/jobs/jetstream"
 	"mdpgateway/internal/jobs/sqlite"
 	"mdpgateway/internal/metrics"
+	"mdpgateway/internal/tracing"
 )
 
 // The values of --jobs that are no directory.
@@ -116,7 +117,7 @@ func (d *daemon) runJobs(held *budget.Budget) error {
 	}
 	d.store = store
 	d.jobs, err = jobs.New(jobs.Config{
-		Store: store, Caller: d.calls, May: d.mayStill, Observer: &jobObserver{counts, d.audit}, Budget: held, Log: d.requests.Named("jobs"),
+		Store: store, Caller: d.calls, May: d.mayStill, Observer: &jobObserver{counts, d.tracer, d.audit}, Budget: held, Log: d.requests.Named("jobs"),
 		InFlight: s.JobsInFlight, Max: s.JobsMax, MaxReply: s.MaxReply, Expires: s.JobsExpires, Timeout: s.JobsTimeout,
 		MaxExpires: longestJob, MaxTimeout: longestJob, Keep: s.JobsKeep,
 	})
@@ -182,15 +183,26 @@ func (d *daemon) closeJobs(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// A jobObserver tells metrics and the audit log of jobs.
+// A jobObserver tells metrics, traces and the audit log of jobs.
 type jobObserver struct {
 	*metrics.Jobs
-	audit *audit.Log // or nil
+	tracer *tracing.Tracer // or nil
+	audit  *audit.Log      // or nil
 }
 
 // JobEnded is jobs.Observer. The audit log gets the line of the call that the job was.
 func (o *jobObserver) JobEnded(job jobs.Job) {
 	o.Jobs.JobEnded(job.Service, string(job.State), job.Ended.Sub(job.Created))
+	if o.tracer != nil {
+		ran := gateway.Ran{
+			Trace: job.Trace, Job: job.ID, RequestID: job.RequestID, Service: job.Service, Principal: job.Principal,
+			Created: job.Created, Started: job.Started, Ended: job.Ended,
+		}
+		if job.Problem != nil {
+			ran.Kind = job.Problem.Kind
+		}
+		o.tracer.Ran(ran)
+	}
 	if o.audit == nil {
 		return
 	}

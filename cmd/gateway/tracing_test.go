@@ -48,6 +48,8 @@ func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
 	if a.status != http.StatusOK {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
+	job := g.submit(t, "echo", jsonBody, `{"body":"hi"}`, "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01")
+	g.awaitJob(t, job)
 	open := request(t, newClient(t), http.MethodGet, g.url+"/metrics", "", "", "Accept", "application/openmetrics-text; version=1.0.0")
 	if !strings.Contains(string(open.body), `# {request_id="`) && !strings.Contains(string(open.body), `# {trace_id="`) {
 		t.Errorf("the metrics have no exemplar")
@@ -58,8 +60,8 @@ func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	slices.Sort(names)
-	if got := strings.Join(names, ", "); got != "POST /services/{name}, broker, queue" {
-		t.Errorf("the collector has the spans %s of the trace, want those of the request, broker and queue", got)
+	if got := strings.Join(names, ", "); got != "POST /services/{name}, POST /services/{name}, broker, broker, job, queue, queue" {
+		t.Errorf("the collector has the spans %s of the trace, want those of the request, broker and queue, and of the job", got)
 	}
 	if !slices.ContainsFunc(g.lines(), func(line map[string]any) bool { return line["msg"] == "request" && line["trace_id"] == traceID }) {
 		t.Error("the trace is not in the log")

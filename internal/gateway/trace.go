@@ -30,3 +30,16 @@ type Answered struct {
 	Returned time.Time // when the call had its reply or failed; zero if there was none
 	CallKind Kind      // of the call; Kind may be of what came after it
 }
+
+// A Ran is one job that is over, as traces tell of it.
+type Ran struct {
+	Trace     Trace // of the request that submitted it
+	Job       string
+	RequestID string
+	Service   string
+	Principal string    // empty where anyone may call
+	Created   time.Time // when it was submitted
+	Started   time.Time // when it was sent; zero if it was not
+	Ended     time.Time
+	Kind      Kind // of its problem; empty if it has a reply
+}

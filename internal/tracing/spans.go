@@ -39,6 +39,33 @@ func (t *Tracer) Answered(a gateway.Answered) {
 	span.End(trace.WithTimestamp(a.End))
 }
 
+// Ran makes the spans of a job that is over: they go on in the trace of the request that submitted it. It does not
+// block.
+func (t *Tracer) Ran(r gateway.Ran) {
+	ctx, ok := within(r.Trace)
+	if !ok {
+		return
+	}
+	ctx, span := t.tracer.Start(ctx, "job", trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(r.Created))
+	if span.IsRecording() {
+		span.SetAttributes(text("mdp.job", r.Job), text("mdp.request_id", r.RequestID), text("mdp.service", r.Service))
+		if r.Principal != "" {
+			span.SetAttributes(text("mdp.principal", r.Principal))
+		}
+		if r.Kind != "" {
+			span.SetAttributes(attribute.String("error.type", string(r.Kind)))
+			span.SetStatus(codes.Error, string(r.Kind))
+		}
+		if r.Started.IsZero() {
+			t.part(ctx, "queue", trace.SpanKindInternal, r.Created, r.Ended, r.Service, r.Kind)
+		} else {
+			t.part(ctx, "queue", trace.SpanKindInternal, r.Created, r.Started, r.Service, "")
+			t.part(ctx, "broker", trace.SpanKindClient, r.Started, r.Ended, r.Service, r.Kind)
+		}
+	}
+	span.End(trace.WithTimestamp(r.Ended))
+}
+
 // call makes the spans of a request's call, if it came to one. Its times are
 // reckoned back from its end.
 func (t *Tracer) call(ctx context.Context, a *gateway.Answered) {

@@ -186,6 +186,31 @@ func TestARequestIsASpanWithItsPartsBelowIt(t *testing.T) {
 	}
 }
 
+func TestAJobGoesOnInTheTraceOfItsRequest(t *testing.T) {
+	c := newCollector(t)
+	tracer, _ := newTracer(t, c.URL)
+	tracer.Ran(gateway.Ran{
+		Trace: gateway.Trace{ID: traceID, Parent: parentID, Sampled: true}, Job: "j1", RequestID: "r1", Service: "echo", Principal: "web",
+		Created: began, Started: began.Add(time.Second), Ended: began.Add(3 * time.Second), Kind: gateway.BrokerLost,
+	})
+	if err := tracer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	job, queue, broker := c.named("job"), c.named("queue"), c.named("broker")
+	if hex.EncodeToString(job.TraceId) != traceID || hex.EncodeToString(job.ParentSpanId) != parentID {
+		t.Errorf("the job is in trace %x below %x, want %s and %s", job.TraceId, job.ParentSpanId, traceID, parentID)
+	}
+	wantTimes(t, job, 0, 3*time.Second)
+	wantTimes(t, queue, 0, time.Second)
+	wantTimes(t, broker, time.Second, 3*time.Second)
+	wantAttributes(t, job, map[string]string{
+		"mdp.job": "j1", "mdp.request_id": "r1", "mdp.service": "echo", "mdp.principal": "web", "error.type": "broker_lost",
+	})
+	if code := tracepb.Status_STATUS_CODE_ERROR; queue.Status.GetCode() == code || broker.Status.GetCode() != code {
+		t.Errorf("the queue is %v and the broker %v, want the broker to have failed", queue.Status, broker.Status)
+	}
+}
+
 func TestAFailureIsInTheSpanWhereItWas(t *testing.T) {
 	const ok, failed = tracepb.Status_STATUS_CODE_UNSET, tracepb.Status_STATUS_CODE_ERROR
 	for _, c := range []struct {
