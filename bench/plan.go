@@ -85,6 +85,10 @@ func plan() (all []window) {
 	}
 	add(theBroker, "echo", asRaw, 64, small)
 	add(theEmbedded, "echo", asJSON, 64, small)
+	for _, callers := range []int{1, 64, 256, 1024} {
+		add(theMuxed, "echo", asJSON, callers, small)
+		add(thePlain, "echo", asJSON, callers, small)
+	}
 	add(theNull, "null", asRaw, 64, small)
 	add(theNull, "services/echo", asJSON, 64, small)
 	add(thePushpin, "echo", asRaw, 64, small)

@@ -17,6 +17,8 @@ const (
 	theGateway  = "gateway"  // at the C broker
 	theCrowd    = "crowd"    // another like it, for windows of many connections
 	theAgainst  = "against"  // another build of it, BENCH_AGAINST
+	thePlain    = "plain"    // at gateway broker, in mdp/0.2
+	theMuxed    = "muxed"    // at gateway broker, in mdpx/1
 	theEmbedded = "embedded" // the gateway as `make run` starts it, its broker and worker within
 	theNull     = "null"
 	theAiohttp  = "aiohttp"
@@ -154,6 +156,11 @@ func (b *bench) startGateways() error {
 	if err := b.startGateway(theCrowd, b.gateway(), "1100"); err != nil {
 		return err
 	}
+	for name, dialect := range map[string]string{thePlain: "mdp/0.2", theMuxed: "mdpx/1"} {
+		if err := b.startGatewayAt(b.ours, name, b.gateway(), "1100", "--dialect", dialect); err != nil {
+			return err
+		}
+	}
 	if other := os.Getenv("BENCH_AGAINST"); other != "" {
 		if err := b.startGateway(theAgainst, other, "1100"); err != nil {
 			return err
@@ -165,12 +172,16 @@ func (b *bench) startGateways() error {
 }
 
 func (b *bench) startGateway(name, program, poolMax string, more ...string) error {
+	return b.startGatewayAt(b.broker, name, program, poolMax, more...)
+}
+
+func (b *bench) startGatewayAt(broker, name, program, poolMax string, more ...string) error {
 	file, err := b.write("gateway.yaml", gatewayFile)
 	if err != nil {
 		return err
 	}
 	return b.serve(name, "/services/", nil, func(address string) []string {
-		return append([]string{program, "serve", "--listen", address, "--broker", b.broker, "--config", file,
+		return append([]string{program, "serve", "--listen", address, "--broker", broker, "--config", file,
 			"--pool-max", poolMax, "--pool-reserve", "0", "--queue-timeout", "10s", "--connect-timeout", "10s"}, more...)
 	})
 }

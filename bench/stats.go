@@ -80,5 +80,6 @@ func (r *report) find(name string) *series {
 // The ways to combine.
 func rates(a, b sample) float64   { return a.Rate / b.Rate }
 func cpus(a, b sample) float64    { return a.CPU / b.CPU }
+func p50s(a, b sample) float64    { return a.P50 / b.P50 }
 func added50(a, b sample) float64 { return (a.P50 - b.P50) / b.P50 }
 func added99(a, b sample) float64 { return a.P99 - b.P99 }

@@ -8,6 +8,8 @@ const (
 	localJSON  = "gateway/local/json/c=64/64B"
 	mainPool   = "pool/echo/raw/c=64/64B"
 	nullServer = "null/null/raw/c=64/64B"
+	muxed      = "muxed/echo/json/c=64/64B"
+	plain      = "plain/echo/json/c=64/64B"
 )
 
 // A verdict is a target with its result.
@@ -37,6 +39,10 @@ func (r *report) verdicts() (all []verdict) {
 	atLeast("1 MiB raw: throughput ÷ direct calls through the same pool", 0.75, "gateway/echo/raw/c=16/1MiB", "pool/echo/raw/c=16/1MiB", rates)
 	all = append(all, r.Wide.verdicts()...)
 	atMost("growth: CPU per request from 16 to 1,024 connections, `local`, JSON", 1.5, "", "gateway/local/json/c=1024/64B", "gateway/local/json/c=16/64B", cpus)
+	atMost("mdpx/1: CPU per request ÷ the null handler's, `echo`, JSON", 2.6, "", muxed, nullServer, cpus)
+	atMost("mdpx/1: CPU per request ÷ that of mdp/0.2 at the same broker", 0.65, "", muxed, plain, cpus)
+	atMost("mdpx/1: growth of CPU per request from 64 to 1,024 connections", 1.2, "", "muxed/echo/json/c=1024/64B", muxed, cpus)
+	atMost("mdpx/1: p50 at 1 connection ÷ that of mdp/0.2", 1, "", "muxed/echo/json/c=1/64B", "plain/echo/json/c=1/64B", p50s)
 	atLeast("embedded broker: throughput ÷ the C broker's, `echo`, direct clients", 0.6, "broker/echo/raw/c=64/64B", "dealers/echo/raw/c=64/64B", rates)
 	return all
 }

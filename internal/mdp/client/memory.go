@@ -1,30 +1,18 @@
 package client
 
 import (
-	"runtime/debug"
-	"time"
-
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // leastRoom is what a call holds for a reply of which nothing is known.
 const leastRoom = 64 << 10
 
-// largeMessage is from where on libzmq's memory is worth giving back.
-const largeMessage = 1 << 20
-
-// trimEvery is how often that is looked after.
-const trimEvery = 10 * time.Second
-
 // reserve takes room for the reply before the request is sent. The same room is first that
 // of libzmq's copy of the request, which is sent and freed before the reply comes.
 func (p *Pool) reserve(x *call) error {
 	size := mdp.Size(x.req.Frames)
-	if size > largeMessage {
-		p.large.Store(true)
-	}
+	p.heap.Note(size)
 	if x.req.Room == nil {
 		return nil
 	}
@@ -42,9 +30,7 @@ func (p *Pool) reserve(x *call) error {
 // caller takes to read it.
 func (p *Pool) received(x *call, final bool) error {
 	x.reply.Bytes = max(x.reply.Bytes, x.size) // of a stream, its largest part
-	if x.size > largeMessage {
-		p.large.Store(true)
-	}
+	p.heap.Note(x.size)
 	if x.req.Room == nil || !final && x.size <= x.room {
 		return nil
 	}
@@ -60,21 +46,6 @@ func (x *call) giveUp() {
 	if x.req.Room != nil && x.room > 0 {
 		x.req.Room.Resize(0)
 	}
-}
-
-// trim gives the memory of large messages back to the system once there are no more of
-// them: while they come, the next one needs it.
-func (p *Pool) trim() (trimmed bool) {
-	switch recent := p.large.Swap(false); {
-	case recent:
-		p.swollen = true
-	case p.swollen:
-		p.swollen = false
-		zsock.TrimHeap()
-		debug.FreeOSMemory()
-		return true
-	}
-	return false
 }
 
 func noRoom() *gateway.Error {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // Memory goes back once large messages came and no more do, and not again after that.
@@ -17,19 +18,19 @@ func TestTheMemoryOfLargeMessagesIsGivenBackWhenThereAreNoMore(t *testing.T) {
 	looks := func(want ...bool) {
 		t.Helper()
 		for i, w := range want {
-			if got := p.trim(); got != w {
+			if got := p.heap.Trim(); got != w {
 				t.Errorf("look %d: memory is given back: %v, want %v", i, got, w)
 			}
 		}
 	}
 	for name, pass := range map[string]func(int) error{"request": request, "reply": reply} {
 		t.Log(name)
-		if err := pass(largeMessage); err != nil {
+		if err := pass(zsock.LargeMessage); err != nil {
 			t.Fatal(err)
 		}
 		looks(false, false)
 		for range 2 { // while they come, the next one needs it
-			if err := pass(largeMessage + 1); err != nil {
+			if err := pass(zsock.LargeMessage + 1); err != nil {
 				t.Fatal(err)
 			}
 			looks(false)

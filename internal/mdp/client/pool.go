@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"mdpgateway/internal/gateway"
@@ -72,8 +71,7 @@ type Pool struct {
 	opening   sync.WaitGroup     // connections that are being opened; Add only while mu is held and over is false
 	alarm     *time.Timer        // calls onAlarm
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
-	large     atomic.Bool        // there were large messages since the last look
-	swollen   bool               // there were some before; owned by sweep
+	heap      zsock.Heap         // trimmed by sweep
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -287,7 +285,7 @@ func (p *Pool) announce() {
 // sweep closes connections that were not needed for a while, and gives back the memory of
 // large messages, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
-	idle, trim := time.NewTicker(p.cfg.Idle), time.NewTicker(trimEvery)
+	idle, trim := time.NewTicker(p.cfg.Idle), time.NewTicker(zsock.TrimEvery)
 	defer idle.Stop()
 	defer trim.Stop()
 	for {
@@ -297,7 +295,7 @@ func (p *Pool) sweep(ctx context.Context) {
 		case <-idle.C:
 			closeAll(p.surplus())
 		case <-trim.C:
-			p.trim()
+			p.heap.Trim()
 		}
 	}
 }

@@ -60,6 +60,7 @@ type Client struct {
 	ended     chan struct{}      // closed when Close waits for calls no longer
 	freed     chan struct{}      // closed when Close is done
 	running   sync.WaitGroup     // those goroutines
+	heap      zsock.Heap         // trimmed by sweep
 	calls     sync.WaitGroup     // Add only while mu is held and closing is false
 
 	// Guarded by mu.
@@ -106,6 +107,7 @@ func New(cfg Config) (*Client, error) {
 	for i, e := range cfg.Endpoints {
 		c.endpoints = append(c.endpoints, newEndpoint(c, i, e))
 	}
+	c.running.Go(func() { c.sweep(ctx) })
 	for _, e := range c.endpoints {
 		c.running.Go(func() { e.watch(ctx) })
 		for i := range e.links {
@@ -145,6 +147,8 @@ func (c *Client) run(x *call) error {
 	if err := x.reserve(); err != nil {
 		return err
 	}
+	c.heap.Note(mdp.Size(x.req.Frames))
+	defer func() { c.heap.Note(x.reply.Bytes) }()
 	if err := c.enter(x); err != nil {
 		return err
 	}
@@ -325,6 +329,20 @@ func (c *Client) Stats() gateway.PoolStats {
 		})
 	}
 	return s
+}
+
+// sweep gives back the memory of large messages, until ctx ends.
+func (c *Client) sweep(ctx context.Context) {
+	trim := time.NewTicker(zsock.TrimEvery)
+	defer trim.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-trim.C:
+			c.heap.Trim()
+		}
+	}
 }
 
 // Close refuses new calls, lets those in flight end until ctx does, ends the rest with
