@@ -13,7 +13,7 @@ import (
 // logKeys are the keys of the fields of all logs. One thing has one key, and one key is one thing: people
 // search by them, and programs count by them.
 var logKeys = strings.Fields(`
-	address attempts broker bytes calls code command connections delay dialect drain endpoint error expected expires frames gogc header in interrupted issuer job known
+	address attempts broker bytes calls code command connections delay dialect drain endpoint error expected expires frames gogc header in interrupted issuer job key known
 	limit_bytes limit_from lines messages method op origin origins out peer principal principals queue queued reason received reconnects
 	request_id route routing_id server service services set_by setting settings spans stack state status
 	timeout tls took trace_id try url value

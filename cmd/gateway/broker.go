@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,6 +28,8 @@ type brokerCmd struct {
 	Expiry          time.Duration `default:"5m" placeholder:"DURATION" help:"Time that a request may wait for a worker (${default})."`
 	Redispatch      int           `default:"0" min:"0" placeholder:"N" help:"Times that a request whose worker was lost is sent to another (${default})."`
 	Padded          bool          `hidden:"" help:"Put an empty frame before the body of replies to clients of mdp/0.1, as those of jheise/majordomogo expect."`
+	CurveKeyFile    string        `placeholder:"FILE" help:"Pair of CURVE keys of the broker, such as ID.key_secret of curve new; then it encrypts and lets in only the keys of --curve-allowed."`
+	CurveAllowed    string        `placeholder:"FILE" help:"YAML file with the keys that may connect: {id, key, role, services}; read again by SIGHUP."`
 	logFlags
 }
 
@@ -36,22 +41,36 @@ func (c *brokerCmd) Run(p *process) error {
 	}
 	defer logs.close()
 	log := logs.main
+	keys, err := readCurve(p.resolver, c.CurveKeyFile, c.CurveAllowed)
+	if err != nil {
+		return usageError{err}
+	}
+	hangups := make(chan os.Signal, 1)
+	if keys != nil {
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+	}
 	b, err := broker.New(broker.Config{
 		Bind: c.Bind, Heartbeat: c.Heartbeat, QueueMax: c.QueueMax, ServiceQueueMax: c.ServiceQueueMax,
-		Expiry: c.Expiry, Redispatch: c.Redispatch, Padded: c.Padded, Log: log,
+		Expiry: c.Expiry, Redispatch: c.Redispatch, Padded: c.Padded, Curve: keys, Log: log,
 	})
 	if err != nil {
 		return err
 	}
 	for _, endpoint := range b.Endpoints() {
 		log.Info("broker listens", zap.String("endpoint", endpoint))
-		if !isLocalEndpoint(endpoint) {
+		if keys == nil && !isLocalEndpoint(endpoint) {
 			warn(log, exposure{openBroker, "bind", endpoint})
 		}
 	}
-	select {
-	case <-p.ctx.Done():
-	case <-b.Done():
+	for {
+		select {
+		case <-hangups:
+			c.reloadPeers(p.resolver, b, log)
+			continue
+		case <-p.ctx.Done():
+		case <-b.Done():
+		}
+		return b.Close()
 	}
-	return b.Close()
 }

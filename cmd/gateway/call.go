@@ -31,7 +31,8 @@ type callCmd struct {
 	Dialect *mdp.Dialect  `default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the broker, such as mdp/0.2 or loudify (${default}); another name lists all."`
 	Vars    string        `placeholder:"JSON" help:"Flowgraph vars, a JSON object; sent as a Python literal." given:""`
 	Timeout time.Duration `default:"${timeout}" placeholder:"DURATION" help:"Timeout of the call (${default})."`
-	Hex     bool          `help:"Print every frame, sent and received, with its time, instead of the reply."`
+	curveFlags
+	Hex bool `help:"Print every frame, sent and received, with its time, instead of the reply."`
 }
 
 // Run makes the call. The reply's frames are printed as they are, those of several
@@ -56,6 +57,7 @@ func (c *callCmd) Run(p *process) error {
 	ctx, cancel := context.WithTimeout(p.ctx, c.Timeout)
 	defer cancel()
 	reply, err := pool.Call(ctx, req)
+	refusal := refusals[pool.Stats().Endpoints[0].Refusal]
 	if closed := pool.Close(ctx); err == nil {
 		err = closed
 	}
@@ -63,6 +65,8 @@ func (c *callCmd) Run(p *process) error {
 	switch {
 	case errors.As(err, &failure) && failure.Kind == gateway.Timeout:
 		return fmt.Errorf("%w: no reply within %s: is the service there, and is the dialect right?", err, c.Timeout)
+	case failure != nil && refusal != "":
+		return fmt.Errorf("%w: %s", err, refusal)
 	case failure != nil && failure.Kind == gateway.BrokerUnavailable:
 		return fmt.Errorf("%w: is there a broker at %s?", err, broker.Address)
 	case err != nil:
@@ -94,7 +98,8 @@ func (c *callCmd) endpoint(p *process) (client.Endpoint, error) {
 	if client.CheckAddress(c.Broker) != nil {
 		return client.Endpoint{}, &valueError{p.resolver.origin("broker"), c.Broker, brokerWanted + ", or a name of brokers in the file"}
 	}
-	return client.Endpoint{Address: c.Broker, Dialect: c.Dialect}, nil
+	keys, err := c.client()
+	return client.Endpoint{Address: c.Broker, Dialect: c.Dialect, Curve: keys}, err
 }
 
 func (c *callCmd) request(p *process, dialect *mdp.Dialect) (gateway.Request, error) {

@@ -33,12 +33,16 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 	if len(s.Brokers) > 0 {
 		list := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, b := range s.Brokers {
-			list.Content = append(list.Content, &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, HeadComment: layout(b.Dialect), Content: []*yaml.Node{
+			n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle, HeadComment: layout(b.Dialect), Content: []*yaml.Node{
 				scalarNode("name"), scalarNode(b.Name),
 				scalarNode("endpoint"), scalarNode(b.Address),
 				scalarNode("dialect"), dialectNode(b.Dialect),
 				scalarNode("mmi"), scalarNode(b.Dialect.MMI.String()),
-			}})
+			}}
+			if b.Curve != nil {
+				n.Content = append(n.Content, scalarNode("curve"), clientNode(b.Curve))
+			}
+			list.Content = append(list.Content, n)
 		}
 		add(brokersKey, list)
 	}

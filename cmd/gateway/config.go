@@ -19,6 +19,7 @@ import (
 	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/broker"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mux"
 	"mdpgateway/internal/metrics"
@@ -52,6 +53,8 @@ type settings struct {
 	Broker       []string     `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
 	Dialect      *mdp.Dialect `group:"Brokers" default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the brokers, such as mdp/0.2 or loudify (${default}); another name lists all."`
 	Embedded     *bool        `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
+	CurveKeyFile string       `group:"Brokers" placeholder:"FILE" help:"Pair of CURVE keys of the embedded broker, such as ID.key_secret of curve new; then it encrypts and lets in only the keys of --curve-allowed."`
+	CurveAllowed string       `group:"Brokers" placeholder:"FILE" help:"YAML file with the keys that may connect to the embedded broker: {id, key, role, services}."`
 	EmbeddedBind string       `group:"Brokers" type:"bind" default:"tcp://127.0.0.1:5555" placeholder:"ENDPOINT" help:"Address of the embedded broker for workers and clients (${default})."`
 
 	Timeout               time.Duration `group:"Limits" default:"${timeout}" placeholder:"DURATION" help:"Timeout of a call whose caller asks for none (${default})."`
@@ -119,6 +122,7 @@ type settings struct {
 
 	Catalogued *catalogue.Catalogue `kong:"-"` // what Services says
 	Principals *access.List         `kong:"-"` // who may call; nil: anyone who reaches the port
+	Curve      *broker.Curve        `kong:"-"` // of the embedded broker; nil without CURVE
 	accessList *yaml.Node           // of the file; nil if it has none
 	issuers    *yaml.Node           // of the file; nil if it has none
 	Certs      *certs.Set           `kong:"-"` // of the files of TLS; nil without TLS
@@ -163,6 +167,9 @@ func (s *settings) finish(r *resolver) (err error) {
 	s.finishHosts()
 	s.finishConnections()
 	if err := s.check(r); err != nil {
+		return err
+	}
+	if s.Curve, err = readCurve(r, s.CurveKeyFile, s.CurveAllowed); err != nil {
 		return err
 	}
 	if err := s.checkJobs(r); err != nil {

@@ -52,6 +52,7 @@ type daemon struct {
 	tokens      *oidc.Issuers    // who says so
 
 	broker  *broker.Broker // embedded, or nil
+	peers   *embeddedPeers // the keys of the demo worker and of ourselves at the embedded broker
 	demo    *worker.Worker // embedded, or nil
 	pool    *upstream.Brokers
 	tracer  *tracing.Tracer // or nil
@@ -107,8 +108,13 @@ func (d *daemon) embed() (err error) {
 	if !*d.settings.Embedded {
 		return nil
 	}
+	peers, keys := newEmbeddedPeers(d.settings.Curve), d.settings.Curve
+	if keys != nil {
+		keys = &broker.Curve{Public: keys.Public, Secret: keys.Secret, Allowed: peers.with(keys.Allowed)}
+	}
+	d.peers = peers
 	d.broker, err = broker.New(broker.Config{
-		Bind: []string{d.settings.EmbeddedBind}, MaxConnections: d.settings.brokerConnections(), Log: d.log.Named("broker"),
+		Curve: keys, Bind: []string{d.settings.EmbeddedBind}, MaxConnections: d.settings.brokerConnections(), Log: d.log.Named("broker"),
 	})
 	if err != nil {
 		return fmt.Errorf("embedded %w", err)
@@ -119,8 +125,8 @@ func (d *daemon) embed() (err error) {
 	if d.settings.Dialect.Multiplexed {
 		dialect = mdp.X1
 	}
-	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Dialect: dialect})
-	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Log: d.log.Named("demo"), Dialect: mdp.V02})
+	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Curve: peers.gateway, Dialect: dialect})
+	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Curve: peers.demo, Log: d.log.Named("demo"), Dialect: mdp.V02})
 	return err
 }
 
@@ -187,7 +193,7 @@ func (d *daemon) connect() (err error) {
 // brokerConnections says how many connections the embedded broker has.
 func (d *daemon) brokerConnections() gateway.ConnectionStats {
 	s := d.broker.Stats()
-	return gateway.ConnectionStats{Open: s.Open, Max: s.Max, Refused: map[string]uint64{edge.Full: s.Refused}}
+	return gateway.ConnectionStats{Open: s.Open, Max: s.Max, Refused: map[string]uint64{edge.Full: s.Refused, "key": s.KeysRefused}}
 }
 
 // openAPI makes the HTTP side.

@@ -25,7 +25,7 @@ func (s *settings) exposures() (all []exposure) {
 	if s.Principals == nil && slices.Contains(s.CORSOrigin, "*") {
 		all = append(all, exposure{"no principals: any web page that a browser near this port opens may call", "cors-origin", "*"})
 	}
-	if *s.Embedded && !isLocalEndpoint(s.EmbeddedBind) {
+	if *s.Embedded && s.Curve == nil && !isLocalEndpoint(s.EmbeddedBind) {
 		all = append(all, exposure{openBroker, "embedded-bind", s.EmbeddedBind})
 	}
 	if s.AdminListen != "" && !isLoopback(s.AdminListen) {

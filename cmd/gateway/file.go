@@ -118,7 +118,7 @@ func (f *file) endpoints(dialect *mdp.Dialect, mmi mdp.MMI) (all []client.Endpoi
 	if f.brokers == nil {
 		return nil, nil
 	}
-	read := yamlnode.List(&all, mostBrokers, "{name, endpoint, dialect, mmi}", func(e *client.Endpoint) yamlnode.Reader {
+	read := yamlnode.List(&all, mostBrokers, "{name, endpoint, dialect, mmi, curve}", func(e *client.Endpoint) yamlnode.Reader {
 		e.Dialect = dialect
 		return func(path string, n *yaml.Node) error {
 			const unset = mdp.MMI(-1)
@@ -128,6 +128,7 @@ func (f *file) endpoints(dialect *mdp.Dialect, mmi mdp.MMI) (all []client.Endpoi
 				{Key: "endpoint", Read: yamlnode.Scalar(&e.Address, parseBroker), Need: brokerWanted},
 				{Key: "dialect", Read: readDialect(&e.Dialect)},
 				{Key: "mmi", Read: yamlnode.Scalar(&own, mdp.ParseMMI)},
+				{Key: "curve", Read: readClient(&e.Curve)},
 			})
 			if err != nil {
 				return err

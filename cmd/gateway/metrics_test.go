@@ -29,7 +29,7 @@ var metricLabels = map[string]string{
 	"pool_connections": "state", "pool_connections_closed_total": "reason", "pool_connections_max": "", "pool_queue_max": "",
 	"buffered_bytes": "", "buffered_bytes_max": "",
 	"connections": "listener", "connections_max": "listener", "connections_refused_total": "listener reason",
-	"broker_up": "endpoint", "broker_reconnects_total": "endpoint", "broker_silent": "endpoint", "broker_last_reply_timestamp_seconds": "endpoint",
+	"broker_up": "endpoint", "broker_refused_handshakes_total": "endpoint reason", "broker_reconnects_total": "endpoint", "broker_silent": "endpoint", "broker_last_reply_timestamp_seconds": "endpoint",
 	"broker_dropped_total": "reason",
 	"mmi_lookups_total":    "result",
 	"auth_enabled":         "", "auth_requests_total": "principal result", "principal_expiry_timestamp_seconds": "principal",

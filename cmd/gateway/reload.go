@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,7 @@ import (
 // reloadable are the settings that a reload puts in force, beside the lists of the file: services, access
 // and issuers. It never changes.
 var reloadable = []string{
-	"access", "access-file", "keys-file", "cors-origin", "log-level",
+	"access", "access-file", "curve-allowed", "keys-file", "cors-origin", "log-level",
 	"tls-cert", "tls-key", "tls-client-ca", "tls-client-auth", "tls-client-crl",
 }
 
@@ -113,7 +114,14 @@ func (d *daemon) apply(next *settings) error {
 	if err := d.tokens.Swap(next.issuersOf()); err != nil {
 		return err
 	}
+	if (d.settings.Curve == nil) != (next.Curve == nil) {
+		return errors.New("curve-allowed is there now and was not, or the other way round: only a restart turns CURVE on or off")
+	}
 	// Nothing below can fail.
+	if d.broker != nil && next.Curve != nil {
+		d.broker.Allow(d.peers.with(next.Curve.Allowed))
+		d.settings.Curve = next.Curve
+	}
 	if d.audit != nil {
 		d.audit.Reopen()
 	}

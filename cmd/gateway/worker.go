@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/bridge"
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/demo"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
@@ -37,8 +38,11 @@ type workerCmd struct {
 	VarsIn      string             `default:"header" one:"header|query" placeholder:"PLACE" help:"Where the server gets the vars, as JSON: in the header Flowgraph-Vars or the query parameter vars (${default})."`
 	Vars        flowgraph.Encoding `default:"python" placeholder:"ENCODING" help:"Encoding of the vars, the last of several frames: python, json, or none if all frames are data (${default})."`
 	Timeout     time.Duration      `default:"5m" placeholder:"DURATION" help:"Time that one request may take; then its program is ended (${default})."`
-	MaxReply    int64              `type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
+	curveFlags
+	MaxReply int64 `type:"bytes" default:"64MiB" placeholder:"BYTES" help:"Size of one reply (${default})."`
 	logFlags
+
+	keys *curve.Client // for the broker; nil without CURVE
 }
 
 // Help is kong.HelpProvider.
@@ -59,6 +63,9 @@ func (c *workerCmd) Run(p *process) error {
 		return err
 	}
 	defer logs.close()
+	if c.keys, err = c.client(); err != nil {
+		return usageError{err}
+	}
 	if c.Service == "" {
 		return c.demo(p.ctx, logs.main)
 	}
@@ -87,7 +94,7 @@ func (c *workerCmd) check(p *process) error {
 }
 
 func (c *workerCmd) demo(ctx context.Context, log *zap.Logger) error {
-	w, err := demo.Start(demo.Config{Endpoint: c.Broker, Dialect: c.Dialect, Concurrency: c.Concurrency, Log: log})
+	w, err := demo.Start(demo.Config{Endpoint: c.Broker, Curve: c.keys, Dialect: c.Dialect, Concurrency: c.Concurrency, Log: log})
 	if err != nil {
 		return err
 	}
@@ -156,7 +163,7 @@ const endingGrace = 5 * time.Second
 // serve lets what runs end, for as long as one request may take.
 func (c *workerCmd) serve(ctx context.Context, log *zap.Logger, handler worker.Handler) error {
 	w, err := worker.New(worker.Config{
-		Endpoint: c.Broker, Dialect: c.Dialect, Concurrency: c.Concurrency, Log: log,
+		Endpoint: c.Broker, Curve: c.keys, Dialect: c.Dialect, Concurrency: c.Concurrency, Log: log,
 		Services: map[string]worker.Handler{c.Service: handler},
 	})
 	if err != nil {

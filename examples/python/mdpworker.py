@@ -44,6 +44,7 @@ from collections import deque
 from typing import Any, Callable, Generator, List, NamedTuple, Optional, Union
 
 import zmq
+from zmq.auth import load_certificate
 
 __all__ = ["Failure", "Request", "Worker"]
 
@@ -109,6 +110,7 @@ class Worker:
                all frames are data
     heartbeat: seconds from one heartbeat to the next
     liveness:  heartbeats that the broker may miss before it counts as lost
+    curve:     two files of keys for a broker with CURVE: the broker's public key, and our own pair
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class Worker:
         vars: str = "python",
         heartbeat: float = 2.5,
         liveness: int = 4,
+        curve: Optional[tuple[str, str]] = None,
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f"dialect is {dialect!r}, want one of {', '.join(DIALECTS)}")
@@ -126,6 +129,12 @@ class Worker:
             raise ValueError(f"vars is {vars!r}, want python, json or none")
         self.broker, self.dialect, self.vars = broker, DIALECTS[dialect], vars
         self.heartbeat, self.liveness = heartbeat, liveness
+        self.curve_server: Optional[bytes] = None
+        if curve:
+            self.curve_server = load_certificate(curve[0])[0]
+            self.curve_public, self.curve_secret = load_certificate(curve[1])
+            if not self.curve_secret:
+                raise ValueError(f"{curve[1]} has no secret key")
         self.stopping = threading.Event()
         self._registrations: List[_Registration] = []
 
@@ -285,6 +294,10 @@ class _Session:
         self.room = threading.Semaphore(AHEAD)
         self.socket = context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.IPV6, 1)
+        if self.worker.curve_server:
+            self.socket.curve_serverkey = self.worker.curve_server
+            self.socket.curve_publickey = self.worker.curve_public
+            self.socket.curve_secretkey = self.worker.curve_secret
         self.poller = zmq.Poller()
 
     def post(self, command: bytes, client: bytes, frames: List[bytes]) -> None:

@@ -166,8 +166,8 @@ func TestParseList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, g := l.Find(strings.Trim(key, `"`)), l.Find(strings.Trim(other, `"`))
-	if w.ID != "w" || g.ID != "g" || g.Role != curve.RoleClient || l.Len() != 2 || l.Find("") != nil {
+	w, g := l.Find([]byte(strings.Trim(key, `"`))), l.Find([]byte(strings.Trim(other, `"`)))
+	if w.ID != "w" || g.ID != "g" || g.Role != curve.RoleClient || l.Len() != 2 || l.Find(nil) != nil {
 		t.Errorf("got %v and %v", w, g)
 	}
 	if !w.MayServe("lora_a") || !w.MayServe("echo") || w.MayServe("lora") || g.MayServe("echo") {

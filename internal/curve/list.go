@@ -56,7 +56,7 @@ func (l *List) With(peers ...Peer) *List {
 func (l *List) Len() int { return len(l.peers) }
 
 // Find returns the owner of a key, given as its text, or nil if there is none.
-func (l *List) Find(key string) *Peer { return l.peers[key] }
+func (l *List) Find(key []byte) *Peer { return l.peers[string(key)] }
 
 const (
 	mostPeers = 10_000

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/worker"
 )
@@ -24,6 +25,9 @@ type Config struct {
 
 	// Concurrency is the number of requests that each service handles at once. Default 4.
 	Concurrency int
+
+	// Curve are the keys for a broker with CURVE; nil means one without.
+	Curve *curve.Client
 
 	// Log gets errors. Nil means none.
 	Log *zap.Logger
@@ -53,6 +57,7 @@ func Start(cfg Config) (*worker.Worker, error) {
 		Dialect:     cfg.Dialect,
 		Concurrency: cfg.Concurrency,
 		Log:         cfg.Log,
+		Curve:       cfg.Curve,
 		Services: map[string]worker.Handler{
 			"echo": echo, "sleep": sleep, "fail": fail, "vars": vars, "stream": stream,
 		},

@@ -45,7 +45,17 @@ type EndpointStats struct {
 	Silent     bool      // it is connected, was asked, if only by a look-up, and has never answered
 	LastReply  time.Time // zero if it never replied
 	InFlight   int
+	Refusal    string            // why the last handshake came to nothing, if because of CURVE's keys
+	Refusals   map[string]uint64 // handshakes that did, by reason; all possible ones are there
 }
+
+// Why a handshake with a broker came to nothing because of CURVE's keys.
+const (
+	KeyRefused = "key_refused" // the broker does not let our key in
+	OtherKey   = "other_key"   // the broker's key is another than we were given
+	WantsCurve = "wants_curve" // the broker seems to want a key, and we have none for it
+	NoCurve    = "no_curve"    // the broker does not speak CURVE
+)
 
 // EndpointState says whether a broker can be reached.
 type EndpointState int

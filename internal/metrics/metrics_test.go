@@ -123,7 +123,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 			Closed: map[string]uint64{"timeout": 1, "idle": 5}, Stray: map[string]uint64{"malformed": 1}, Repeating: 1,
 			Endpoints: []gateway.EndpointStats{
 				{Name: "hall1", Endpoint: "tcp://hall1:5555", State: gateway.Up, Reconnects: 2, LastReply: time.UnixMilli(1_790_000_000_500)},
-				{Name: "tcp://hall2:5555", Endpoint: "tcp://hall2:5555", State: gateway.Down, Silent: true},
+				{Name: "tcp://hall2:5555", Endpoint: "tcp://hall2:5555", State: gateway.Down, Silent: true, Refusals: map[string]uint64{gateway.KeyRefused: 1}},
 			},
 		}
 	})

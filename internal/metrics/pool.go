@@ -46,6 +46,14 @@ func poolMetrics() []poolMetric {
 			byEndpoint(func(e *gateway.EndpointStats) float64 { return boolean(e.State == gateway.Up) })},
 		{desc("broker_reconnects_total", "How often the connection to the broker came back.", "endpoint"), counter,
 			byEndpoint(func(e *gateway.EndpointStats) float64 { return float64(e.Reconnects) })},
+		{desc("broker_refused_handshakes_total", "Handshakes with the broker that came to nothing because of CURVE's keys, by reason.", "endpoint", "reason"), counter,
+			func(s *gateway.PoolStats, add func(float64, ...string)) {
+				for i := range s.Endpoints {
+					for reason, n := range s.Endpoints[i].Refusals {
+						add(float64(n), s.Endpoints[i].Name, reason)
+					}
+				}
+			}},
 		{desc("broker_silent", "1 if the broker is connected and has never answered, look-ups included: its dialect may be another.", "endpoint"), gauge,
 			byEndpoint(func(e *gateway.EndpointStats) float64 { return boolean(e.Silent) })},
 		{desc("broker_last_reply_timestamp_seconds", "When the broker last replied, since 1970; 0 if never.", "endpoint"), gauge,

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -30,6 +31,14 @@ type Broker struct {
 	tell   time.Time // when it may be told of more
 
 	closing atomic.Bool
+
+	// With CURVE.
+	authenticator *zsock.Authenticator       // set once; nil without
+	allowed       atomic.Pointer[curve.List] // as Allow was given it last
+	strangers     atomic.Uint64              // handshakes that the authenticator refused
+	stranger      atomic.Pointer[stranger]   // the last of them
+	strangersTold uint64                     // how many the log knows of; owned by run, as is tellKeys
+	tellKeys      time.Time                  // when it may be told of more
 
 	mu    sync.Mutex
 	state *state // guarded by mu
@@ -63,24 +72,32 @@ func New(cfg Config) (*Broker, error) {
 		send:       b.send,
 		newToken:   zsock.RandomRoutingID,
 		connection: func() connection { return b.router.Connection() },
+		user:       func() []byte { return b.router.User() },
 	})
 	go b.run()
 	return b, nil
 }
 
 func (b *Broker) bind(cfg Config) error {
-	router, err := b.context.Router(zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Queue: routerQueue, Linger: linger})
-	if err != nil {
+	if err := b.authenticate(cfg.Curve); err != nil {
 		return err
+	}
+	options := zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Queue: routerQueue, Linger: linger}
+	if cfg.Curve != nil {
+		options.Curve = &cfg.Curve.Secret
+	}
+	router, err := b.context.Router(options)
+	if err != nil {
+		return errors.Join(err, b.endAuthenticator())
 	}
 	guard, err := b.context.Guard(router, cmp.Or(cfg.MaxConnections, zsock.DescriptorLimit()/2))
 	if err != nil {
-		return errors.Join(err, router.Close())
+		return errors.Join(err, router.Close(), b.endAuthenticator())
 	}
 	for _, endpoint := range cfg.Bind {
 		actual, err := router.Bind(endpoint)
 		if err != nil {
-			return errors.Join(err, guard.Close(), router.Close())
+			return errors.Join(err, guard.Close(), router.Close(), b.endAuthenticator())
 		}
 		b.endpoints = append(b.endpoints, actual)
 	}
@@ -97,7 +114,7 @@ func (b *Broker) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	st := b.state.snapshot()
-	st.Open, st.Max, st.Refused = b.guard.Open(), b.guard.Max(), b.guard.Refused()
+	st.Open, st.Max, st.Refused, st.KeysRefused = b.guard.Open(), b.guard.Max(), b.guard.Refused(), b.strangers.Load()
 	return st
 }
 
@@ -139,7 +156,7 @@ func (b *Broker) run() {
 	b.mu.Lock()
 	b.state.close(time.Now())
 	b.mu.Unlock()
-	b.err = errors.Join(err, b.guard.Close(), b.router.Close(), b.context.Close())
+	b.err = errors.Join(err, b.guard.Close(), b.router.Close(), b.endAuthenticator(), b.context.Close())
 }
 
 // batch bounds how many messages are taken before the clock and Close are looked
@@ -159,8 +176,12 @@ func (b *Broker) serve() error {
 		if b.closing.Load() {
 			return nil
 		}
+		if b.allowed.Load() != b.state.allowed { // which Allow does not change
+			continue
+		}
 		frames, err := b.router.Receive()
 		if zsock.IsInterrupted(err) {
+			wake = time.Time{} // Allow may have interrupted
 			// What has arrived comes before what is due: after a pause of the
 			// whole process the workers' heartbeats are here, and none is lost.
 			frames, err = b.router.TryReceive()
@@ -195,6 +216,8 @@ func (b *Broker) receive(frames [][]byte) {
 func (b *Broker) tick(now time.Time) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.takeList(now)
+	b.tellStrangers(now)
 	if !now.Before(b.state.next()) {
 		b.state.tick(now)
 	}

@@ -60,6 +60,10 @@ type Config struct {
 	// Clients of loudify always get it.
 	Padded bool
 
+	// Curve, if set, makes the broker encrypt and know who its peers are. Without it anyone who reaches it may call,
+	// and serve any service.
+	Curve *Curve
+
 	// Log gets the comings and goings of services (Info) and workers (Debug). It
 	// must not block: nothing moves meanwhile. Nil means none.
 	Log *zap.Logger

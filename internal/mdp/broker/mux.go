@@ -24,6 +24,12 @@ func (s *state) fromGateway(now time.Time, id []byte, frames [][]byte) {
 		s.drop(parseFault(err))
 		return
 	}
+	if !s.mayCall() {
+		if m.Command == mdpx.Request {
+			s.toClient(now, mdpx.AppendRefused(s.begin(id), &m.ID, mdpx.Forbidden), nil, false)
+		}
+		return
+	}
 	x := s.mux(id)
 	switch m.Command {
 	case mdpx.Request:

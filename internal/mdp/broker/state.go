@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdpx"
 )
@@ -27,6 +28,8 @@ type state struct {
 	// worker or a queued request, so asking for a name leaves nothing behind.
 	workers  map[string]*worker
 	services map[string]*service
+
+	allowed *curve.List // who may call and serve what; nil without CURVE: anyone
 
 	// crossed are the requests that workers had when they left, by the worker's routing id.
 	crossed map[string]*departure
@@ -79,6 +82,10 @@ type shell struct {
 
 	// connection returns the connection of the message that is being received.
 	connection func() connection
+
+	// user returns the key, in Z85, by which that message came. It is valid during receive, and is asked for
+	// only if there is a list of those who may.
+	user func() []byte
 }
 
 // newState returns the state of a broker without workers.
@@ -97,6 +104,7 @@ func newState(cfg Config, now time.Time, sh shell) *state {
 		reported: make(map[dropReason]uint64),
 		strange:  make(map[string]bool),
 		due:      now.Add(reportEvery),
+		allowed:  cfg.allowed(),
 	}
 }
 
@@ -114,6 +122,9 @@ func (s *state) receive(now time.Time, frames [][]byte) {
 	}
 	switch d, peer := mdp.Identify(frames); peer {
 	case mdp.Client:
+		if !s.mayCall() {
+			return
+		}
 		if s.cfg.Padded && d == mdp.V01 {
 			d = mdp.MajordomoGo
 		}

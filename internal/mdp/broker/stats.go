@@ -32,12 +32,13 @@ const (
 	dropWorkerLost   dropReason = "worker_lost"        // a request whose worker was lost
 	dropClientGone   dropReason = "client_gone"        // a reply to a client that is not connected
 	dropClientSlow   dropReason = "client_slow"        // a reply to a client that does not read
+	dropNotAllowed   dropReason = "not_allowed"        // of a peer whose key is not for that
 )
 
 // dropReasons are all, so that every one has a count from the start.
 var dropReasons = [...]dropReason{
 	dropHeader, dropMalformed, dropServiceName, dropMMIWorker, dropReadyTwice, dropUnregistered,
-	dropLateReply, dropQueueFull, dropExpired, dropCanceled, dropCanceledLate, dropClientLeft, dropWorkerLost, dropClientGone, dropClientSlow,
+	dropLateReply, dropQueueFull, dropExpired, dropCanceled, dropCanceledLate, dropClientLeft, dropWorkerLost, dropClientGone, dropClientSlow, dropNotAllowed,
 }
 
 // counters count since the start.
@@ -97,6 +98,7 @@ type Stats struct {
 	Dropped      map[string]uint64     // messages dropped, by reason
 	Open, Max    int                   // connections now, and at most
 	Refused      uint64                // connections ended, being over Config.MaxConnections
+	KeysRefused  uint64                // handshakes with a key that is not in Config.Curve's list
 }
 
 func (s *state) snapshot() Stats {

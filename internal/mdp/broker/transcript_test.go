@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/mdp"
 )
 
@@ -19,6 +20,7 @@ import (
 //	# comment
 //	config queue=2 service-queue=1 bytes=100 outbox=100 expiry=1m redispatch=1   before all others
 //	peer w1 mdp/0.2                a peer's dialect, if it is not mdp/0.1
+//	allow w1=lora_*,echo c1=       CURVE is on: peers that may serve, and, without services, call; no others may
 //	> w1 READY service=echo        a message to the broker
 //	> c1 REQUEST service=echo body=a|b
 //	> w1 FINAL client=c1 body=a    the reply to the request of c1 that w1 got last
@@ -28,6 +30,7 @@ import (
 //	< w1 RAW ''|MDPW01|\x04        the same, frame by frame
 //	+ 13s                          time passes
 //	stall 13s                      time passes, and the broker does not look at its clock
+//	user w1 w2                     w1 has the key of w2 from here on; else each has its own
 //	! c1 gone                      sending to a peer fails: gone, slow; back
 //	peer g1 mdpx/1                 a gateway: its messages are in mux_test.go
 //	! c1 left                      the peer's connection has ended; it has a new one
@@ -44,6 +47,7 @@ type transcript struct {
 	dialects   map[string]*mdp.Dialect
 	broken     map[string]error
 	gateways   map[string]bool     // the peers that speak MDPX/1 (see mux_test.go)
+	users      map[string]string   // whose key a peer has, if not its own
 	left       map[string]int      // how often a peer's connection has ended
 	sender     string              // of the message that the broker takes now
 	tokens     int                 // how many there were
@@ -73,7 +77,7 @@ func TestTranscripts(t *testing.T) {
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
 		t: t, now: time.Unix(0, 0), dialects: map[string]*mdp.Dialect{}, gateways: map[string]bool{}, broken: map[string]error{},
-		left: map[string]int{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
+		users: map[string]string{}, left: map[string]int{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
 	for i, line := range strings.Split(text, "\n") {
@@ -92,7 +96,7 @@ func runTranscript(t *testing.T, text string) {
 }
 
 func (tr *transcript) start(cfg Config) {
-	tr.state = newState(cfg.withDefaults(), tr.now, shell{send: tr.send, newToken: tr.newToken, connection: tr.connection})
+	tr.state = newState(cfg.withDefaults(), tr.now, shell{send: tr.send, newToken: tr.newToken, connection: tr.connection, user: tr.user})
 }
 
 // newToken counts: what is not guessable is not readable either.
@@ -142,6 +146,10 @@ func (tr *transcript) do(words []string) {
 			tr.fatalf("%v", err)
 		}
 		tr.dialects[words[1]] = d
+	case "allow":
+		tr.allow(words[1:])
+	case "user":
+		tr.users[words[1]] = words[2]
 	case "close":
 		tr.state.close(tr.now)
 	case "heartbeats":
@@ -394,4 +402,29 @@ func (tr *transcript) compare(want map[string]string) {
 			tr.fatalf("%s is %q, want %q", key, got[key], want[key])
 		}
 	}
+}
+
+// keyOf returns the key that a peer of that name has.
+func keyOf(name string) (key curve.Key) {
+	copy(key[:], name)
+	return key
+}
+
+// allow puts a list of peers in force.
+func (tr *transcript) allow(words []string) {
+	var peers []curve.Peer
+	for _, w := range words {
+		name, services, _ := strings.Cut(w, "=")
+		p := curve.Peer{ID: name, Key: keyOf(name), Role: curve.RoleClient}
+		if services != "" {
+			p.Role, p.Services = curve.RoleWorker, strings.Split(services, ",")
+		}
+		peers = append(peers, p)
+	}
+	tr.state.allow(tr.now, curve.NewList(peers...))
+}
+
+// user returns the key of the sender of the message that the broker takes now.
+func (tr *transcript) user() []byte {
+	return []byte(keyOf(cmp.Or(tr.users[tr.sender], tr.sender)).String())
 }

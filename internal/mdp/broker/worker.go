@@ -17,6 +17,11 @@ type worker struct {
 	dialect *mdp.Dialect
 	service *service
 
+	// With CURVE: its key, in Z85, and the connection that it registered over. Another peer may take the routing id
+	// of one that left, and must not get its requests.
+	user       string
+	connection connection
+
 	request *request  // what it works on, or nil
 	since   time.Time // when it got the request
 	heard   time.Time // when it was last heard, or got its request
@@ -32,6 +37,9 @@ func (s *state) fromWorker(now time.Time, d *mdp.Dialect, id []byte, frames [][]
 	m, err := d.ParseWorker(frames)
 	if err != nil || m.Command == mdp.Work {
 		s.drop(dropMalformed)
+		return
+	}
+	if !s.mayWork(now, d, id, m) {
 		return
 	}
 	w := s.workers[string(id)]
@@ -113,6 +121,9 @@ func (s *state) register(now time.Time, d *mdp.Dialect, id, name []byte) {
 		s.services[svc.name] = svc
 	}
 	w := &worker{id: id, dialect: d, service: svc}
+	if s.allowed != nil {
+		w.user, w.connection = string(s.user()), s.connection()
+	}
 	s.workers[string(id)] = w
 	s.hear(now, w)
 	if svc.workers++; svc.workers == 1 {
@@ -128,6 +139,10 @@ func (s *state) register(now time.Time, d *mdp.Dialect, id, name []byte) {
 // cannot be sent to is lost; it never saw the request.
 func (s *state) give(now time.Time, w *worker, r *request) bool {
 	w.rest.remove()
+	if w.connection != nil && w.connection.Ended() {
+		s.lose(now, w, "gone")
+		return false
+	}
 	err := s.toWorker(w.dialect, w.id, mdp.WorkerMessage{Command: mdp.Work, Client: r.token, Body: r.body})
 	if err != nil {
 		s.lose(now, w, "unreachable")

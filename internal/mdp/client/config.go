@@ -11,15 +11,17 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
 // An Endpoint is one broker.
 type Endpoint struct {
-	Name    string       // for logs and metrics; default: Address
-	Address string       // tcp://host:5555 or ipc:///path
-	Dialect *mdp.Dialect // default mdp/0.1
+	Name    string        // for logs and metrics; default: Address
+	Address string        // tcp://host:5555 or ipc:///path
+	Dialect *mdp.Dialect  // default mdp/0.1
+	Curve   *curve.Client // the keys for it; nil means that it does not speak CURVE
 }
 
 // The defaults of a Config's fields.

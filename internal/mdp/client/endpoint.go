@@ -41,7 +41,7 @@ const (
 // A handshake takes two to three round trips, so it has the time that any connection has.
 func (e *endpoint) sentinelOptions() zsock.WatchOptions {
 	return zsock.WatchOptions{
-		Handshake: e.pool.cfg.ConnectTimeout, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second,
+		Handshake: e.pool.cfg.ConnectTimeout, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second, Curve: e.Curve,
 	}
 }
 
@@ -67,6 +67,7 @@ type endpoint struct {
 	handshake  time.Duration // how long the sentinel's took
 	reconnects uint64
 	upSince    time.Time
+	refusals   Refusals
 	asked      uint64 // requests since it came up
 	missed     uint64 // look-ups since then that were not answered
 	answered   bool   // it ever replied, in this dialect
@@ -93,6 +94,7 @@ func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
 		asker:    make(chan *conn, 1),
 		busy:     map[*conn]*call{},
 		dialing:  map[*conn]struct{}{},
+		refusals: NewRefusals(e.Curve != nil),
 	}
 	ep.asker <- nil
 	return ep
@@ -123,7 +125,7 @@ func (e *endpoint) watch(ctx context.Context) {
 func (e *endpoint) attempt(ctx context.Context) (connected bool) {
 	addresses, err := Resolve(ctx, e.pool.cfg.Resolver, e.Address)
 	if err != nil {
-		e.down("name not resolved", err)
+		e.down(zsock.WatchFailed, "name not resolved", err)
 		return false
 	}
 	for _, address := range addresses {
@@ -139,20 +141,20 @@ func (e *endpoint) stay(ctx context.Context, address string) (connected bool) {
 	begun := time.Now()
 	w, err := e.pool.zctx.Watch(address, e.sentinelOptions())
 	if err != nil {
-		e.down("sentinel not opened", err)
+		e.down(zsock.WatchFailed, "sentinel not opened", err)
 		return false
 	}
 	defer w.Close()
 	defer context.AfterFunc(ctx, w.Interrupt)()
 	event, err := w.Next()
 	if event != zsock.WatchUp {
-		e.down(event.String(), err)
+		e.down(event, event.String(), err)
 		return false
 	}
 	up := time.Now()
 	e.up(address, up.Sub(begun))
 	event, err = w.Next()
-	e.down(event.String(), err)
+	e.down(event, event.String(), err)
 	e.startGrace(up, time.Now())
 	return true
 }
@@ -175,6 +177,7 @@ func (e *endpoint) up(address string, handshake time.Duration) {
 		e.reconnects++
 	}
 	reconnects := e.reconnects
+	e.refusals.Note(zsock.WatchUp)
 	e.state, e.address, e.handshake, e.upSince, e.asked = gateway.Up, address, handshake, time.Now(), 0
 	e.missed = 0
 	p.announce()
@@ -186,9 +189,10 @@ func (e *endpoint) up(address string, handshake time.Duration) {
 // down keeps new calls from the endpoint, gives up connections that are being
 // opened, and closes the idle ones. Calls in flight go on: theirs may still be
 // alive.
-func (e *endpoint) down(reason string, cause error) {
+func (e *endpoint) down(event zsock.Event, reason string, cause error) {
 	p := e.pool
 	p.mu.Lock()
+	e.refusals.Note(event)
 	e.state = gateway.Down
 	e.abandonDialing()
 	idle := e.takeIdle(closedLost)

@@ -147,7 +147,7 @@ func (p *Pool) charge(x *call, e *endpoint, err error) {
 // after having told of it: until then its descriptors are not there for others.
 func (e *endpoint) dial() (*conn, error) {
 	p := e.pool
-	sock, err := p.zctx.Dealer(zsock.DealerOptions{MaxMessage: p.cfg.MaxReply + replyHeadroom})
+	sock, err := p.zctx.Dealer(zsock.DealerOptions{MaxMessage: p.cfg.MaxReply + replyHeadroom, Curve: e.Curve})
 	if err != nil {
 		return nil, noDescriptors(err)
 	}

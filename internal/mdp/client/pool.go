@@ -104,6 +104,11 @@ func New(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Encrypted() {
+		if err := zctx.UseTwoThreads(); err != nil {
+			return nil, errors.Join(err, zctx.Close())
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &Pool{
 		cfg: cfg, zctx: zctx, cancel: cancel,
@@ -327,10 +332,10 @@ func (p *Pool) Stats() gateway.PoolStats {
 		s.Idle += e.idle.len + e.fresh.len
 		s.Busy += len(e.busy)
 		s.Connecting += e.opening
-		s.Endpoints = append(s.Endpoints, gateway.EndpointStats{
+		s.Endpoints = append(s.Endpoints, e.refusals.In(gateway.EndpointStats{
 			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Since: e.upSince, Reconnects: e.reconnects,
 			Silent: e.silent(now), LastReply: e.lastReply, InFlight: len(e.busy),
-		})
+		}))
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -21,6 +22,12 @@ type Dealer struct {
 // NewDealer connects a Dealer.
 func NewDealer(t testing.TB, endpoint string) *Dealer {
 	t.Helper()
+	return NewCurveDealer(t, endpoint, nil)
+}
+
+// NewCurveDealer connects a Dealer to a broker that wants a key.
+func NewCurveDealer(t testing.TB, endpoint string, c *curve.Client) *Dealer {
+	t.Helper()
 	zctx, err := zsock.NewContext(4)
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +35,7 @@ func NewDealer(t testing.TB, endpoint string) *Dealer {
 	d := &Dealer{t: t, zctx: zctx}
 	d.close = sync.OnceFunc(d.shutDown)
 	t.Cleanup(d.Close)
-	if d.socket, err = zctx.Dealer(zsock.DealerOptions{}); err != nil {
+	if d.socket, err = zctx.Dealer(zsock.DealerOptions{Curve: c}); err != nil {
 		t.Fatal(err)
 	}
 	d.socket.SetDeadline(time.Now().Add(patience))

@@ -52,6 +52,7 @@ type endpoint struct {
 	address    string // with the host's name resolved
 	reconnects uint64
 	upSince    time.Time
+	refusals   client.Refusals
 	mute       bool   // it takes connections, and does not speak MDPX/1
 	turn       uint64 // of the last call that was given a connection
 	next       int    // of a lane's links, for the next call
@@ -61,7 +62,7 @@ type endpoint struct {
 
 func newEndpoint(c *Client, index int, e client.Endpoint) *endpoint {
 	return &endpoint{
-		Endpoint: e, client: c, index: index, table: new(Table),
+		Endpoint: e, client: c, index: index, table: new(Table), refusals: client.NewRefusals(e.Curve != nil),
 		log:   c.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
 		links: make([]*link, 2*c.cfg.Connections),
 	}
@@ -155,6 +156,13 @@ func (e *endpoint) abandonIfDown() {
 			l.socket.Interrupt()
 		}
 	}
+}
+
+// handshake takes what came of the sentinel's.
+func (e *endpoint) handshake(event zsock.Event) {
+	e.client.mu.Lock()
+	defer e.client.mu.Unlock()
+	e.refusals.Note(event)
 }
 
 // up lets calls use the endpoint.
@@ -255,7 +263,7 @@ func (e *endpoint) place(slot int, l *link, closed string) {
 func (e *endpoint) dial(ctx context.Context, address string, services func([]mdpx.Service)) (*link, error) {
 	l := &link{endpoint: e, services: services, calls: map[mdpx.ID]*call{}}
 	var err error
-	if l.socket, err = e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom}, l.take); err != nil {
+	if l.socket, err = e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: e.Curve}, l.take); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, l.socket.Interrupt)

@@ -96,6 +96,11 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Encrypted() {
+		if err := zctx.UseTwoThreads(); err != nil {
+			return nil, errors.Join(err, zctx.Close())
+		}
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
 		cfg: cfg, zctx: zctx, cancel: cancel,
@@ -323,10 +328,10 @@ func (c *Client) Stats() gateway.PoolStats {
 	}
 	for _, e := range c.endpoints {
 		s.Busy += e.inFlight
-		s.Endpoints = append(s.Endpoints, gateway.EndpointStats{
+		s.Endpoints = append(s.Endpoints, e.refusals.In(gateway.EndpointStats{
 			Name: e.Name, Endpoint: e.Address, Dialect: e.Dialect, State: e.state, Since: e.upSince, Reconnects: e.reconnects,
 			Silent: e.mute, LastReply: e.replied(), InFlight: e.inFlight,
-		})
+		}))
 	}
 	return s
 }

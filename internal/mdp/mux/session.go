@@ -25,7 +25,7 @@ type session struct {
 // stay connects to one address, and stays while the broker is there. It reports whether it
 // ever was.
 func (e *endpoint) stay(ctx context.Context, address string) (up bool) {
-	w, err := e.client.zctx.Watch(address, zsock.WatchOptions{Handshake: e.client.cfg.ConnectTimeout, Interval: beat, Timeout: silence})
+	w, err := e.client.zctx.Watch(address, zsock.WatchOptions{Handshake: e.client.cfg.ConnectTimeout, Interval: beat, Timeout: silence, Curve: e.Curve})
 	if err != nil {
 		e.down("sentinel not opened", err, false)
 		return false
@@ -33,6 +33,7 @@ func (e *endpoint) stay(ctx context.Context, address string) (up bool) {
 	defer w.Close()
 	defer context.AfterFunc(ctx, w.Interrupt)()
 	event, err := w.Next()
+	e.handshake(event)
 	if event != zsock.WatchUp {
 		e.down(event.String(), err, false)
 		return false

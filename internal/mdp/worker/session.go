@@ -60,7 +60,7 @@ type outgoing struct {
 // connect opens a socket and waits until the broker has accepted it.
 func (r *registration) connect() (*session, error) {
 	cfg := &r.worker.cfg
-	socket, err := r.worker.zctx.Dealer(zsock.DealerOptions{Linger: linger})
+	socket, err := r.worker.zctx.Dealer(zsock.DealerOptions{Linger: linger, Curve: cfg.Curve})
 	if err != nil {
 		return nil, err
 	}

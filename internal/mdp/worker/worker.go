@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -51,6 +52,9 @@ type Config struct {
 
 	// Liveness is how many heartbeats the broker may miss. Default 4.
 	Liveness int
+
+	// Curve are the keys for a broker with CURVE; nil means one without.
+	Curve *curve.Client
 
 	// Log gets what the broker and the handlers did wrong. Nil means none.
 	Log *zap.Logger
@@ -131,6 +135,11 @@ func New(cfg Config) (*Worker, error) {
 	zctx, err := zsock.NewContext(2*registrations + 16)
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
+	}
+	if cfg.Curve != nil {
+		if err := zctx.UseTwoThreads(); err != nil {
+			return nil, errors.Join(fmt.Errorf("worker: %w", err), zctx.Close())
+		}
 	}
 	w := &Worker{cfg: cfg, zctx: zctx}
 	w.ctx, w.cancel = context.WithCancel(context.Background())

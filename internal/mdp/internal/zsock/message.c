@@ -32,6 +32,15 @@ int zsock_begin(void *socket, const void *bytes, const size_t *sizes, int n, boo
 	return zsock_send(socket, bytes, sizes, n, more);
 }
 
+/* note_user keeps the User-Id that the ZAP handler gave the sender. */
+static void note_user(zsock_inbox *in, zmq_msg_t *m)
+{
+	const char *user = zmq_msg_gets(m, "User-Id");
+	in->user[0] = '\0';
+	if (user != NULL && strlen(user) < ZSOCK_USER)
+		strcpy(in->user, user);
+}
+
 /* put adds a frame that was received, whose message is kept if it is large. */
 static void put(zsock_inbox *in, zmq_msg_t *m)
 {
@@ -39,6 +48,8 @@ static void put(zsock_inbox *in, zmq_msg_t *m)
 	void *data = zmq_msg_data(m);
 	if (in->wants_source && in->frames == 1) /* the first is ROUTER's own */
 		in->source = zmq_msg_get(m, ZMQ_SRCFD);
+	if (in->wants_user && in->frames == 1)
+		note_user(in, m);
 	in->size[in->frames] = size;
 	in->more = zmq_msg_more(m);
 	if (size <= ZSOCK_SMALL - in->used) {

@@ -20,6 +20,7 @@ package zsock
 import "C"
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -54,6 +55,7 @@ func newMessages(soc *zmq.Socket) (messages, error) {
 	}
 	in := (*C.zsock_inbox)(C.malloc(C.sizeof_zsock_inbox)) // Go ends the program if there is no memory
 	in.larges, in.wants_source, in.source = 0, false, -1
+	in.wants_user, in.user[0] = false, 0
 	return messages{socket: field.UnsafePointer(), in: in}, nil
 }
 
@@ -203,6 +205,12 @@ func (m *messages) events() (in, out bool, err error) {
 		return false, false, failure(-state)
 	}
 	return state&C.ZMQ_POLLIN != 0, state&C.ZMQ_POLLOUT != 0, nil
+}
+
+// user returns the User-Id of the sender of the last message. It is valid until the next one.
+func (m *messages) user() []byte {
+	user := unsafe.Slice((*byte)(unsafe.Pointer(&m.in.user)), C.ZSOCK_USER)
+	return user[:bytes.IndexByte(user, 0)]
 }
 
 // failure is the error of what a call into C returned.

@@ -11,6 +11,7 @@
 enum {
 	ZSOCK_FRAMES = 8,    /* received by one call */
 	ZSOCK_SMALL = 512,   /* bytes of them that are copied at once */
+	ZSOCK_USER = 41,     /* a key in Z85 and its NUL */
 	/* Beside an errno: */
 	ZSOCK_TORN = 1 << 30,  /* it was not the message's first frame */
 	ZSOCK_STRAY = 1 << 29, /* nothing was sent: a message waits in the socket */
@@ -23,6 +24,8 @@ enum {
 typedef struct {
 	int events; /* of the last look */
 	bool wants_source;
+	bool wants_user;
+	char user[ZSOCK_USER]; /* User-Id of the sender of the last message, or ""; if wanted */
 	int source; /* descriptor of the connection of the last message, or -1; if wanted */
 	int frames;
 	bool more; /* the message goes on */

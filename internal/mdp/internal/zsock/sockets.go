@@ -6,6 +6,8 @@ import (
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"mdpgateway/internal/curve"
 )
 
 // DealerOptions configures a DEALER.
@@ -19,6 +21,8 @@ type DealerOptions struct {
 	// Linger is how long the context's Close waits for what was sent to leave;
 	// 0 means that Close drops it.
 	Linger time.Duration
+	// Curve encrypts and says who it is; nil means a ROUTER without CURVE.
+	Curve *curve.Client
 }
 
 // Dealer returns a DEALER for one connection, which never reconnects: once lost,
@@ -31,7 +35,7 @@ func (c *Context) dealer(o DealerOptions, more ...func(*zmq.Socket) error) (*Soc
 	if len(id) == 0 {
 		id = RandomRoutingID()
 	}
-	configure := []func(*zmq.Socket) error{linger(o.Linger), noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage)}
+	configure := []func(*zmq.Socket) error{linger(o.Linger), noReconnect, immediate, ipv6, keepalive, identity(id), maxMessage(o.MaxMessage), curveClient(o.Curve)}
 	s, err := c.socket(zmq.DEALER, append(configure, more...)...)
 	if err != nil {
 		return nil, err
@@ -73,12 +77,15 @@ type RouterOptions struct {
 	// Linger is how long the context's Close waits for what was sent to leave;
 	// 0 means that Close drops it.
 	Linger time.Duration
+	// Curve encrypts, with this secret; nil means that it does not. There must be an
+	// Authenticator before the ROUTER is bound: without one libzmq lets in every key.
+	Curve *curve.Secret
 }
 
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
 // peer that is gone, ErrAgain for one that does not read. It has a Connection.
 func (c *Context) Router(o RouterOptions) (*Socket, error) {
-	s, err := c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers, handshake,
+	s, err := c.socket(zmq.ROUTER, linger(o.Linger), keepalive, maxMessage(o.MaxMessage), refuseOldPeers, handshake, curveServer(o.Curve),
 		func(s *zmq.Socket) error { return s.SetRouterMandatory(1) },
 		func(s *zmq.Socket) error {
 			if o.Queue == 0 {
@@ -93,6 +100,7 @@ func (c *Context) Router(o RouterOptions) (*Socket, error) {
 		return nil, err
 	}
 	s.messages.in.wants_source = true
+	s.messages.in.wants_user = o.Curve != nil
 	return s, nil
 }
 

@@ -4,9 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	zmq "github.com/pebbe/zmq4"
+
+	"mdpgateway/internal/curve"
 )
 
 // WatchOptions configures a Watch.
@@ -14,6 +17,7 @@ type WatchOptions struct {
 	Handshake time.Duration // how long connecting and the handshake may take, each
 	Interval  time.Duration // between ZMTP heartbeats (RFC 37)
 	Timeout   time.Duration // without an answer to them, until the connection is lost
+	Curve     *curve.Client // encrypts and says who it is; nil means a broker without CURVE
 }
 
 // A Watch is a connection that carries nothing but heartbeats: it only says when
@@ -21,6 +25,7 @@ type WatchOptions struct {
 type Watch struct {
 	dealer  *zmq.Socket
 	monitor *Socket
+	curve   bool
 }
 
 // watched are the events that Next understands.
@@ -38,7 +43,7 @@ func (c *Context) Watch(endpoint string, o WatchOptions) (*Watch, error) {
 	if err != nil {
 		return nil, errors.Join(translate(err), monitor.Close())
 	}
-	w := &Watch{dealer: dealer, monitor: monitor}
+	w := &Watch{dealer: dealer, monitor: monitor, curve: o.Curve != nil}
 	if err := w.start(c, endpoint, o); err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -55,6 +60,7 @@ func (w *Watch) start(c *Context, endpoint string, o WatchOptions) error {
 		func() error { return w.dealer.SetHandshakeIvl(o.Handshake) },
 		func() error { return w.dealer.SetHeartbeatIvl(o.Interval) },
 		func() error { return w.dealer.SetHeartbeatTimeout(o.Timeout) },
+		func() error { return curveClient(o.Curve)(w.dealer) },
 	} {
 		if err := set(); err != nil {
 			return translate(err)
@@ -75,16 +81,21 @@ type Event int
 
 // The events. Every Watch ends with WatchFailed or one of those after WatchUp.
 const (
-	WatchFailed   Event = iota // there was an error, so nothing is known
-	WatchUp                    // the handshake is done
-	WatchLost                  // the connection broke, or its heartbeats were not answered
-	WatchRefused               // nothing listens, or nothing answered in time
-	WatchRejected              // what listens there does not speak ZMTP, or wants credentials
+	WatchFailed     Event = iota // there was an error, so nothing is known
+	WatchUp                      // the handshake is done
+	WatchLost                    // the connection broke, or its heartbeats were not answered
+	WatchRefused                 // nothing listens, or nothing answered in time
+	WatchRejected                // what listens there does not speak ZMTP
+	WatchKeyRefused              // the broker does not let this key in
+	WatchOtherKey                // the broker's key is not the one that was given
+	WatchWantsCurve              // there is no key for the broker, which seems to want CURVE
+	WatchNoCurve                 // the broker does not speak CURVE
 )
 
 // String says what the event means.
 func (e Event) String() string {
-	return [...]string{"watch failed", "connected", "connection lost", "connection refused", "handshake failed"}[e]
+	return [...]string{"watch failed", "connected", "connection lost", "connection refused", "handshake failed",
+		"the broker refused our key", "the broker's key is another", "the broker seems to want CURVE", "the broker does not speak CURVE"}[e]
 }
 
 // Next waits for the next event, WatchFailed with an error.
@@ -94,7 +105,7 @@ func (w *Watch) Next() (Event, error) {
 		if err != nil {
 			return WatchFailed, err
 		}
-		if len(frames) == 0 || len(frames[0]) < 2 {
+		if len(frames) == 0 || len(frames[0]) < 6 {
 			return WatchFailed, fmt.Errorf("a monitor event of %d frames", len(frames))
 		}
 		switch zmq.Event(binary.NativeEndian.Uint16(frames[0])) {
@@ -104,10 +115,39 @@ func (w *Watch) Next() (Event, error) {
 			return WatchLost, nil
 		case zmq.EVENT_CLOSED:
 			return WatchRefused, nil
-		case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-			return WatchRejected, nil
+		case zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+			return WatchKeyRefused, nil
+		case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+			return w.misunderstood(binary.NativeEndian.Uint32(frames[0][2:])), nil
+		case zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+			return w.hungUp(syscall.Errno(binary.NativeEndian.Uint32(frames[0][2:]))), nil
 		}
 	}
+}
+
+// mechanismMismatch is ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH: one side speaks CURVE, the other does not.
+const mechanismMismatch = 0x11000002
+
+func (w *Watch) misunderstood(code uint32) Event {
+	switch {
+	case code != mechanismMismatch:
+		return WatchRejected
+	case w.curve:
+		return WatchNoCurve
+	}
+	return WatchWantsCurve
+}
+
+// hungUp is for a peer that ended the handshake. A server that cannot decrypt the first message of CURVE does so and
+// says nothing, and so does one that wants CURVE and is greeted without.
+func (w *Watch) hungUp(errno syscall.Errno) Event {
+	switch {
+	case errno != syscall.EPIPE && errno != syscall.ECONNRESET:
+		return WatchRejected
+	case w.curve:
+		return WatchOtherKey
+	}
+	return WatchWantsCurve
 }
 
 // Interrupt ends this wait and all that follow. Any goroutine may call it.
