@@ -20,10 +20,12 @@ type registration struct {
 
 // The pause between the starts of two sessions grows from minPause to maxPause
 // while they fail, so that a broker that is back is found within about a second
-// and one that refuses is not stormed.
+// and one that fails is not stormed. It grows to refusedPause while the broker answers every
+// registration with DISCONNECT: then it is there, and only its operator can change its mind.
 const (
-	minPause = 50 * time.Millisecond
-	maxPause = time.Second
+	minPause     = 50 * time.Millisecond
+	maxPause     = time.Second
+	refusedPause = 15 * time.Second
 )
 
 func (r *registration) run() {
@@ -42,8 +44,16 @@ func (r *registration) run() {
 			r.log.Warn("registering again", zap.Error(err))
 		}
 		wait(ctx, started.Add(pause/2+rand.N(pause/2)))
-		pause = min(2*pause, maxPause)
+		pause = longer(pause, !heard && errors.Is(err, errDisconnected))
 	}
+}
+
+// longer returns the pause after that one. refused says that the broker did not accept the registration.
+func longer(pause time.Duration, refused bool) time.Duration {
+	if refused {
+		return min(2*pause, refusedPause)
+	}
+	return min(2*pause, maxPause)
 }
 
 // wait returns at that time, or when ctx ends.
