@@ -49,7 +49,7 @@ func (s *state) look() {
 
 func (svc *service) told() mdpx.Service {
 	l := svc.live()
-	return mdpx.Service{Name: l.Name, Workers: uint32(l.Workers), Busy: uint32(l.Busy), Queued: uint32(l.Queued)}
+	return mdpx.Service{Name: l.Name, Workers: uint32(l.Workers), Busy: uint32(l.Busy), Queued: uint32(l.Queued)} // #nosec G115 -- counts that bounds hold
 }
 
 // tellChanges tells the watchers the services that have changed.
