@@ -108,6 +108,7 @@ type settings struct {
 
 	LogLevel           string        `group:"Logs and telemetry" default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
 	LogFormat          string        `group:"Logs and telemetry" default:"json" one:"json|console" placeholder:"FORMAT" help:"Format of the log: json or console (${default})."`
+	Console            bool          `group:"Logs and telemetry" default:"true" negatable:"" help:"Serve a page at /console that shows services and calls, and makes calls (${default})."`
 	SlowLog            time.Duration `group:"Logs and telemetry" hidden:"" default:"${slow_log}" placeholder:"DURATION" help:"Time from which a request is logged as a warning (${default})."`
 	MetricsMaxServices int           `group:"Logs and telemetry" hidden:"" default:"${metrics_max_services}" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
 	OTLPEndpoint       string        `group:"Logs and telemetry" name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`

@@ -205,6 +205,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Access: d.access, Proxies: s.proxies(),
 	}
+	cfg.Insight, cfg.NoConsole = insight{d.pool, d.calls}, !s.Console
 	cfg.Jobs, cfg.MaxJobWait, cfg.ListJobs = d.jobs, s.JobsMaxWait, s.onLoopback()
 	cfg.LateReplies = s.LateReplies > 0
 	if d.tracer != nil {
@@ -227,6 +228,12 @@ func (d *daemon) issuers() (all []metrics.Issuer) {
 		all = append(all, metrics.Issuer{Name: each.Issuer, Keys: each.Keys, Up: each.Up})
 	}
 	return all
+}
+
+// insight is httpapi.Insight.
+type insight struct {
+	*upstream.Brokers
+	*dispatch.Dispatcher
 }
 
 // health is how the brokers are.

@@ -24,6 +24,7 @@ type API struct {
 	page      []byte // GET /problems
 
 	documents documents // GET /openapi.json
+	last      callLog   // GET /calls
 
 	origins  atomic.Pointer[origins]
 	notReady atomic.Bool

@@ -47,10 +47,11 @@ func (e *endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// open reports whether a route needs no key: the probes, and the page that asks
-// for one.
+// open reports whether a route needs no key: the probes, and the pages that ask
+// for one, with the way to them.
 func open(path string) bool {
-	return path == "/livez" || path == "/readyz" || path == "/docs" || strings.HasPrefix(path, "/docs/")
+	return path == "/livez" || path == "/readyz" || path == "/" || path == "/docs" || strings.HasPrefix(path, "/docs/") ||
+		path == "/console" || strings.HasPrefix(path, "/console/")
 }
 
 // A showing is one way to show who calls, and what comes of it.
@@ -137,7 +138,7 @@ func expected(method, path, told string) (string, gateway.Kind) {
 		return "", ""
 	case result != "ok":
 		return told, gateway.Unauthorized
-	case path == "/metrics" && read && principal != "scraper",
+	case (path == "/metrics" || path == "/calls") && read && principal != "scraper",
 		path == "/services/echo" && (read || method == "POST") && principal != "all":
 		return principal + " forbidden", gateway.Forbidden
 	}

@@ -93,6 +93,7 @@ type Config struct {
 	Observer Observer       // default: nobody is told
 	Tracer   Tracer         // default: nobody is told
 	Audit    Auditor        // default: calls are not recorded
+	Insight  Insight        // GET /overview of the gateway itself; default: nothing of it
 	Metrics  http.Handler   // GET /metrics; default: there is no such route
 	Jobs     *jobs.Runner   // of asynchronous calls; default: there are none, and no routes for them
 	Access   *access.Store  // who may call; default: everybody
@@ -116,6 +117,8 @@ type Config struct {
 	MaxJobWait  time.Duration // for a job to change, in one request
 	LateReplies bool          // a job waits on for the reply of a call whose time has passed; needs Jobs
 	ListJobs    bool          // callers without identity may list the jobs of everybody
+
+	NoConsole bool // there is no page at /console
 
 	SlowLog time.Duration // requests that took longer are logged at Warn
 

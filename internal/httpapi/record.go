@@ -34,6 +34,9 @@ func (a *API) record(next http.Handler) http.Handler {
 		took := time.Since(start)
 		a.cfg.Observer.Done(route, method, w.code(), took)
 		a.logRequest(w, r, route, took)
+		if route == callRoute && method == http.MethodPost {
+			a.note(w, start, took)
+		}
 		if w.audited {
 			a.cfg.Audit.Record(w.auditLine(r, start.Add(took)))
 		}

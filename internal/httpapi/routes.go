@@ -13,7 +13,7 @@ import (
 // routes is every route, and the way of every request to its handler: the
 // middleware runs from top to bottom, each seeing what those above let pass. It
 // is chained behind the router, which is why it knows the route. With principals, only the
-// probes and the page /docs with its files are open. Paths without a route need a key,
+// probes, / and the pages /docs and /console with their files are open. Paths without a route need a key,
 // too: a stranger learns nothing of this gateway.
 func (a *API) routes() chi.Router {
 	mux := chi.NewRouter()
@@ -38,6 +38,11 @@ func (a *API) routes() chi.Router {
 	get(open, "/readyz", a.handle(a.readyz))
 	get(open, "/docs", a.handle(docsPage))
 	get(open, "/docs/{file}", a.handle(docsFile))
+	get(open, "/", a.handle(a.root))
+	if !a.cfg.NoConsole {
+		get(open, "/console", a.handle(consolePage))
+		get(open, "/console/{file}", a.handle(consoleFile))
+	}
 
 	mux.Group(func(r chi.Router) {
 		r.Use(open.Middlewares()...)
@@ -49,7 +54,7 @@ func (a *API) routes() chi.Router {
 		r.NotFound(a.handle(notFound))
 		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
 
-		r.Post("/services/{name}", a.handle(a.call))
+		r.Post(callRoute, a.handle(a.call))
 		get(r, "/services", a.handle(a.services))
 		get(r, "/services/{name}", a.handle(a.service))
 
@@ -62,6 +67,8 @@ func (a *API) routes() chi.Router {
 			r.Get("/jobs/{id}/events", a.handle(a.jobEvents))
 		}
 
+		get(r, "/overview", a.handle(a.overview))
+		get(r, "/calls", a.handle(a.calls))
 		get(r, "/version", a.handle(a.version))
 		get(r, "/openapi.yaml", a.handle(openAPI))
 		get(r, "/openapi.json", a.handle(a.openAPIJSON))
@@ -72,6 +79,9 @@ func (a *API) routes() chi.Router {
 	})
 	return mux
 }
+
+// callRoute is the pattern of calls.
+const callRoute = "/services/{name}"
 
 // get adds a route for GET and for HEAD, whose body net/http leaves out.
 func get(r chi.Router, pattern string, h http.HandlerFunc) {

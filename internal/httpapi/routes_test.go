@@ -29,7 +29,7 @@ func TestTheWrongMethodIsToldTheRightOnes(t *testing.T) {
 func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
 	g := serve(t, Config{})
 	for _, c := range []struct{ method, path string }{
-		{"GET", "/"}, {"POST", "/services/"}, {"BREW", "/nothing"}, {"GET", "/livez/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"},
+		{"GET", "//"}, {"POST", "/services/"}, {"BREW", "/nothing"}, {"GET", "/livez/"}, {"GET", "/metrics"}, {"GET", "/debug/pprof/"},
 	} {
 		g.do(g.http, c.method, c.path, nil).wantProblem(t, gateway.NotFound)
 	}
@@ -37,7 +37,7 @@ func TestWhatIsNoRouteIsNotFoundWhateverTheMethod(t *testing.T) {
 
 func TestHeadIsGetWithoutTheBody(t *testing.T) {
 	g := serve(t, Config{Metrics: http.NotFoundHandler()})
-	for _, path := range []string{"/livez", "/readyz", "/version", "/services", "/services/echo", "/openapi.yaml", "/openapi.json", "/docs", "/docs/styles.min.css", "/problems", "/metrics"} {
+	for _, path := range []string{"/livez", "/readyz", "/version", "/services", "/services/echo", "/openapi.yaml", "/openapi.json", "/docs", "/docs/styles.min.css", "/", "/console", "/console/console.js", "/calls", "/overview", "/problems", "/metrics"} {
 		get, head := g.get(path), g.do(g.http, "HEAD", path, nil)
 		if len(get.body) == 0 || len(head.body) != 0 || head.StatusCode != get.StatusCode ||
 			head.ContentLength != int64(len(get.body)) || head.Header.Get("Content-Type") != get.Header.Get("Content-Type") {

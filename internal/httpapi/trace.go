@@ -124,5 +124,5 @@ func (a *API) tell(w *response, r *http.Request, route, method string, start tim
 // isRoutine reports whether a route is asked every few seconds and says nothing
 // new.
 func isRoutine(route string) bool {
-	return route == "/livez" || route == "/readyz" || route == "/metrics"
+	return route == "/livez" || route == "/readyz" || route == "/metrics" || route == "/overview"
 }

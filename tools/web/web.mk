@@ -7,13 +7,19 @@ ELEMENTS  = 9.0.25
 # A test that hangs is ended, and what it started with it.
 NODE_TEST = BINARY=bin/gateway timeout 15m node --test --test-reporter=spec
 
-.PHONY: docs-assets web-setup test-web api-lint test-typescript web-check
+.PHONY: docs-assets web-setup test-web api-lint test-typescript web-check console console-check
 
 docs-assets: ## take the files of GET /docs that are not ours from npm
 	@bash scripts/docs-assets.sh $(ELEMENTS)
 
+console: web-setup ## build the page of GET /console from console/ (the built files are committed)
+	@npm run --silent --prefix console build
+
+console-check: console # the committed files are those of a fresh build
+	@git diff --exit-code --stat -- internal/httpapi/console || { echo 'run make console and commit internal/httpapi/console'; exit 1; }
+
 web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
-	@bash scripts/web-setup.sh tools/web examples/typescript
+	@bash scripts/web-setup.sh tools/web examples/typescript console
 
 test-web: build web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
 	$(NODE_TEST) tools/web/*.test.mjs
@@ -24,4 +30,4 @@ api-lint: build web-setup ## hold the contract, as written and as served, to Spe
 test-typescript: build web-setup ## generate examples/typescript's types from a gateway at work, compile and run it
 	$(NODE_TEST) tools/web/typescript.mjs
 
-web-check: test-web api-lint test-typescript ## all three of them (2 minutes)
+web-check: console-check test-web api-lint test-typescript ## all of them (2 minutes)

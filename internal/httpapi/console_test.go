@@ -1,0 +1,180 @@
+package httpapi
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"mdpgateway/internal/gateway"
+)
+
+func TestABrowserIsSentToTheConsoleAndOthersAreNot(t *testing.T) {
+	g := serve(t, Config{})
+	g.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	a := g.get("/", "Accept: text/html,*/*")
+	if a.StatusCode != 303 || a.Header.Get("Location") != "console" {
+		t.Errorf("a browser gets %d with %v, want 303 to console", a.StatusCode, a.Header)
+	}
+	g.get("/").wantBody(t, 200, `{"services":"/services","openapi":"/openapi.json","docs":"/docs","console":"/console"}`+"\n")
+}
+
+func TestWithoutTheConsoleNothingLeadsToIt(t *testing.T) {
+	g := serve(t, Config{NoConsole: true})
+	g.get("/", "Accept: text/html").wantBody(t, 200, `{"services":"/services","openapi":"/openapi.json","docs":"/docs"}`+"\n")
+	for _, path := range []string{"/console", "/console/console.js"} {
+		g.get(path).wantProblem(t, gateway.NotFound)
+	}
+}
+
+// A page that runs nothing of its own text, and that may ask this gateway alone.
+func TestTheConsoleRunsOnlyItsFiles(t *testing.T) {
+	g := serve(t, Config{})
+	a := g.get("/console")
+	policy := a.Header.Get("Content-Security-Policy")
+	for _, want := range []string{"default-src 'none'", "script-src 'self';", "style-src 'self';", "connect-src 'self'", "frame-ancestors 'none'"} {
+		if !strings.Contains(policy, want) {
+			t.Errorf("the policy is %q, want %s in it", policy, want)
+		}
+	}
+	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "http") {
+		t.Errorf("the policy is %q, want nothing unsafe and no other host", policy)
+	}
+	total := 0
+	for name, content := range bundle().files {
+		total += len(content)
+		if content, _ := consoleFiles.ReadFile("console/" + name); strings.Contains(string(content), "<script>") {
+			t.Errorf("%s has a script within", name)
+		}
+	}
+	if total > 350<<10 {
+		t.Errorf("the page is %d bytes, want 350 KiB at most", total)
+	}
+	for _, path := range []string{"/console/", "/console/index.html", "/console/nothing.js", "/console/..%2Fconsole.go"} {
+		g.get(path).wantProblem(t, gateway.NotFound)
+	}
+}
+
+func TestTheLastCallsAreToldWithoutTheirBodies(t *testing.T) {
+	g := serve(t, Config{})
+	for i := range keptCalls + 2 {
+		g.post("/services/echo?vars=%7B%22secret%22:1%7D", "secret", fmt.Sprintf("X-Request-Id: r%d", i))
+	}
+	a := g.get("/calls")
+	var told struct{ Calls []callView }
+	if err := json.Unmarshal([]byte(a.body), &told); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(told.Calls); n != keptCalls || told.Calls[0].RequestID != "r2" || told.Calls[n-1].RequestID != fmt.Sprintf("r%d", keptCalls+1) {
+		t.Errorf("%d calls, want the last %d", n, keptCalls)
+	}
+	if strings.Contains(string(a.body), "secret") {
+		t.Error("a body or vars are told")
+	}
+	if c := told.Calls[0]; c.Service != "echo" || c.Status != 200 || c.Code != "ok" || c.In != 6 || c.Out == 0 {
+		t.Errorf("a call is told as %+v", c)
+	}
+}
+
+func TestCallsAreFollowedUntilTheGatewayLeaves(t *testing.T) {
+	g := serve(t, Config{})
+	g.post("/services/echo", "x", "X-Request-Id: before")
+	r, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+g.ln.Addr().String()+"/calls", nil)
+	r.Header.Set("Accept", "text/event-stream")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	next := func(want string) {
+		t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				if !strings.Contains(data, `"request_id":"`+want+`"`) {
+					t.Errorf("got %s, want the call %s", data, want)
+				}
+				return
+			}
+		}
+		t.Fatalf("the stream ended before the call %s: %v", want, lines.Err())
+	}
+	next("before")
+	g.post("/services/echo", "x", "X-Request-Id: after")
+	next("after")
+	g.NotReady()
+	for lines.Scan() {
+		if lines.Text() != "" && !strings.HasPrefix(lines.Text(), ":") {
+			t.Errorf("the stream says %q, want its end", lines.Text())
+		}
+	}
+}
+
+func TestTheOverviewShowsWhatItsReaderMaySee(t *testing.T) {
+	told := insight{gateway.PoolStats{Max: 7, Endpoints: []gateway.EndpointStats{{Name: "hall1", State: gateway.Down}, {Name: "hall2", State: gateway.Up, Silent: true}}}}
+	g := serve(t, Config{Access: keys(t), Insight: told})
+	read := func(id string) (o overview) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(g.get("/overview", bearer(id)).body), &o); err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	if o := read("all"); o.Gateway != nil || len(o.Services) == 0 {
+		t.Errorf("a caller sees %+v, want services alone", o)
+	}
+	if o := read("other"); o.Gateway != nil || len(o.Services) != 0 {
+		t.Errorf("a caller of another service sees %+v, want nothing", o)
+	}
+	o := read("scraper")
+	if o.Gateway == nil || o.Gateway.Connections.Max != 7 || o.Gateway.Orphans != 3 || len(o.Services) != 0 {
+		t.Fatalf("an operator sees %+v", o)
+	}
+	for i, want := range []string{"can't be reached", "never answered"} {
+		if b := o.Gateway.Brokers[i]; !strings.Contains(b.Advice, want) {
+			t.Errorf("the advice of %s is %q, want %q", b.Name, b.Advice, want)
+		}
+	}
+}
+
+type insight struct{ stats gateway.PoolStats }
+
+func (i insight) Stats() gateway.PoolStats { return i.stats }
+func (insight) Orphans() map[string]int    { return map[string]int{"echo": 1, "lora": 2} }
+
+func TestTimesOfTheLastMinutesAreNearTheirPercentiles(t *testing.T) {
+	var s series
+	const now = 1000
+	for i := 1; i <= 100; i++ {
+		s.add(now-int64(i%3), float64(i), i > 90)
+	}
+	s.add(now-minutes, 1e6, false) // too old
+	s.add(now, 50, false)
+	v := s.view(now)
+	if v.Calls != 101 || v.Failed != 10 || len(v.By) != minutes || v.By[minutes-1].Calls != 34 {
+		t.Errorf("got %+v", v)
+	}
+	for want, got := range map[float64]float64{50: *v.P50, 99: *v.P99} {
+		if got < want*0.8 || got > want*1.25 {
+			t.Errorf("got %v, want about %v", got, want)
+		}
+	}
+}
+
+func TestServicesWithoutCallsGiveUpTheirSeries(t *testing.T) {
+	var l callLog
+	then := time.Unix(60_000, 0)
+	for i := range maxSeries + 1 {
+		l.add(callView{Service: fmt.Sprint(i), Time: then, Status: 200}, true)
+	}
+	if _, ok := l.series[fmt.Sprint(maxSeries)]; ok || len(l.series) != maxSeries {
+		t.Errorf("%d series, want %d", len(l.series), maxSeries)
+	}
+	l.add(callView{Service: "new", Time: then.Add(minutes * time.Minute), Status: 200}, true)
+	if l.series["new"] == nil || len(l.series) != 1 {
+		t.Errorf("%d series, want the new one alone", len(l.series))
+	}
+}
