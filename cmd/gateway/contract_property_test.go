@@ -31,6 +31,7 @@ func TestTheDocumentTellsWhichRequestsAreTaken(t *testing.T) {
 	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Services: map[string]worker.Handler{"lora_decode": echoBack}})
 	j := judgeBy(t, g.document())
 	client := newClient(t)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	seeded(t)
 	valid, invalid := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -96,7 +96,7 @@ func TestEveryExampleOfARequestIsAnswered(t *testing.T) {
 	replayed := 0
 	for path, item := range j.doc.Paths.Map() {
 		for method, op := range item.Operations() {
-			filled := strings.NewReplacer("{name}", "echo", "{file}", "LICENSE.txt").Replace(path)
+			filled := strings.NewReplacer("/console/{file}", "/console/console.js", "{name}", "echo", "{file}", "LICENSE.txt").Replace(path)
 			requests := map[string]outgoing{"": {method: method, path: filled}}
 			for _, p := range slices.Concat(item.Parameters, op.Parameters) {
 				for name, value := range examples(p.Value.Example, p.Value.Examples) {
