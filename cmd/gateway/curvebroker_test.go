@@ -284,3 +284,17 @@ func TestTheEmbeddedBrokerWithCURVE(t *testing.T) {
 		t.Errorf("after the reload: got %d %s", a.status, a.body)
 	}
 }
+
+// gateway doctor says whether the keys of brokers are good.
+func TestTheDoctorTriesTheKeysOfABroker(t *testing.T) {
+	h := newHall(t)
+	for id, want := range map[string]string{
+		"gateway-1": "ok broker hall1 answers look-ups",
+		"stranger":  "fail broker hall1 the broker refused our key",
+	} {
+		eventually(t, want, func() bool { // a busy machine may take longer than doctor waits
+			_, got := findings(t, "--config "+write(t, h.dir, id+".yaml", h.config(id)), "")
+			return strings.Contains(got, want) && strings.Contains(got, "mechanism CURVE")
+		})
+	}
+}

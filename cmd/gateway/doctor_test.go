@@ -137,16 +137,19 @@ func TestTheDoctorLooksAtThisMachine(t *testing.T) {
 func TestTheDoctorJudgesPeers(t *testing.T) {
 	for _, c := range []struct {
 		peer zmtp.Peer
+		keys bool
 		want string
 		good bool
 	}{
-		{zmtp.Peer{Version: "3.1", Mechanism: "NULL", SocketType: "ROUTER"}, "ok", true},
-		{zmtp.Peer{Version: "2.0", Mechanism: "NULL"}, "warn", true},
-		{zmtp.Peer{Version: "3.1", Mechanism: "NULL", SocketType: "PUB"}, "fail", false},
-		{zmtp.Peer{Version: "3.1", Mechanism: "CURVE"}, "fail", false},
+		{zmtp.Peer{Version: "3.1", Mechanism: "NULL", SocketType: "ROUTER"}, false, "ok", true},
+		{zmtp.Peer{Version: "2.0", Mechanism: "NULL"}, false, "warn", true},
+		{zmtp.Peer{Version: "3.1", Mechanism: "NULL", SocketType: "PUB"}, false, "fail", false},
+		{zmtp.Peer{Version: "3.1", Mechanism: "CURVE"}, false, "fail", false},
+		{zmtp.Peer{Version: "3.1", Mechanism: "CURVE"}, true, "ok", true},
+		{zmtp.Peer{Version: "3.1", Mechanism: "NULL", SocketType: "ROUTER"}, true, "fail", false},
 	} {
 		var out strings.Builder
-		if good := judgePeer(&report{to: &out}, "broker", c.peer, nil); good != c.good || !strings.HasPrefix(out.String(), c.want) {
+		if good := judgePeer(&report{to: &out}, "broker", c.peer, c.keys, nil); good != c.good || !strings.HasPrefix(out.String(), c.want) {
 			t.Errorf("%+v: got %v, %s", c.peer, good, out.String())
 		}
 	}

@@ -36,7 +36,10 @@ func (c *doctorCmd) examineBrokers(ctx context.Context, r *report) {
 			r.say(isOK, what, "is not asked which services have workers (mmi: off)", "")
 			continue
 		}
-		if err := c.discover(ctx, r, b, asked, workers); err != nil {
+		switch refusal, err := c.discover(ctx, r, b, asked, workers); {
+		case refusal != "":
+			r.say(isFail, what, refusals[refusal], "compare the keys at both ends: CURVE in docs/access.md")
+		case err != nil:
 			r.say(isFail, what, "answers no look-up (MMI): "+err.Error(), gateway.SilentHint+"; docs/brokers.md has the dialects")
 		}
 	}
@@ -79,11 +82,11 @@ func (c *doctorCmd) reach(ctx context.Context, r *report, b client.Endpoint) boo
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetDeadline(deadline) // of a socket that is open
 	peer, err := zmtp.Greet(conn)
-	return judgePeer(r, what, peer, err)
+	return judgePeer(r, what, peer, b.Curve != nil, err)
 }
 
-// judgePeer says whether what is at a broker's address is a broker.
-func judgePeer(r *report, what string, peer zmtp.Peer, err error) bool {
+// judgePeer says whether what is at a broker's address is a broker, for which there are keys of CURVE or none.
+func judgePeer(r *report, what string, peer zmtp.Peer, keys bool, err error) bool {
 	shown := fmt.Sprintf("speaks ZMTP %s, mechanism %s, socket %s", peer.Version, peer.Mechanism, cmp.Or(peer.SocketType, "unknown"))
 	var late net.Error
 	switch {
@@ -91,8 +94,13 @@ func judgePeer(r *report, what string, peer zmtp.Peer, err error) bool {
 		r.say(isFail, what, "no handshake in time", "the broker hangs, or the port is another program's")
 	case err != nil:
 		r.say(isFail, what, "no handshake: "+err.Error(), "give the port of the broker's ROUTER socket, not that of HTTP or of another program")
+	case peer.Mechanism == "CURVE" && keys:
+		r.say(isOK, what, fmt.Sprintf("speaks ZMTP %s, mechanism CURVE", peer.Version), "")
+		return true
 	case peer.Mechanism != "NULL":
-		r.say(isFail, what, shown, "the broker wants keys: see CURVE in docs/security.md")
+		r.say(isFail, what, shown, "the broker wants keys: see CURVE in docs/access.md")
+	case keys:
+		r.say(isFail, what, shown, "the broker does not speak CURVE: take curve out of its entry, or give the broker its keys")
 	case peer.Version == "2.0":
 		r.say(isWarn, what, shown, "the broker has libzmq 3 or older: heartbeats, which tell a hung broker, need libzmq 4.2")
 		return true
@@ -106,11 +114,12 @@ func judgePeer(r *report, what string, peer zmtp.Peer, err error) bool {
 }
 
 // discover asks a broker for every service of the file that may go there, and for one that there is not, which shows
-// whether it answers such questions at all.
-func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, asked map[string]bool, workers map[string][]string) error {
+// whether it answers such questions at all. If CURVE's keys are why it cannot be asked, refusal is one of
+// gateway.EndpointStats.
+func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, asked map[string]bool, workers map[string][]string) (refusal string, err error) {
 	pool, err := upstream.New(mux.Config{Config: client.Config{Endpoints: []client.Endpoint{b}, Max: 1, ConnectTimeout: c.ConnectTimeout}})
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { _ = pool.Close(ctx) }()
 	ask := func(name string) (string, error) {
@@ -120,7 +129,7 @@ func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, 
 	}
 	status, err := ask("gateway-doctor")
 	if err != nil {
-		return err
+		return pool.Stats().Endpoints[0].Refusal, err
 	}
 	r.say(isOK, "broker "+b.Name, fmt.Sprintf("answers look-ups (MMI): %s for a service that there is not", status), "")
 	for _, name := range c.Catalogued.Names() {
@@ -135,7 +144,7 @@ func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, 
 			}
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // cutTCP returns the host and port of a TCP endpoint.

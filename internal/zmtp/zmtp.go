@@ -39,7 +39,9 @@ type Peer struct {
 // Greet makes the handshake of a DEALER as far as it goes without keys: to the end with NULL, else to the name of the
 // mechanism. The error is ErrNotZeroMQ, the other end's refusal, or that of c, whose deadline bounds it.
 func Greet(c io.ReadWriter) (Peer, error) {
-	if _, err := c.Write(greeting()); err != nil {
+	// The other end tells its mechanism once it knows the version, and hangs up if ours is another.
+	ours := greeting()
+	if _, err := c.Write(ours[:signatureSize+1]); err != nil {
 		return Peer{}, err
 	}
 	var got [greetingSize]byte
@@ -69,7 +71,7 @@ func Greet(c io.ReadWriter) (Peer, error) {
 	if p.Mechanism != "NULL" {
 		return p, nil
 	}
-	if _, err := c.Write(ready()); err != nil {
+	if _, err := c.Write(append(ours[signatureSize+1:], ready()...)); err != nil {
 		return p, err
 	}
 	name, rest, err := readCommand(c)
@@ -95,7 +97,7 @@ func greeting() []byte {
 // ready returns the command READY of a DEALER: its name, then properties, each a name and a value with their sizes.
 func ready() []byte {
 	body := []byte("\x05READY" + "\x0bSocket-Type\x00\x00\x00\x06DEALER" + "\x08Identity\x00\x00\x00\x00")
-	return append([]byte{flagCommand, byte(len(body))}, body...) // #nosec G115 -- it has 44 bytes
+	return append([]byte{flagCommand, byte(len(body))}, body...) // #nosec G115 -- it has 41 bytes
 }
 
 func readCommand(r io.Reader) (name string, rest []byte, err error) {
