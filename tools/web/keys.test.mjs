@@ -21,7 +21,7 @@ let site, foreign, gateway, counter, browser;
 before(async () => {
   await writeFile(join(files, "keys.yaml"), `${right.entry}\n${other.entry}\n`);
   [site, foreign] = await Promise.all([startSite(), startSite()]);
-  gateway = await startGateway("--cors-origin", site.url, "--keys-file", join(files, "keys.yaml"));
+  gateway = await startGateway("--log-level", "debug", "--cors-origin", site.url, "--keys-file", join(files, "keys.yaml"));
   counter = await startCounter(gateway, "count");
   browser = await launch();
 });
@@ -34,7 +34,7 @@ after(async () => {
   assert.deepEqual(ends, [0, 0], "the worker and the gateway end well");
 });
 
-// The log has what the browser's own tools hide from a test: preflights.
+// The log has, as lines of debug, what the browser's own tools hide from a test: preflights.
 test("the preflight needs no key, and the call sends it", async () => {
   assert.equal((await submit(browser, site.url, gateway, "json", { body: "hello" }, right.key)).kind, "done");
   const request = (line) => (line.includes('"msg":"request"') ? JSON.parse(line) : undefined);
