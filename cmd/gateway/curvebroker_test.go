@@ -38,13 +38,26 @@ func newHall(t *testing.T) *hall {
 func (h *hall) key(id string) string    { return filepath.Join(h.dir, id+".key") }
 func (h *hall) secret(id string) string { return filepath.Join(h.dir, id+".key_secret") }
 
-// allow writes the list, with the worker or without.
+// allow writes the list: the gateway, and the worker or not.
 func (h *hall) allow(worker bool) {
-	list := fmt.Sprintf("- {id: gateway-1, key: %q, role: client}\n", h.public["gateway-1"])
 	if worker {
-		list += fmt.Sprintf("- {id: lora-worker, key: %q, role: worker, services: [echo]}\n", h.public["lora-worker"])
+		h.list("gateway-1", "lora-worker")
+		return
 	}
-	write(h.t, h.dir, "allowed.yaml", list)
+	h.list("gateway-1")
+}
+
+// list writes the list of these: gateways as clients, all others as workers of echo.
+func (h *hall) list(ids ...string) {
+	var text strings.Builder
+	for _, id := range ids {
+		role := "worker, services: [echo]"
+		if strings.HasPrefix(id, "gateway") {
+			role = "client"
+		}
+		fmt.Fprintf(&text, "- {id: %s, key: %q, role: %s}\n", id, h.public[id], role)
+	}
+	write(h.t, h.dir, "allowed.yaml", text.String())
 }
 
 // reload has the broker read its list.

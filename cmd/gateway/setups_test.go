@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"mdpgateway/internal/certs/certstest"
+	"mdpgateway/internal/curve"
+	"mdpgateway/internal/mdp/broker"
 	"mdpgateway/internal/mdp/mdptest"
 	"mdpgateway/internal/mdp/worker"
 )
@@ -46,9 +48,8 @@ func setUps(t *testing.T) map[string]string {
 // place of those that it names, and with certificates and a key that were just made.
 func startSetUp(t *testing.T, file string) *setUp {
 	t.Helper()
-	broker := mdptest.Broker(t).Endpoints()[0]
-	mdptest.WorkerWith(t, worker.Config{Endpoint: broker, Services: map[string]worker.Handler{"echo": echoBack, "lora_decode": echoBack}})
 	dir := t.TempDir()
+	endpoint := startSetUpBroker(t, dir, strings.Contains(file, "curve:"))
 	s := &setUp{authority: certstest.New(t, "public"), callers: certstest.New(t, "lab"), pairDir: dir}
 	s.authority.Server("mdp.example.org").Write(dir)
 	s.ca = certstest.Write(t, dir, "lab-ca.crt", s.callers.PEM)
@@ -62,7 +63,7 @@ func startSetUp(t *testing.T, file string) *setUp {
 	text := strings.NewReplacer(
 		"/etc/mdp-gateway/", dir+"/", "/var/log/mdp-gateway/", dir+"/", inPage, sum,
 		`":8443"`, `"0.0.0.0:0"`, "127.0.0.1:8080", "127.0.0.1:0", "127.0.0.1:8081", "127.0.0.1:0", `":8081"`, `"0.0.0.0:0"`,
-		"tcp://hall1:5555", broker, "tcp://127.0.0.1:5555", "tcp://127.0.0.1:*", "dialect: loudify", "dialect: mdp/0.2", "drain-delay: 5s", "drain-delay: 0s",
+		"tcp://hall1:5555", endpoint, "tcp://127.0.0.1:5555", "tcp://127.0.0.1:*", "dialect: loudify", "dialect: mdp/0.2", "drain-delay: 5s", "drain-delay: 0s",
 	).Replace(file)
 	s.g = startWhere(t, nil, "--config", write(t, dir, "gateway.yaml", text))
 	for _, url := range s.g.urls {
@@ -74,6 +75,37 @@ func startSetUp(t *testing.T, file string) *setUp {
 		}
 	}
 	return s
+}
+
+// startSetUpBroker starts a broker with a worker, with CURVE if that is wanted: then the keys of hall1 and gateway-1 are in
+// dir.
+func startSetUpBroker(t *testing.T, dir string, encrypted bool) (endpoint string) {
+	t.Helper()
+	services := map[string]worker.Handler{"echo": echoBack, "lora_decode": echoBack}
+	if !encrypted {
+		endpoint = mdptest.Broker(t).Endpoints()[0]
+		mdptest.WorkerWith(t, worker.Config{Endpoint: endpoint, Services: services})
+		return endpoint
+	}
+	pair := func(id string) curve.Pair {
+		_, secret := newPair(t, dir, id)
+		p, err := curve.LoadPair(secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	hall, gateway, serving := pair("hall1"), pair("gateway-1"), pair("hall1-worker")
+	endpoint = mdptest.BrokerWith(t, broker.Config{Curve: &broker.Curve{Public: hall.Public, Secret: hall.Secret, Allowed: curve.NewList(
+		curve.Peer{ID: "gateway-1", Key: gateway.Public, Role: curve.RoleClient},
+		curve.Peer{ID: "hall1-worker", Key: serving.Public, Role: curve.RoleWorker, Services: []string{"*"}},
+	)}}).Endpoints()[0]
+	w, err := worker.New(worker.Config{Endpoint: endpoint, Curve: &curve.Client{Server: hall.Public, Own: serving}, Services: services})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	return endpoint
 }
 
 // call makes a call and returns its status, 0 if the handshake failed.
