@@ -197,6 +197,8 @@ test("the services are live, also on a narrow screen and by keyboard", async () 
     assert.ok(over <= 0, `${view} is ${over} px too wide`);
   }
   await show("services");
+  await page.reload(); // the keyboard begins at the top
+  await page.getByRole("heading", { name: "Brokers" }).waitFor();
   await page.keyboard.press("Tab");
   for (const name of ["Services", "Call", "Calls"]) {
     assert.equal(await page.evaluate(() => document.activeElement.textContent), name);
