@@ -178,7 +178,15 @@ func TestTheSetUpsOfThePageLetInWhomTheySay(t *testing.T) {
 // A mistake in a set-up must not start: a file without what the page has it read.
 func TestASetUpWithoutItsKeyFileDoesNotStart(t *testing.T) {
 	file := strings.ReplaceAll(setUps(t)["The internet"], "/etc/mdp-gateway/", filepath.Join(t.TempDir(), "none")+"/")
-	if code, _, stderr := runGateway(t, "serve --check --config FILE", nil, file); code != exitUsage || !strings.Contains(stderr, "tls.crt") {
-		t.Errorf("got %d %s", code, stderr)
+	var clear string // the same without CURVE
+	for line := range strings.Lines(file) {
+		if !strings.Contains(line, "curve:") {
+			clear += line
+		}
+	}
+	for want, file := range map[string]string{"curve.server_key_file": file, "tls.crt": clear} {
+		if code, _, stderr := runGateway(t, "serve --check --config FILE", nil, file); code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("got %d %s, want %s", code, stderr, want)
+		}
 	}
 }

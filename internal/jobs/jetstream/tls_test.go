@@ -55,7 +55,14 @@ func TestTLSAndCredentials(t *testing.T) {
 	if _, err := second.Move(context.Background(), jobs.Move{ID: job.ID, From: []jobs.State{jobs.Queued}, To: jobs.Running, At: time.Now()}); err != nil {
 		t.Error(err)
 	}
-	if lacks, err := first.ask(context.Background(), second.process, first.index.order); err != nil || len(lacks) != 0 {
+	var running []*entry
+	for deadline := time.Now().Add(patience); len(running) == 0; running = first.index.running() {
+		if time.Now().After(deadline) {
+			t.Fatal("a gateway is not told that its job runs at another")
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	if lacks, err := first.ask(context.Background(), second.process, running); err != nil || len(lacks) != 0 {
 		t.Errorf("the other gateway lacks %v, %v, want it to have its job", lacks, err)
 	}
 	unknown := cfg

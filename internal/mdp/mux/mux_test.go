@@ -152,8 +152,8 @@ func TestCallsShareConnectionsAndGetTheirOwnReplies(t *testing.T) {
 		b.Reply(a, fr("again"), true)
 	}
 	running.Wait()
-	if len(peers) != mux.DefaultConnections {
-		t.Errorf("%d calls took the connections %v, want %d", calls, peers, mux.DefaultConnections)
+	if most := 2 * mux.DefaultConnections; len(peers) > most { // those of large messages, too, while the others connect
+		t.Errorf("%d calls took the connections %v, want at most %d", calls, peers, most)
 	}
 	eventually(t, "each repetition is counted as a stray", func() bool { return c.Stats().Stray["late"] == calls })
 }
