@@ -59,6 +59,7 @@ func TestJobsInNATSSurviveKills(t *testing.T) {
 			what = []string{"gateway", "leader", "server", "all"}[random.IntN(4)]
 		}
 		kills[what]++
+		// How long a server stays away is a part of what is tried; nothing is expected after it.
 		pause := func(most int) { time.Sleep(time.Duration(random.IntN(most)) * time.Millisecond) }
 		switch what {
 		case "gateway":

@@ -81,11 +81,11 @@ func (b *bench) work() (stop func(), err error) {
 	services := map[string]worker.Handler{
 		"now": echo,
 		"ms": func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) // its work, for which the docs name it
 			return body, nil
 		},
 		"held": func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
-			time.Sleep(20 * time.Millisecond) // until somebody waits
+			time.Sleep(20 * time.Millisecond) // its work: by then the poll whose wake-up is measured waits
 			b.ended <- time.Now()
 			return body, nil
 		},
@@ -101,11 +101,8 @@ func (b *bench) work() (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for name := range services { // until the worker is there
+	for _, name := range []string{"now", "ms"} { // a look every 10 ms until the worker is there
 		for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-			if name == "held" || name == "large" {
-				break
-			}
 			if _, err := b.post(name, "", http.StatusOK); err == nil {
 				break
 			} else if time.Since(begun) > 10*time.Second {

@@ -59,14 +59,8 @@ func (a *API) routes() chi.Router {
 		get(r, "/services/{name}", a.handle(a.service))
 
 		if a.cfg.Jobs != nil {
-			get(r, "/jobs", a.handle(a.listJobs))
-			get(r, "/jobs/{id}", a.handle(a.job))
-			r.Delete("/jobs/{id}", a.handle(a.deleteJob))
-			r.Post("/jobs/{id}/cancel", a.handle(a.cancelJob))
-			get(r, "/jobs/{id}/reply", a.handle(a.jobReply))
-			r.Get("/jobs/{id}/events", a.handle(a.jobEvents))
+			a.jobRoutes(r)
 		}
-
 		get(r, "/overview", a.handle(a.overview))
 		get(r, "/calls", a.handle(a.calls))
 		get(r, "/version", a.handle(a.version))
@@ -78,6 +72,15 @@ func (a *API) routes() chi.Router {
 		}
 	})
 	return mux
+}
+
+func (a *API) jobRoutes(r chi.Router) {
+	get(r, "/jobs", a.handle(a.listJobs))
+	get(r, "/jobs/{id}", a.handle(a.job))
+	r.Delete("/jobs/{id}", a.handle(a.deleteJob))
+	r.Post("/jobs/{id}/cancel", a.handle(a.cancelJob))
+	get(r, "/jobs/{id}/reply", a.handle(a.jobReply))
+	r.Get("/jobs/{id}/events", a.handle(a.jobEvents))
 }
 
 // callRoute is the pattern of calls.

@@ -17,7 +17,7 @@ import (
 // The I/O thread runs under SCHED_BATCH unless the process was given a policy of its own.
 func TestTheIOThreadLetsItsWakerFinish(t *testing.T) {
 	if own, err := unix.SchedGetAttr(0, 0); err != nil || own.Policy != unix.SCHED_NORMAL {
-		t.Skip("this process has a policy of its own")
+		t.Skip("this test needs the policy SCHED_NORMAL, which a process has unless it was given another")
 	}
 	c, err := zsock.NewContext(8)
 	if err != nil {
