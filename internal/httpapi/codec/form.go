@@ -116,7 +116,7 @@ func (f *form) part() (name string, content []byte, err error) {
 	if len(head) > maxPartHead {
 		return "", nil, bad("the form has a part with %d bytes of headers, want at most %d", len(head), maxPartHead)
 	}
-	for len(head) > 0 {
+	for named := false; len(head) > 0; {
 		var line []byte
 		line, head, _ = bytes.Cut(head, []byte("\r\n"))
 		field, value, ok := bytes.Cut(line, []byte(":"))
@@ -125,6 +125,10 @@ func (f *form) part() (name string, content []byte, err error) {
 		case !ok || bytes.ContainsAny(line, "\r\n") || line[0] <= ' ':
 			return "", nil, bad("the form has a part with the malformed header %.64q", line)
 		case bytes.EqualFold(field, []byte("Content-Disposition")):
+			if named {
+				return "", nil, bad("the form has a part with two headers Content-Disposition, want one")
+			}
+			named = true
 			if name, err = partName(string(value)); err != nil {
 				return "", nil, err
 			}

@@ -72,6 +72,7 @@ func TestFormThatIsMalformedIsRefused(t *testing.T) {
 		{part(`attachment; name="frame"`, "x") + "--b--", "", "want form-data with a name"},
 		{part(`form-data; name="fra`, "x") + "--b--", "", `a part "\"fra`},
 		{part(`name=frame`, "x") + "--b--", "", "want form-data with a name"},
+		{part("form-data; name=frame\r\nContent-Disposition: form-data; name=vars", "{}") + "--b--", "", "two headers Content-Disposition"},
 		{part(`form-data; filename*=utf-8''x; name*=frame`, "x") + "--b--", "", `a part ""`},
 		{"--b\r\nA: " + strings.Repeat("x", maxPartHead-2) + "\r\n\r\nx\r\n--b--", "", "8193 bytes of headers"},
 		{part(`form-data; name="file"`, "x") + "--b--", "", `a part "file", want parts named frame`},
