@@ -41,14 +41,26 @@ func servicePath(name string) (path string, parts []object) {
 	return path, parts
 }
 
-// openAPIJSON answers GET /openapi.json: the contract, and a path for each service
-// of the catalogue that the caller's key may call, with what its vars are.
+// maxLive bounds the services beside the catalogue that a document shows: workers give
+// them names, and each takes 0.7 ms to describe.
+const maxLive = 200
+
+// openAPIJSON answers GET /openapi.json: the contract, and a path for each service that
+// the caller's key may call, if it is in the catalogue or at work.
 func (a *API) openAPIJSON(w *response, r *http.Request) error {
 	var shown []gateway.ServiceInfo
+	live := 0
 	for _, info := range a.cfg.Caller.Services() {
-		if info.Catalogued && w.pass.May(info.Name) {
-			shown = append(shown, info)
+		if !w.pass.May(info.Name) {
+			continue
 		}
+		if !info.Catalogued {
+			if !atWork(info) || live == maxLive {
+				continue
+			}
+			live++
+		}
+		shown = append(shown, info)
 	}
 	doc, err := a.documents.get(shown)
 	if err != nil {
@@ -57,6 +69,12 @@ func (a *API) openAPIJSON(w *response, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	serveTagged(w, r, doc.tag, bytes.NewReader(doc.body))
 	return nil
+}
+
+// atWork reports whether a service has workers at a broker that tells so, or has answered a
+// call. That a broker knows its name is not enough: some confirm any.
+func atWork(info gateway.ServiceInfo) bool {
+	return info.Live != nil && info.Live.Workers > 0 || info.LastOK != nil
 }
 
 // newDocument returns the contract with a path for each of these services.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"reflect"
 	"slices"
@@ -45,7 +46,10 @@ var described = []gateway.ServiceInfo{
 	{Name: "lora", Catalogued: true, Vars: "python", Description: "one LoRa frame", MaxFrames: 2, VarsSchema: []byte(sf), Example: []byte(`{"body":"AAEC","encoding":"base64","vars":{"sf":7}}`)},
 	{Name: "a/b {c}", Catalogued: true, Vars: "none"},
 	{Name: "a.b..c.", Catalogued: true, Vars: "json", VarsSchema: []byte(`{"$ref":"#/$defs/x","$defs":{"x":{"type":"object"}}}`)},
-	{Name: "answered", Vars: "python"},
+	{Name: "joined", Vars: "python", MaxFrames: 1, Live: &gateway.LiveService{Workers: 2}},
+	{Name: "answered", Vars: "python", LastOK: new(int64)},
+	{Name: "confirmed", Vars: "python"},
+	{Name: "queued", Vars: "python", Live: &gateway.LiveService{Queued: 1}},
 }
 
 func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
@@ -78,8 +82,45 @@ func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
 	if got := dig(content, "schema")["required"]; !reflect.DeepEqual(got, []any{"vars"}) {
 		t.Errorf("the body requires %v, want vars", got)
 	}
-	if paths["/services/answered"] != nil || dig(paths, callPath, "post")["operationId"] != "call" {
-		t.Error("a service that is not in the catalogue has a path, or the path for all of them is another")
+	if dig(paths, callPath, "post")["operationId"] != "call" {
+		t.Error("the path for all services is another")
+	}
+}
+
+// Services that work are described although no file lists them; names that a broker only
+// knows are not, since some brokers know any.
+func TestTheDocumentHasAPathForEachServiceAtWork(t *testing.T) {
+	g := serve(t, Config{Caller: catalogued{echo, described}})
+	paths := dig(g.document(), "paths")
+	for name, want := range map[string]bool{"joined": true, "answered": true, "confirmed": false, "queued": false} {
+		if got := paths["/services/"+name] != nil; got != want {
+			t.Errorf("%s has a path: %v, want %v", name, got, want)
+		}
+	}
+	joined := dig(paths, "/services/joined", "post", "requestBody", "content", "application/json", "schema", "properties")
+	if joined["vars"] == nil || dig(joined, "frames")["maxItems"] != 1.0 {
+		t.Errorf("its body is %v, want one with any vars and at most one frame", joined)
+	}
+}
+
+func TestServicesAtWorkAreBoundedInTheDocument(t *testing.T) {
+	var services []gateway.ServiceInfo
+	for i := range 2 * maxLive {
+		services = append(services, gateway.ServiceInfo{Name: fmt.Sprintf("s%03d", i), LastOK: new(int64)})
+	}
+	services = append(services, gateway.ServiceInfo{Name: "z", Catalogued: true})
+	g := serve(t, Config{Caller: catalogued{echo, services}})
+	shown := 0
+	for path := range dig(g.document(), "paths") {
+		if strings.HasPrefix(path, "/services/s") {
+			shown++
+		}
+		if path == "/services/z" {
+			shown += 1000
+		}
+	}
+	if shown != 1000+maxLive {
+		t.Errorf("got %d, want the catalogue's (1000) and %d others", shown, maxLive)
 	}
 }
 
@@ -159,8 +200,10 @@ func TestReferencesWithinASchemaFollowIt(t *testing.T) {
 }
 
 func TestTheDocumentHasOnlyWhatTheKeyMayCall(t *testing.T) {
-	g := serve(t, Config{Caller: catalogued{echo, []gateway.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true}}}, Access: keys(t)})
-	for key, want := range map[string][]string{"all": {"lora_x", "secret"}, "other": {"lora_x"}} {
+	g := serve(t, Config{Caller: catalogued{echo, []gateway.ServiceInfo{{Name: "lora_x", Catalogued: true}, {Name: "secret", Catalogued: true},
+		{Name: "lora_live", Live: &gateway.LiveService{Workers: 1}}, {Name: "secret_live", Live: &gateway.LiveService{Workers: 1}},
+	}}, Access: keys(t)})
+	for key, want := range map[string][]string{"all": {"lora_live", "lora_x", "secret", "secret_live"}, "other": {"lora_live", "lora_x"}} {
 		var got []string
 		for path := range dig(g.document(bearer(key)), "paths") {
 			if name, is := strings.CutPrefix(path, "/services/"); is && name != "{name}" {
