@@ -11,8 +11,9 @@ import (
 // open is a connection that never ends.
 type open struct{}
 
-func (open) Ended() bool { return false }
-func (open) End()        {}
+func (open) Ended() bool      { return false }
+func (open) End()             {}
+func (open) Received() uint64 { return 0 }
 
 // BenchmarkState is a request's way through the state and its reply's way back,
 // without a socket: with a worker at rest, and with clients that queue.

@@ -67,6 +67,8 @@ type brittle struct {
 func (b *brittle) Ended() bool { return b.ended || b.script.breaks > b.before+1 }
 func (b *brittle) End()        { b.ended = true }
 
+func (b *brittle) Received() uint64 { return uint64(b.script.next()) << 8 }
+
 func (s *script) send(frames [][]byte) error {
 	if err := s.broken[frames[0][0]%8]; err != nil {
 		return err

@@ -85,8 +85,9 @@ func goodput(t *testing.T, cfg Config, takes time.Duration, patience func() time
 
 type ends func() bool
 
-func (e ends) Ended() bool { return e() }
-func (ends) End()          {}
+func (e ends) Ended() bool    { return e() }
+func (ends) End()             {}
+func (ends) Received() uint64 { return 0 }
 
 // Clients who leave when their patience ends cost the workers little: those who are served are still there.
 func TestAnOverloadedServiceDoesWhatItsWorkersCan(t *testing.T) {

@@ -64,10 +64,11 @@ type state struct {
 }
 
 // A connection tells whether it has ended. It may be late, and must not say so of one
-// that is open. End ends it.
+// that is open. End ends it. Received is how many bytes came over it, 0 if that is not known.
 type connection interface {
 	Ended() bool
 	End()
+	Received() uint64
 }
 
 // A shell is what a state asks of the one that runs it.

@@ -29,6 +29,7 @@ import (
 //	< w1 REQUEST client=c1 body=a  a message from the broker: all must be listed, but HEARTBEAT
 //	< w1 RAW ''|MDPW01|\x04        the same, frame by frame
 //	+ 13s                          time passes
+//	part w1 8192                   so many bytes come of a message of a peer that is not whole
 //	stall 13s                      time passes, and the broker does not look at its clock
 //	user w1 w2                     w1 has the key of w2 from here on; else each has its own
 //	! c1 gone                      sending to a peer fails: gone, slow; back
@@ -49,6 +50,7 @@ type transcript struct {
 	gateways   map[string]bool     // the peers that speak MDPX/1 (see mux_test.go)
 	users      map[string]string   // whose key a peer has, if not its own
 	left       map[string]int      // how often a peer's connection has ended
+	arrived    map[string]uint64   // bytes that came of a peer
 	sender     string              // of the message that the broker takes now
 	tokens     int                 // how many there were
 	clients    map[string]string   // whose request has this token
@@ -77,7 +79,7 @@ func TestTranscripts(t *testing.T) {
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
 		t: t, now: time.Unix(0, 0), dialects: map[string]*mdp.Dialect{}, gateways: map[string]bool{}, broken: map[string]error{},
-		users: map[string]string{}, left: map[string]int{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
+		users: map[string]string{}, left: map[string]int{}, arrived: map[string]uint64{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
 	for i, line := range strings.Split(text, "\n") {
@@ -125,6 +127,9 @@ func (l leg) End() {
 	}
 }
 
+// Received counts the bytes of parts alone.
+func (l leg) Received() uint64 { return l.tr.arrived[l.peer] }
+
 func (tr *transcript) connection() connection { return leg{tr, tr.sender, tr.left[tr.sender]} }
 
 func (tr *transcript) fatalf(format string, args ...any) {
@@ -164,6 +169,12 @@ func (tr *transcript) do(words []string) {
 			tr.fatalf("%v", err)
 		}
 		tr.pass(tr.now.Add(d))
+	case "part":
+		n, err := strconv.ParseUint(words[2], 10, 64)
+		if err != nil {
+			tr.fatalf("%v", err)
+		}
+		tr.arrived[words[1]] += n
 	case "stall":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {

@@ -17,15 +17,18 @@ type worker struct {
 	dialect *mdp.Dialect
 	service *service
 
-	// With CURVE: its key, in Z85, and the connection that it registered over. Another peer may take the routing id
-	// of one that left, and must not get its requests.
-	user       string
-	connection connection
+	connection connection // that it registered over
+
+	// With CURVE its key, in Z85. Another peer may take the routing id of one that left, and must not get its
+	// requests.
+	user string
 
 	request *request  // what it works on, or nil
 	since   time.Time // when it got the request
 	heard   time.Time // when it was last heard, or got its request
 	beats   bool      // it was seen to send heartbeats while it works
+	arrived uint64    // bytes that had come over its connection
+	counted time.Time // when
 
 	rest  node[worker] // in service.idle, if it has no request
 	place node[worker] // in state.alive or state.patient
@@ -120,9 +123,9 @@ func (s *state) register(now time.Time, d *mdp.Dialect, id, name []byte) {
 		svc = newService(name)
 		s.services[svc.name] = svc
 	}
-	w := &worker{id: id, dialect: d, service: svc}
+	w := &worker{id: id, dialect: d, service: svc, connection: s.connection()}
 	if s.allowed != nil {
-		w.user, w.connection = string(s.user()), s.connection()
+		w.user = string(s.user())
 	}
 	s.workers[string(id)] = w
 	s.hear(now, w)
@@ -139,7 +142,7 @@ func (s *state) register(now time.Time, d *mdp.Dialect, id, name []byte) {
 // cannot be sent to is lost; it never saw the request.
 func (s *state) give(now time.Time, w *worker, r *request) bool {
 	w.rest.remove()
-	if w.connection != nil && w.connection.Ended() {
+	if w.user != "" && w.connection.Ended() {
 		s.lose(now, w, "gone")
 		return false
 	}
@@ -232,6 +235,22 @@ func (s *state) hear(now time.Time, w *worker) {
 	}
 }
 
+// leastProgress is how many bytes have to come from one heartbeat to the next for a message to be on its way. ZMTP's own
+// pings are far smaller.
+const leastProgress = 4 << 10
+
+// listen counts what comes of a worker's next message as a heartbeat: those that it sends wait behind a large reply.
+func (s *state) listen(now time.Time, w *worker) {
+	if now.Sub(w.heard) < s.cfg.Heartbeat {
+		return
+	}
+	before, since := w.arrived, w.counted
+	w.arrived, w.counted = w.connection.Received(), now
+	if !since.Before(w.heard) && w.arrived >= before+leastProgress {
+		s.hear(now, w)
+	}
+}
+
 // heartbeat sends every worker a heartbeat. Those whose connection is gone are
 // noticed here.
 func (s *state) heartbeat(now time.Time) {
@@ -245,6 +264,7 @@ func (s *state) heartbeat(now time.Time) {
 		if s.workers[string(w.id)] != w {
 			continue // lost while the others were sent theirs
 		}
+		s.listen(now, w)
 		if s.toWorker(w.dialect, w.id, mdp.WorkerMessage{Command: mdp.Heartbeat}) != nil {
 			s.lose(now, w, "unreachable")
 		}

@@ -27,6 +27,15 @@ func (c Connection) Ended() bool {
 	return c.known && (c.inode == 0 || connectionOf(c.descriptor) != c)
 }
 
+// Received returns how many bytes came over the connection, of messages that are not yet whole too. It is 0 if the
+// connection has ended, is unknown, or is not of TCP.
+func (c Connection) Received() uint64 {
+	if c.Ended() || !c.known {
+		return 0
+	}
+	return receivedOver(c.descriptor)
+}
+
 // End shuts the connection down, so that libzmq closes it. It does nothing if it has ended, or if
 // it is unknown.
 func (c Connection) End() {

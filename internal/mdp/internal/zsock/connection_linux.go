@@ -12,6 +12,15 @@ func connectionOf(descriptor int) Connection {
 	return Connection{descriptor: descriptor, inode: stat.Ino, known: true}
 }
 
+// receivedOver returns how many bytes came over a connection of TCP.
+func receivedOver(descriptor int) uint64 {
+	info, err := unix.GetsockoptTCPInfo(descriptor, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return 0
+	}
+	return info.Bytes_received
+}
+
 // shutDown works on a duplicate, which stays what it is though libzmq may close the
 // descriptor, and the kernel may give it to another connection, meanwhile.
 func (c Connection) shutDown() {
