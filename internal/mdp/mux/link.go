@@ -92,12 +92,13 @@ func (l *link) answer(id mdpx.ID, e event, last bool) {
 	if last {
 		delete(l.calls, id)
 	}
+	if x != nil {
+		x.deliver(e) // under the lock, so that none comes after forget
+	}
 	l.mu.Unlock()
 	if x == nil {
 		l.endpoint.client.noteStray(strayLate)
-		return
 	}
-	x.deliver(e)
 }
 
 // stray counts a message that says nothing.
