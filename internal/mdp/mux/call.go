@@ -212,6 +212,7 @@ func (x *call) giveUp(l *link, told *gateway.Error, reply bool) error {
 		for _, e := range x.take() {
 			switch e.command {
 			case mdpx.Partial:
+				reply = false // without this part it would look whole
 				continue
 			case mdpx.Final:
 				if !reply || x.received(e, true) != nil {

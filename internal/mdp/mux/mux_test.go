@@ -265,6 +265,23 @@ func TestAReplyThatWasOnItsWayWhenTheCallWasCanceledIsGiven(t *testing.T) {
 	}
 }
 
+func TestAReplyThatLostAPartWhenTheCallWasCanceledIsNotGiven(t *testing.T) {
+	t.Parallel()
+	b := mdptest.NewMuxed(t, "echo")
+	c := start(t, mux.Config{}, b.Endpoint())
+	up(t, c, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	done := call(ctx, c, gateway.Request{Service: "echo"})
+	a := next(t, b)
+	b.Deafen() // it says nothing of the cancellation
+	leave()
+	b.Reply(a, fr("first"), false)
+	b.Reply(a, fr("last"), true)
+	if r := <-done; r.err == nil && len(r.reply.Partials) != 1 {
+		t.Errorf("got the reply %q after %q, want the part before it or an error", r.reply.Frames, r.reply.Partials)
+	}
+}
+
 func TestWhatTheBrokerSaysOfARequestIsTheCallsError(t *testing.T) {
 	t.Parallel()
 	b := mdptest.NewMuxed(t, "echo")
