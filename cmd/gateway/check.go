@@ -26,6 +26,8 @@ func writeEffective(w io.Writer, flags []*kong.Flag, s *settings) error {
 		case slices.Contains([]string{"help", "config", "check", "broker"}, f.Name): // brokers has what broker says, and more
 		case f.Name == accessKey && s.accessList != nil:
 			add(accessKey, s.accessList)
+		case f.Name == consoleKey && s.console != nil && s.Console:
+			add(consoleKey, s.console)
 		default:
 			add(f.Name, node(f))
 		}

@@ -108,7 +108,7 @@ type settings struct {
 
 	LogLevel           string        `group:"Logs and telemetry" default:"info" one:"debug|info|warn|error" placeholder:"LEVEL" help:"Least level that is logged: debug, info, warn or error (${default})."`
 	LogFormat          string        `group:"Logs and telemetry" default:"json" one:"json|console" placeholder:"FORMAT" help:"Format of the log: json or console (${default})."`
-	Console            bool          `group:"Logs and telemetry" default:"true" negatable:"" help:"Serve a page at /console that shows services and calls, and makes calls (${default})."`
+	Console            bool          `group:"Logs and telemetry" default:"true" negatable:"" help:"Serve a page at /console that shows services and calls, and makes calls (${default}). In the file also {oidc: {issuer, client_id}}, with which it logs in."`
 	SlowLog            time.Duration `group:"Logs and telemetry" hidden:"" default:"${slow_log}" placeholder:"DURATION" help:"Time from which a request is logged as a warning (${default})."`
 	MetricsMaxServices int           `group:"Logs and telemetry" hidden:"" default:"${metrics_max_services}" min:"1" placeholder:"N" help:"Services with metrics of their own (${default})."`
 	OTLPEndpoint       string        `group:"Logs and telemetry" name:"otlp-endpoint" type:"collector" placeholder:"URL" help:"OpenTelemetry collector that gets a trace of every request, over OTLP/HTTP: http://host:4318."`
@@ -126,6 +126,8 @@ type settings struct {
 	Curve      *broker.Curve        `kong:"-"` // of the embedded broker; nil without CURVE
 	accessList *yaml.Node           // of the file; nil if it has none
 	issuers    *yaml.Node           // of the file; nil if it has none
+	console    *yaml.Node           // of the file; nil if it has none
+	Login      *httpapi.Login       `kong:"-"` // where people log in to the console; nil: nowhere
 	Certs      *certs.Set           `kong:"-"` // of the files of TLS; nil without TLS
 }
 
@@ -159,7 +161,7 @@ func (s *settings) finish(r *resolver) (err error) {
 	if err := s.finishBrokers(r); err != nil {
 		return err
 	}
-	s.Services, s.accessList, s.issuers = r.file.services, r.file.access, r.file.issuers
+	s.Services, s.accessList, s.issuers, s.console = r.file.services, r.file.access, r.file.issuers, r.file.console
 	if s.Embedded == nil {
 		embedded := s.onLoopback() && len(s.Brokers) == 0
 		s.Embedded = &embedded
@@ -189,6 +191,9 @@ func (s *settings) finish(r *resolver) (err error) {
 		return err
 	}
 	if err := s.checkCertificates(r); err != nil {
+		return err
+	}
+	if s.Login, err = s.readLogin(r); err != nil {
 		return err
 	}
 	s.file = r.file.name

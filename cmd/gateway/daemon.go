@@ -205,7 +205,7 @@ func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Access: d.access, Proxies: s.proxies(),
 	}
-	cfg.Insight, cfg.NoConsole = insight{d.pool, d.calls}, !s.Console
+	cfg.Insight, cfg.NoConsole, cfg.Login = insight{d.pool, d.calls}, !s.Console, s.Login
 	cfg.Jobs, cfg.MaxJobWait, cfg.ListJobs = d.jobs, s.JobsMaxWait, s.onLoopback()
 	cfg.LateReplies = s.LateReplies > 0
 	if d.tracer != nil {

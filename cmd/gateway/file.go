@@ -21,7 +21,8 @@ const (
 	servicesKey = "services"
 	brokersKey  = "brokers"
 	issuersKey  = "issuers"
-	accessKey   = "access" // a flag, too, unless it is a list
+	accessKey   = "access"  // a flag, too, unless it is a list
+	consoleKey  = "console" // a flag, too, unless it is a mapping
 )
 
 // A file is the configuration file. Without one it is empty.
@@ -32,6 +33,7 @@ type file struct {
 	brokers  *yaml.Node            // nil if there are none
 	access   *yaml.Node            // the list of principals; nil if there is none
 	issuers  *yaml.Node            // nil if there are none
+	console  *yaml.Node            // what is told of the console; nil if nothing is
 	text     []byte                // all of it
 }
 
@@ -78,6 +80,8 @@ func (f *file) add(name string, key, value *yaml.Node, keys []string) error {
 		f.issuers = value
 	case name == accessKey && value.Kind != yaml.ScalarNode:
 		f.access = value
+	case name == consoleKey && value.Kind != yaml.ScalarNode:
+		f.console = value
 	default:
 		f.settings[name] = value
 		_, err := values(name, value)

@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/certs"
+	"mdpgateway/internal/httpapi"
 	"mdpgateway/internal/oidc"
 	"mdpgateway/internal/yamlnode"
 )
@@ -96,3 +100,42 @@ func (s *settings) checkAccess(r *resolver) error {
 	}
 	return nil
 }
+
+// readLogin reads console, {oidc: {issuer, client_id}}, from the configuration file. The issuer is one of those whose
+// tokens are taken: a login at any other would give nobody a right.
+func (s *settings) readLogin(r *resolver) (*httpapi.Login, error) {
+	if s.console == nil {
+		return nil, nil
+	}
+	var names []string
+	for _, i := range s.issuersOf() {
+		names = append(names, i.Issuer)
+	}
+	known := func(text string) (string, error) {
+		switch {
+		case len(names) == 0:
+			return "", errors.New("an issuer of the list issuers, and principals with its tokens")
+		case !slices.Contains(names, text):
+			return "", fmt.Errorf("one of %s", strings.Join(names, ", "))
+		case (&httpapi.Login{Issuer: text}).Check() != nil:
+			return "", errors.New("a URL such as https://login.lab")
+		}
+		return text, nil
+	}
+	named := func(text string) (string, error) {
+		if text == "" {
+			return "", errors.New(clientWanted)
+		}
+		return text, nil
+	}
+	login := new(httpapi.Login)
+	err := yamlnode.Object(consoleKey, s.console, []yamlnode.Field{{Key: "oidc", Need: "{issuer, client_id}", Read: func(path string, n *yaml.Node) error {
+		return yamlnode.Object(path, n, []yamlnode.Field{
+			{Key: "issuer", Read: yamlnode.Scalar(&login.Issuer, known), Need: "one of issuers"},
+			{Key: "client_id", Read: yamlnode.Scalar(&login.ClientID, named), Need: clientWanted},
+		})
+	}}})
+	return login, yamlnode.In(r.file.name, err)
+}
+
+const clientWanted = "what the console is called at the issuer"

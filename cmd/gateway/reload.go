@@ -150,6 +150,9 @@ func (d *daemon) ignored(next configuration) (names []string) {
 	if !slices.EqualFunc(configured, next.Brokers, func(a, b client.Endpoint) bool { return reflect.DeepEqual(a, b) }) {
 		names = append(names, brokersKey)
 	}
+	if !reflect.DeepEqual(d.settings.Login, next.Login) && !slices.Contains(names, consoleKey) {
+		names = append(names, consoleKey)
+	}
 	slices.Sort(names)
 	return names
 }

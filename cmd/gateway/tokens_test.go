@@ -63,6 +63,31 @@ access:
 	}
 }
 
+// The console logs in at an issuer whose tokens are taken.
+func TestTheConsolesIssuerIsOneOfTheList(t *testing.T) {
+	const issuers = "issuers: [{issuer: https://a.lab, audience: x}, {issuer: https://b.lab, audience: x}]\n"
+	const list = issuers + "access: [{id: a, token: {issuer: https://a.lab, claims: {sub: \"*\"}}, services: [\"*\"]}]\n"
+	code, stdout, stderr := runGateway(t, "serve --check --config FILE", nil, list+"console: {oidc: {issuer: https://a.lab, client_id: page}}\n")
+	if code != exitOK || !strings.Contains(stdout, "\nconsole: {oidc: {issuer: 'https://a.lab', client_id: page}}\n") {
+		t.Errorf("got %d %s %s", code, stdout, stderr)
+	}
+	for text, want := range map[string]string{
+		list + "console: {oidc: {issuer: https://c.lab, client_id: page}}":                                    `console.oidc.issuer is "https://c.lab", want one of https://a.lab, https://b.lab`,
+		list + "console: {oidc: {issuer: https://a.lab}}":                                                     "console.oidc has no client_id, want what the console is called at the issuer",
+		list + "console: {oidc: {issuer: https://a.lab, client_id: ''}}":                                      `console.oidc.client_id is "", want what the console is called at the issuer`,
+		list + "console: {login: 1}":                                                                          "console.login is no key here, want one of oidc",
+		list + "console: [true]":                                                                              "console is a list, want keys and values",
+		issuers + "access: open\nconsole: {oidc: {issuer: https://a.lab, client_id: page}}":                   `console.oidc.issuer is "https://a.lab", want an issuer of the list issuers, and principals with its tokens`,
+		"console: {oidc: {issuer: https://a.lab, client_id: page}}":                                           `console.oidc.issuer is "https://a.lab", want an issuer of the list issuers, and principals with its tokens`,
+		strings.ReplaceAll(list, "a.lab", "*.lab") + "console: {oidc: {issuer: https://*.lab, client_id: p}}": `console.oidc.issuer is "https://*.lab", want a URL such as https://login.lab`,
+	} {
+		code, _, stderr := runGateway(t, "serve --check --config FILE", nil, text+"\n")
+		if code != exitUsage || !strings.HasPrefix(stderr, "gateway: gateway.yaml:") || !strings.HasSuffix(stderr, want+"\n") {
+			t.Errorf("%s: got %d %s want %s", text, code, stderr, want)
+		}
+	}
+}
+
 // An issuer that can't be used stops the start with one line.
 func TestABadIssuerStopsTheStartWithOneLine(t *testing.T) {
 	const url = "want a URL such as https://login.lab; http only on loopback"

@@ -6,25 +6,29 @@ import { key, setKey } from "./api";
 import { Call } from "./call";
 import { Calls } from "./calls";
 import { Jobs } from "./jobs";
+import { begin, end, forget, login, returned, who, why } from "./login";
 import { Services } from "./services";
 
-function Key({ changed }: { changed: () => void }) {
+function Key({ changed, failed }: { changed: () => void; failed: (why: string) => void }) {
   const [has, setHas] = useState(key() !== "");
+  const issuer = login;
+  const take = (k: string) => {
+    forget();
+    setKey(k);
+    setHas(k !== "");
+    changed();
+  };
   const keep = (e: SubmitEvent) => {
     e.preventDefault();
-    const pasted = String(new FormData(e.currentTarget as HTMLFormElement).get("key") ?? "").trim();
-    setKey(pasted);
-    setHas(pasted !== "");
-    changed();
+    take(String(new FormData(e.currentTarget as HTMLFormElement).get("key") ?? "").trim());
   };
-  const forget = () => {
-    setKey("");
-    setHas(false);
-    changed();
-  };
-  if (has) return <button type="button" class="plain" onClick={forget}>Forget the key</button>;
+  if (has) {
+    const name = who()?.name;
+    return <button type="button" class="plain" title={name} onClick={() => take("")}>{name === undefined ? "Forget the key" : "Log out"}</button>;
+  }
   return (
     <form class="key" onSubmit={keep}>
+      {issuer && <button type="button" onClick={() => void begin(issuer).catch((e) => failed(why(e)))}>Log in</button>}
       <input name="key" type="password" autocomplete="off" placeholder="key, for this tab" aria-label="Key" />
       <button type="submit" class="plain">Use</button>
     </form>
@@ -33,9 +37,10 @@ function Key({ changed }: { changed: () => void }) {
 
 const pages = [["services", "Services"], ["call", "Call"], ["calls", "Calls"], ["jobs", "Jobs"]];
 
-function App() {
+function App({ failure }: { failure: string }) {
   const [route, setRoute] = useState(location.hash);
   const [round, setRound] = useState(0); // a new key asks for everything anew
+  const [failed, setFailed] = useState(failure); // of a login: why
   useEffect(() => {
     const moved = () => setRoute(location.hash);
     addEventListener("hashchange", moved);
@@ -50,8 +55,12 @@ function App() {
           {pages.map(([id, label]) => <a key={id} href={`#/${id}`} aria-current={page === id ? "page" : undefined}>{label}</a>)}
           <a href="docs">API</a>
         </nav>
-        <Key changed={() => setRound((n) => n + 1)} />
+        <Key failed={setFailed} changed={() => {
+          setFailed("");
+          setRound((n) => n + 1);
+        }} />
       </header>
+      {failed && <p class="problem" role="alert">The login failed: {failed}.</p>}
       <main key={round}>
         {page === "call" ? <Call name={decodeURIComponent(name)} /> : page === "calls" ? <Calls /> : page === "jobs" ? <Jobs /> : <Services />}
       </main>
@@ -59,4 +68,5 @@ function App() {
   );
 }
 
-render(<App />, document.getElementById("app")!);
+const failure = login && returned() ? await end(login).then(() => "", why) : "";
+render(<App failure={failure} />, document.getElementById("app")!);

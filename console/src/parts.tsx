@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { Problem } from "./api";
+import { login, who } from "./login";
 
 const executed = {
   no: "It did not run.",
@@ -9,10 +10,18 @@ const executed = {
   yes: "It ran.",
 };
 
+// noProof says what to do where the gateway does not know who asks.
+function noProof(): string {
+  const known = who();
+  if (!known) return login ? "Log in at the top right, or paste a key." : "Paste a key at the top right.";
+  if (known.until * 1000 < Date.now()) return "Your login has ended: log out and in again at the top right.";
+  return `You are logged in as ${known.name}, who has no right here: ask the operator.`;
+}
+
 export function advice(p: Problem): string {
   switch (p.code) {
-    case "unauthorized": return "Paste a key at the top right.";
-    case "forbidden": return "Your key has no right to this: ask the operator.";
+    case "unauthorized": return noProof();
+    case "forbidden": return `Your ${who() ? "login" : "key"} has no right to this: ask the operator.`;
     case "timeout": return "Give it more time, or make a job of it.";
     case "service_not_found": return "No worker has registered this name: see its spelling, and whether the worker runs.";
     case "no_workers": return "Start a worker of this service; one may just be restarting.";

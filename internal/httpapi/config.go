@@ -118,7 +118,8 @@ type Config struct {
 	LateReplies bool          // a job waits on for the reply of a call whose time has passed; needs Jobs
 	ListJobs    bool          // callers without identity may list the jobs of everybody
 
-	NoConsole bool // there is no page at /console
+	NoConsole bool   // there is no page at /console
+	Login     *Login // where that page sends people to log in; default: it asks for a key alone
 
 	SlowLog time.Duration // requests that took longer are logged at Warn
 
@@ -174,6 +175,11 @@ func (c Config) validate() error {
 	}
 	if c.MaxConnectionAge < 0 {
 		return fmt.Errorf("max connection age is %v, want at least 0", c.MaxConnectionAge)
+	}
+	if c.Login != nil {
+		if err := c.Login.Check(); err != nil {
+			return err
+		}
 	}
 	for _, f := range []struct {
 		name  string

@@ -2,8 +2,12 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"html"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -55,6 +59,40 @@ func TestTheConsoleRunsOnlyItsFiles(t *testing.T) {
 	}
 	for _, path := range []string{"/console/", "/console/index.html", "/console/nothing.js", "/console/..%2Fconsole.go"} {
 		g.get(path).wantProblem(t, gateway.NotFound)
+	}
+}
+
+// The page is told where to log in, and may ask that issuer and no other.
+func TestTheConsoleIsToldWhereToLogIn(t *testing.T) {
+	page := func(a answer) string {
+		z, err := gzip.NewReader(bytes.NewReader(a.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	plain := serve(t, Config{}).get("/console")
+	g := serve(t, Config{Login: &Login{"https://login.lab:8443/realms/lab", `"><script>`}})
+	a := g.get("/console")
+	if policy := a.Header.Get("Content-Security-Policy"); !strings.HasSuffix(policy, "; connect-src 'self' https://login.lab:8443") {
+		t.Errorf("the policy is %q, want it to end with the issuer's origin", policy)
+	}
+	_, rest, _ := strings.Cut(page(a), `<meta name="login" content="`)
+	content, _, closed := strings.Cut(rest, `">`)
+	if want := `{"issuer":"https://login.lab:8443/realms/lab","client_id":"\"\u003e\u003cscript\u003e"}`; !closed || html.UnescapeString(content) != want {
+		t.Errorf("the page is told %s, want %s", html.UnescapeString(content), want)
+	}
+	if strings.Contains(page(plain), "meta name=\"login\"") || plain.Header.Get("ETag") == a.Header.Get("ETag") {
+		t.Errorf("without an issuer the page is %s with the tag %s", page(plain), plain.Header.Get("ETag"))
+	}
+	for _, issuer := range []string{"https://*.lab", "https://login.lab;script-src", "login.lab", "https://login.lab'"} {
+		if _, err := New(Config{Caller: caller(echo), Health: health{}, Login: &Login{issuer, "x"}}); err == nil {
+			t.Errorf("the issuer %q is taken", issuer)
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ func (a *API) routes() chi.Router {
 	get(open, "/docs/{file}", a.handle(docsFile))
 	get(open, "/", a.handle(a.root))
 	if !a.cfg.NoConsole {
-		get(open, "/console", a.handle(consolePage))
+		get(open, "/console", a.handle(newFront(a.cfg.Login).page))
 		get(open, "/console/{file}", a.handle(consoleFile))
 	}
 
