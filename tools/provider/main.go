@@ -1,6 +1,6 @@
 // Command provider is an OpenID provider for tests: zitadel/oidc's server, with its example's users and clients in memory.
 // It listens on the address of the first argument, prints its URL when it does, and makes a new signing key at each SIGUSR1;
-// tokens of the keys of before stay valid. The second argument is a page that a login may return to.
+// tokens of the keys of before stay valid. The others are the pages that a login may return to.
 package main
 
 import (
@@ -28,15 +28,15 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		log.Fatal("usage: provider ADDRESS REDIRECT_URI")
+	if len(os.Args) < 3 {
+		log.Fatal("usage: provider ADDRESS REDIRECT_URI…")
 	}
 	listener, err := net.Listen("tcp", os.Args[1])
 	if err != nil {
 		log.Fatal(err)
 	}
 	issuer := "http://" + listener.Addr().String()
-	storage.RegisterClients(storage.NativeClient("mdp-gateway", os.Args[2]), storage.NativeClient("other", os.Args[2]))
+	storage.RegisterClients(storage.NativeClient("mdp-gateway", os.Args[2:]...), storage.NativeClient("other", os.Args[2:]...))
 	p := &provider{Storage: storage.NewStorage(storage.NewUserStore("http://localhost:0"))}
 	p.rotate()
 	signals := make(chan os.Signal, 1)

@@ -86,16 +86,26 @@ export async function startCounter(gateway, service) {
   return counter;
 }
 
+// startProvider starts a real OpenID provider, of which pages of these paths, at any port of this machine, are clients.
+export async function startProvider(...paths) {
+  const pages = paths.flatMap((path) => [`http://localhost${path}`, `http://127.0.0.1${path}`]);
+  const provider = new Process(resolve(process.env.PROVIDER), ["127.0.0.1:0", ...pages], { lines: "stdout" });
+  provider.url = await provider.line("the provider's URL", (line) => line);
+  return provider;
+}
+
 const types = { ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8" };
 
 const folders = [new URL("../../examples/browser/", here), here];
+const library = new URL("node_modules/oauth4webapi/build/index.js", here);
 
 // startSite serves the example's files and the test's at a free port. All sites
 // have the same pages: only their origin differs.
 export async function startSite() {
   const server = createServer(async (request, response) => {
-    const name = /^\/([a-z]+\.(?:html|js))(?:\?|$)/.exec(request.url)?.[1] ?? "none";
-    const files = await Promise.allSettled(folders.map((folder) => readFile(new URL(name, folder))));
+    const name = /^\/([a-z0-9]+\.(?:html|js))(?:\?|$)/.exec(request.url)?.[1] ?? "none";
+    const places = name === "oauth4webapi.js" ? [library] : folders.map((folder) => new URL(name, folder));
+    const files = await Promise.allSettled(places.map((place) => readFile(place)));
     const file = files.find(({ status }) => status === "fulfilled")?.value;
     if (file) response.writeHead(200, { "Content-Type": types[extname(name)] }).end(file);
     else response.writeHead(404).end();

@@ -5,7 +5,7 @@
 # The version of Stoplight Elements.
 ELEMENTS  = 9.0.25
 # A test that hangs is ended, and what it started with it.
-NODE_TEST = BINARY=bin/gateway timeout 15m node --test --test-reporter=spec
+NODE_TEST = BINARY=bin/gateway PROVIDER=bin/provider timeout 15m node --test --test-reporter=spec
 
 .PHONY: docs-assets web-setup test-web api-lint test-typescript web-check console console-check
 
@@ -21,7 +21,7 @@ console-check: console # the committed files are those of a fresh build
 web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
 	@bash scripts/web-setup.sh tools/web examples/typescript console
 
-test-web: build web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
+test-web: build provider web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
 	$(NODE_TEST) tools/web/*.test.mjs
 
 api-lint: build web-setup ## hold the contract, as written and as served, to Spectral's rules (half a minute)
