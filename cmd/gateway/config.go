@@ -100,7 +100,7 @@ type settings struct {
 	JobsTimeout   time.Duration `group:"Jobs" default:"30m" placeholder:"DURATION" help:"Timeout of a job, from its send to its reply, unless its caller asks for another, at most 24h (${default})."`
 	JobsKeep      time.Duration `group:"Jobs" default:"24h" placeholder:"DURATION" help:"Time that a job is kept after its end (${default})."`
 	JobsMaxWait   time.Duration `group:"Jobs" hidden:"" default:"50s" placeholder:"DURATION" help:"Longest time that one request may wait for a job to change; keep it below the timeout of proxies (${default})."`
-	LateReplies   int           `group:"Jobs" default:"0" min:"0" placeholder:"N" help:"Calls whose time has passed and whose reply is awaited by a job all the same, with --jobs in memory or a directory; at most half of --pool-max; 504 has its Location (${default})."`
+	LateReplies   int           `group:"Jobs" default:"0" min:"0" placeholder:"N" help:"Calls whose time has passed and whose reply is awaited by a job all the same, unless --jobs is off; at most half of --pool-max; 504 has its Location (${default})."`
 
 	ReadyBroker string        `group:"Shutdown and readiness" default:"start" one:"start|always|never" placeholder:"MODE" help:"When /readyz says 200: once a broker was reached (start), while one can be reached (always), or whatever the brokers do (never) (${default})."`
 	DrainDelay  time.Duration `group:"Shutdown and readiness" default:"0s" min:"0" placeholder:"DURATION" help:"Time after SIGTERM in which calls are still accepted (${default})."`

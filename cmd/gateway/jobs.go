@@ -90,8 +90,8 @@ func (s *settings) checkJobs(r *resolver) error {
 	if !jetstream.IsPrefix(s.JobsPrefix) {
 		return &valueError{r.origin("jobs-prefix"), s.JobsPrefix, "up to 32 of a-z, 0-9 and -, not - first"}
 	}
-	if s.LateReplies > 0 && (s.Jobs == jobsOff || s.jobsInNATS()) {
-		return &valueError{r.origin("late-replies"), fmt.Sprint(s.LateReplies), "0 unless " + r.origin("jobs") + " is memory or a directory"}
+	if s.LateReplies > 0 && s.Jobs == jobsOff {
+		return &valueError{r.origin("late-replies"), fmt.Sprint(s.LateReplies), "0 while " + r.origin("jobs") + " is off"}
 	}
 	if s.LateReplies > s.PoolMax/2 {
 		return &valueError{r.origin("late-replies"), fmt.Sprint(s.LateReplies), fmt.Sprintf("at most %d, half of %s", s.PoolMax/2, r.origin("pool-max"))}

@@ -378,7 +378,7 @@ func TestTheStoreOfJobsIsChecked(t *testing.T) {
 		"--jobs nats://a --jobs-prefix A": `--jobs-prefix is "A", want up to 32 of a-z, 0-9 and -, not - first`,
 		"--jobs-in-flight 300":            `--jobs-in-flight is "300", want at most 256, the value of --pool-max`,
 		"--jobs-timeout 25h":              `--jobs-timeout is "25h", want at most 24h`,
-		"--jobs off --late-replies 1":     `--late-replies is "1", want 0 unless --jobs is memory or a directory`,
+		"--jobs off --late-replies 1":     `--late-replies is "1", want 0 while --jobs is off`,
 		"--late-replies 129":              `--late-replies is "129", want at most 128, half of --pool-max`,
 	} {
 		if code, _, stderr := runGateway(t, "serve --check "+args, nil, ""); code != exitUsage || !strings.Contains(stderr, want) {

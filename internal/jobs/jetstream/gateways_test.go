@@ -64,9 +64,15 @@ type replica struct {
 
 func startReplica(t *testing.T, c *natstest.Cluster, prefix string, w *workers) *replica {
 	t.Helper()
+	return startWith(t, c, prefix, jobs.Config{Caller: w})
+}
+
+func startWith(t *testing.T, c *natstest.Cluster, prefix string, cfg jobs.Config) *replica {
+	t.Helper()
 	r := &replica{store: start(t, c, prefix, nil), t: t}
+	cfg.Store = r.store
 	var err error
-	if r.Runner, err = jobs.New(jobs.Config{Store: r.store, Caller: w}); err != nil {
+	if r.Runner, err = jobs.New(cfg); err != nil {
 		t.Fatal(err)
 	}
 	r.close = sync.OnceFunc(func() {
@@ -85,13 +91,15 @@ func startReplica(t *testing.T, c *natstest.Cluster, prefix string, w *workers) 
 
 func (r *replica) submit(body, key string) jobs.Job {
 	r.t.Helper()
-	job, _, err := r.Submit(context.Background(), jobs.Submission{
-		Call: gateway.Call{Request: gateway.Request{Service: "echo", Frames: [][]byte{[]byte(body)}}}, Key: key,
-	})
+	job, _, err := r.Submit(context.Background(), submission(body, key))
 	if err != nil {
 		r.t.Fatalf("submit: %v", err)
 	}
 	return job
+}
+
+func submission(body, key string) jobs.Submission {
+	return jobs.Submission{Call: gateway.Call{Request: gateway.Request{Service: "echo", Frames: [][]byte{[]byte(body)}}}, Key: key}
 }
 
 func (r *replica) reach(id string, state jobs.State) jobs.Job {
@@ -118,6 +126,8 @@ func gateways(t *testing.T, c *natstest.Cluster) {
 		"a stream with other settings is refused":             otherSettings,
 		"a submission that comes after its revocation fails":  revoked,
 		"a key whose submission has failed makes that job":    keyLeft,
+		"a full queue still knows a key":                      keyWhenFull,
+		"a late reply is its gateway's":                       lateReplies,
 		"a claim that is overtaken is not undone for another": undone,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, c) })
@@ -368,4 +378,61 @@ func undone(t *testing.T, c *natstest.Cluster) {
 			t.Errorf("step %d: %v, want %v", i, err, step.want)
 		}
 	}
+}
+
+// The same submission again needs no room, at any gateway.
+func keyWhenFull(t *testing.T, c *natstest.Cluster) {
+	w, began, end := hold()
+	defer close(end)
+	prefix, cfg := newPrefix(), jobs.Config{Caller: w, Max: 1, InFlight: 1}
+	first, second := startWith(t, c, prefix, cfg), startWith(t, c, prefix, cfg)
+	first.submit("runs", "")
+	<-began
+	second.submit("runs there", "")
+	<-began
+	waits := first.submit("waits", "key")
+	if _, _, err := first.Submit(context.Background(), submission("another", "")); err == nil || gateway.AsError(err).Reason != gateway.ReasonJobs {
+		t.Errorf("another job: %v, want that the queue is full", err)
+	}
+	for i, at := range []*replica{first, second} {
+		again, replayed, err := at.Submit(context.Background(), submission("waits", "key"))
+		if err != nil || !replayed || again.ID != waits.ID {
+			t.Errorf("the same again, at %d: %s, replayed %v, %v, want the job %s", i, again.ID, replayed, err, waits.ID)
+		}
+		_, _, err = at.Submit(context.Background(), submission("not the same", "key"))
+		if err == nil || gateway.AsError(err).Kind != gateway.IdempotencyMismatch {
+			t.Errorf("another request with its key, at %d: %v, want a mismatch", i, err)
+		}
+	}
+}
+
+func lateReplies(t *testing.T, c *natstest.Cluster) {
+	all := three(t, c, &workers{sent: map[string]int{}})
+	late := func() (jobs.Job, gateway.LateWait) {
+		job, wait, ok := all[0].Late(jobs.LateCall{Job: jobs.Job{Service: "echo", Created: time.Now()}}, 100)
+		if !ok {
+			t.Fatal("a late reply is not awaited")
+		}
+		all[1].reach(job.ID, jobs.Running)
+		return job, wait
+	}
+	job, wait := late()
+	wait.Done(gateway.Reply{Frames: [][]byte{[]byte("late")}}, nil)
+	all[1].reach(job.ID, jobs.Done)
+	if reply, err := all[2].Reply(context.Background(), job.ID); err != nil || len(reply) != 1 || string(reply[0]) != "late" {
+		t.Errorf("its reply elsewhere is %q, %v", reply, err)
+	}
+	job, wait = late()
+	if _, err := all[1].Cancel(context.Background(), anyone, job.ID); err != nil {
+		t.Fatal(err)
+	}
+	<-wait.Ctx.Done()
+	wait.Done(gateway.Reply{}, gateway.Ended(wait.Ctx, true))
+	if job := all[0].reach(job.ID, jobs.Canceled); job.Executed() != gateway.Maybe {
+		t.Errorf("canceled elsewhere, it is executed: %s", job.Executed())
+	}
+	job, wait = late()
+	all[0].die()
+	all[1].reach(job.ID, jobs.Interrupted)
+	go wait.Done(gateway.Reply{}, &gateway.Error{Kind: gateway.Interrupted}) // which it tries to store until it is closed
 }

@@ -126,4 +126,8 @@ func (s *Store) judge(verdict string) {
 	s.verdict[verdict]++
 }
 
-var _ jobs.Shared = (*Store)(nil)
+var (
+	_ jobs.Shared    = (*Store)(nil)
+	_ jobs.KeyStore  = (*Store)(nil)
+	_ jobs.LateStore = (*Store)(nil)
+)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"mdpgateway/internal/jobs"
 )
@@ -49,6 +50,60 @@ func (s *Store) Submit(ctx context.Context, job *jobs.Job, frames [][]byte, key 
 		*job = r.job()
 	}
 	return nil, err
+}
+
+// SubmitRunning is jobs.LateStore. It takes no more than three quarters of the room, as a claim.
+func (s *Store) SubmitRunning(ctx context.Context, job *jobs.Job) (err error) {
+	start := time.Now()
+	defer func() { err = s.told("submit", start, err) }()
+	if s.used.Load() > s.cfg.MaxBytes/4*3 {
+		return fmt.Errorf("%w: the last quarter is for replies", jobs.ErrFull)
+	}
+	r := newRecord(job)
+	r.State, r.Started, r.By = jobs.Running, nanos(job.Started), s.process
+	s.hold(r.id, true) // before others read the record and ask for it
+	if err = s.write(ctx, r, 0); err != nil {
+		s.hold(r.id, false)
+		return err
+	}
+	*job = r.job()
+	return nil
+}
+
+// Keyed is jobs.KeyStore.
+func (s *Store) Keyed(ctx context.Context, owner string, key jobs.Key) (_ *jobs.Job, err error) {
+	start := time.Now()
+	defer func() { err = s.told("get", start, err) }()
+	m, err := s.last(ctx, s.keySubject(owner, key.Text))
+	if errors.Is(err, jobs.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found, _, err := s.holder(ctx, m, key)
+	return found, err
+}
+
+// holder returns the job that a stored key stands for, and its id. There may be no such job: a submission notes its key
+// first, and may then fail. The error is ErrMismatch if the key stands for another request.
+func (s *Store) holder(ctx context.Context, m *jetstream.RawStreamMsg, key jobs.Key) (*jobs.Job, string, error) {
+	var noted keyRecord
+	if err := json.Unmarshal(m.Data, &noted); err != nil || !jobs.IsID(noted.Job) {
+		return nil, "", fmt.Errorf("%w: an idempotency key", jobs.ErrDamaged)
+	}
+	if noted.Digest != key.Digest {
+		return nil, "", jobs.ErrMismatch
+	}
+	found, err := s.read(ctx, noted.Job)
+	if errors.Is(err, jobs.ErrNotFound) {
+		return nil, noted.Job, nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	job := found.job()
+	return &job, noted.Job, nil
 }
 
 // overtaken is for a job that is there already. It was submitted by this call, whose answer was lost, or by another
@@ -116,23 +171,12 @@ func (s *Store) keyed(ctx context.Context, r *record, job *jobs.Job, key jobs.Ke
 		if err != nil {
 			return nil, err
 		}
-		var holder keyRecord
-		if err := json.Unmarshal(m.Data, &holder); err != nil || !jobs.IsID(holder.Job) {
-			return nil, fmt.Errorf("%w: an idempotency key", jobs.ErrDamaged)
+		found, id, err := s.holder(ctx, m, key)
+		if err != nil || found != nil {
+			return found, err
 		}
-		if holder.Digest != key.Digest {
-			return nil, jobs.ErrMismatch
-		}
-		found, err := s.read(ctx, holder.Job)
-		if errors.Is(err, jobs.ErrNotFound) {
-			job.ID, r.id, r.Key = holder.Job, holder.Job, m.Sequence
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		job := found.job()
-		return &job, nil
+		job.ID, r.id, r.Key = id, id, m.Sequence
+		return nil, nil
 	}
 }
 

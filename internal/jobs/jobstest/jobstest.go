@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) jobs.Store) {
 		{"of a claim and a cancellation one wins", races},
 		{"a key stands for one request of one owner", keys},
 		{"a key that is used at once makes one job", keysAtOnce},
+		{"a key is found without a submission", keysFound},
 		{"parts are kept in their order while the job runs", parts},
 		{"an interrupted job may still be done", late},
 		{"a job that was sent before is kept as it runs", keepsLate},

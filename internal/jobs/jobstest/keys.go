@@ -63,3 +63,35 @@ func keysAtOnce(t *testing.T, s jobs.Store) {
 		t.Errorf("%d jobs were made and %d found, want 1 and 31", made.Load(), found.Load())
 	}
 }
+
+// keysFound are looked for where there is no room for another job.
+func keysFound(t *testing.T, s jobs.Store) {
+	store := s.(jobs.KeyStore)
+	if got, err := store.Keyed(ctx, "web", key("k", "a")); got != nil || err != nil {
+		t.Errorf("before it is used: %v, %v, want no job", got, err)
+	}
+	job := New("echo")
+	if existing, err := s.Submit(ctx, job, frames("hello"), key("k", "a")); existing != nil || err != nil {
+		t.Fatalf("submit: %v, %v", existing, err)
+	}
+	claim(t, s, job.ID)
+	for _, c := range []struct {
+		owner string
+		key   jobs.Key
+		id    string
+		err   error
+	}{
+		{"web", key("k", "a"), job.ID, nil}, {"web", key("k", "b"), "", jobs.ErrMismatch}, {"lab", key("k", "a"), "", nil},
+	} {
+		got, err := store.Keyed(ctx, c.owner, c.key)
+		if !errors.Is(err, c.err) || (got != nil) != (c.id != "") || got != nil && (got.ID != c.id || got.State != jobs.Running) {
+			t.Errorf("%s's key: %+v, %v, want the job %q and %v", c.owner, got, err, c.id, c.err)
+		}
+	}
+	if err := s.Delete(ctx, job.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.Keyed(ctx, "web", key("k", "a")); got != nil || err != nil {
+		t.Errorf("after its job was deleted: %v, %v, want no job", got, err)
+	}
+}

@@ -105,12 +105,8 @@ func late(t *testing.T, s jobs.Store) {
 	}
 }
 
-// keepsLate is for stores that are a jobs.LateStore.
 func keepsLate(t *testing.T, s jobs.Store) {
-	store, ok := s.(jobs.LateStore)
-	if !ok {
-		t.Skip("this store keeps no late replies (jobs.LateStore); SQLite's does")
-	}
+	store := s.(jobs.LateStore)
 	job := New("echo")
 	job.Started = job.Created.Add(time.Second)
 	if err := store.SubmitRunning(ctx, job); err != nil {
