@@ -529,6 +529,14 @@ func (s *away) Delete(ctx context.Context, id string) error {
 	return s.Store.Delete(ctx, id)
 }
 
+// Get ends with its caller's context, as a store on the network does.
+func (s *away) Get(ctx context.Context, id string) (jobs.Job, error) {
+	if err := ctx.Err(); err != nil {
+		return jobs.Job{}, err
+	}
+	return s.Store.Get(ctx, id)
+}
+
 func startAway(t *testing.T, c *caller) (*bench, *away) {
 	store, err := sqlite.New(sqlite.Config{})
 	if err != nil {
@@ -536,6 +544,18 @@ func startAway(t *testing.T, c *caller) (*bench, *away) {
 	}
 	s := &away{Store: store}
 	return startOver(t, s, c, nil), s
+}
+
+func TestAReaderWhoLeavesIsCanceled(t *testing.T) {
+	t.Parallel()
+	b, _ := startAway(t, &caller{worker: echo})
+	job := b.submit("echo", "hello")
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := b.Get(left, jobs.Reader{Any: true}, job.ID)
+	if e := gateway.AsError(err); e.Kind != gateway.Canceled || e.Executed() != gateway.No {
+		t.Errorf("got %v, want canceled", err)
+	}
 }
 
 func TestAResultWaitsForTheStore(t *testing.T) {

@@ -205,8 +205,11 @@ func mismatch() *gateway.Error {
 	return &gateway.Error{Kind: gateway.IdempotencyMismatch, Detail: "the idempotency key was used for another request"}
 }
 
-// unavailable is the error of what the store could not do.
+// unavailable is the error of what the store could not do. It did not fail if who asked has left.
 func unavailable(cause error) *gateway.Error {
+	if errors.Is(cause, context.Canceled) {
+		return &gateway.Error{Kind: gateway.Canceled, Err: cause}
+	}
 	return &gateway.Error{Kind: gateway.StoreUnavailable, Detail: "the store of jobs can't be reached", Err: cause}
 }
 

@@ -241,7 +241,7 @@ func (s *Store) told(op string, start time.Time, err error) error {
 	switch {
 	case err == nil, errors.Is(err, jobs.ErrNotFound), errors.Is(err, jobs.ErrState), errors.Is(err, jobs.ErrMismatch), errors.Is(err, jobs.ErrNewer):
 		s.down.Store(false)
-	case errors.Is(err, jobs.ErrFull):
+	case errors.Is(err, jobs.ErrFull), errors.Is(err, context.Canceled): // who asked has left
 	case errors.Is(err, jobs.ErrDamaged):
 		s.damaged.Add(1)
 		s.cfg.Log.Error("damaged data in the jobs store", zap.String("op", op), zap.Error(err))

@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) jobs.Store) {
 		{"a list is the newest first", lists},
 		{"what is over is forgotten in its time", forgets},
 		{"what is not over is found again", opens},
+		{"a reader who leaves is no failure of the store", leaves},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)

@@ -1,6 +1,7 @@
 package jobstest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -101,5 +102,21 @@ func opens(t *testing.T, s jobs.Store) {
 	})
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %q, %v, want %q", got, err, want)
+	}
+}
+
+// leaves reads for a caller who has left. Run then wants the store to be up, and no operation to have failed.
+func leaves(t *testing.T, s jobs.Store) {
+	job := Submit(t, s, New("echo"))
+	left, leave := context.WithCancel(ctx)
+	leave()
+	_, got := s.Get(left, job.ID)
+	_, listed := s.List(left, jobs.Filter{Any: true, Limit: 1})
+	_, requested := s.Request(left, job.ID)
+	_, parted := s.Parts(left, job.ID, 0, 1)
+	for op, err := range map[string]error{"get": got, "list": listed, "request": requested, "parts": parted} {
+		if err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: got %v, want nothing or %v", op, err, context.Canceled)
+		}
 	}
 }
