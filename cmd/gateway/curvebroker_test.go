@@ -168,6 +168,70 @@ func TestThievesOfRequestsGetNone(t *testing.T) {
 	}
 }
 
+// A client of the list is answered; a worker's key, with which a thief of one could send work to the others, calls nothing.
+const callers = `
+import sys, zmq
+from zmq.auth import load_certificate
+def caller(file):
+    s = zmq.Context.instance().socket(zmq.REQ)
+    s.linger = 0
+    s.curve_serverkey = load_certificate(sys.argv[2])[0]
+    s.curve_publickey, s.curve_secretkey = load_certificate(file)
+    s.connect(sys.argv[1])
+    return s
+worker, client = caller(sys.argv[3]), caller(sys.argv[4])
+worker.send_multipart([b"MDPC01", b"echo", b"of a worker"])
+print("sent", flush=True)
+sys.stdin.read()
+client.send_multipart([b"MDPC01", b"echo", b"of a client"])
+print(client.recv_multipart()[-1].decode(), "|", "answered" if worker.poll(0) else "not answered")
+`
+
+func TestAWorkersKeyCallsNothing(t *testing.T) {
+	t.Parallel()
+	h := newHall(t)
+	python(t, honestWorker, h.endpoint, h.key("hall1"), h.secret("lora-worker"))
+	started, end := python(t, callers, h.endpoint, h.key("hall1"), h.secret("lora-worker"), h.secret("gateway-1"))
+	if !started.Scan() {
+		t.Fatal("the callers did not start")
+	}
+	if why := h.logged(t, "a key was used for what it may not", "reason"); why != "it is no client's" {
+		t.Errorf("the log says %q of a call by a worker's key", why)
+	}
+	if got := end(); got != "honest of a client | not answered" {
+		t.Errorf("got %q, want the client's call answered, and the worker's not", got)
+	}
+}
+
+// One broker that does not let the gateway in takes nothing from another that does.
+func TestABrokerThatRefusesTheGatewayDegradesIt(t *testing.T) {
+	t.Parallel()
+	good, bad := newHall(t), newHall(t)
+	bad.list("lora-worker")
+	bad.reload()
+	bad.logged(t, "configuration reloaded", "")
+	good.serve("lora-worker")
+	second := strings.NewReplacer("catalogue: open\nbrokers:\n", "", "name: hall1", "name: hall2").Replace(bad.config("gateway-1"))
+	g := startWith(t, good.config("gateway-1")+second, nil)
+	eventually(t, "the refusal is told", func() bool {
+		a := g.get("/readyz")
+		return a.status == http.StatusOK && string(a.body) == `{"ready":true,"degraded":["hall2"]}`+"\n" &&
+			g.count(t, `broker_refused_handshakes_total{endpoint="hall2",reason="key_refused"}`) > 0
+	})
+	eventually(t, "the worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
+	for range 20 {
+		if a := g.post("echo", `{"body":"samples"}`); a.status != http.StatusOK {
+			t.Errorf("got %d %s, want the answer of the broker that lets the gateway in", a.status, a.body)
+		}
+	}
+	if n := g.count(t, `broker_refused_handshakes_total{endpoint="hall1",reason="key_refused"}`); n != 0 {
+		t.Errorf("%v refusals of the other broker", n)
+	}
+	bad.list("gateway-1")
+	bad.reload()
+	eventually(t, "the gateway is let in", func() bool { return string(g.get("/readyz").body) == `{"ready":true}`+"\n" })
+}
+
 // A list that is read again holds at once for those that are connected, and a bad one changes nothing.
 func TestABrokersListIsReadAgain(t *testing.T) {
 	h := newHall(t)

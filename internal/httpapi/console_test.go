@@ -152,7 +152,8 @@ func TestCallsAreFollowedUntilTheGatewayLeaves(t *testing.T) {
 }
 
 func TestTheOverviewShowsWhatItsReaderMaySee(t *testing.T) {
-	told := insight{gateway.PoolStats{Max: 7, Endpoints: []gateway.EndpointStats{{Name: "hall1", State: gateway.Down}, {Name: "hall2", State: gateway.Up, Silent: true}}}}
+	told := insight{gateway.PoolStats{Max: 7, Endpoints: []gateway.EndpointStats{{Name: "hall1", State: gateway.Down}, {Name: "hall2", State: gateway.Up, Silent: true},
+		{Name: "hall3", State: gateway.Down, Refusal: gateway.KeyRefused}, {Name: "hall4", State: gateway.Down, Refusal: gateway.OtherKey}}}}
 	g := serve(t, Config{Access: keys(t), Insight: told})
 	read := func(id string) (o overview) {
 		t.Helper()
@@ -171,7 +172,7 @@ func TestTheOverviewShowsWhatItsReaderMaySee(t *testing.T) {
 	if o.Gateway == nil || o.Gateway.Connections.Max != 7 || o.Gateway.Orphans != 3 || len(o.Services) != 0 {
 		t.Fatalf("an operator sees %+v", o)
 	}
-	for i, want := range []string{"can't be reached", "never answered"} {
+	for i, want := range []string{"can't be reached", "never answered", "refuses the gateway's key", "key is another"} {
 		if b := o.Gateway.Brokers[i]; !strings.Contains(b.Advice, want) {
 			t.Errorf("the advice of %s is %q, want %q", b.Name, b.Advice, want)
 		}

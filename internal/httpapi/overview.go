@@ -87,6 +87,14 @@ func (a *API) lookInside(now time.Time) *gatewayOverview {
 	return g
 }
 
+// refusalAdvice is what to do about the reasons of gateway.EndpointStats. It never changes.
+var refusalAdvice = map[string]string{
+	gateway.KeyRefused: "It refuses the gateway's key: add the key to the broker's list, with the role client, and have it read the list (SIGHUP).",
+	gateway.OtherKey:   "Its key is another than server_key says, or it has none: compare the keys.",
+	gateway.WantsCurve: "It seems to want CURVE: give it keys (curve) in the list of brokers.",
+	gateway.NoCurve:    "It does not speak CURVE: take curve out of its entry, or give the broker its keys.",
+}
+
 func viewBroker(e *gateway.EndpointStats, now time.Time) brokerOverview {
 	b := brokerOverview{Name: e.Name, Silent: e.Silent, InFlight: e.InFlight, Reconnects: e.Reconnects, State: [...]string{"pending", "up", "down"}[e.State]}
 	if e.Dialect != nil {
@@ -99,6 +107,8 @@ func viewBroker(e *gateway.EndpointStats, now time.Time) brokerOverview {
 	switch {
 	case e.Silent:
 		b.Advice = "It has never answered: wrong dialect, or a broker without MMI. Set --dialect, or list the services."
+	case e.State == gateway.Down && e.Refusal != "":
+		b.Advice = refusalAdvice[e.Refusal]
 	case e.State == gateway.Down:
 		b.Advice = "It can't be reached: see its address, its port and its keys; gateway doctor looks for what is wrong."
 	}

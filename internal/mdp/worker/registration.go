@@ -20,7 +20,7 @@ type registration struct {
 
 // The pause between the starts of two sessions grows from minPause to maxPause
 // while they fail, so that a broker that is back is found within about a second
-// and one that fails is not stormed. It grows to refusedPause while the broker answers every
+// and one that fails is not stormed. It grows to refusedPause while the broker refuses the worker's key, or answers every
 // registration with DISCONNECT: then it is there, and only its operator can change its mind.
 const (
 	minPause     = 50 * time.Millisecond
@@ -30,7 +30,7 @@ const (
 
 func (r *registration) run() {
 	ctx := r.worker.stop
-	pause := minPause
+	pause, refused := minPause, false
 	for ctx.Err() == nil {
 		started := time.Now()
 		heard, err := r.session(r.worker.ctx)
@@ -40,11 +40,13 @@ func (r *registration) run() {
 		if heard {
 			pause = minPause
 		}
-		if pause == minPause || errors.Is(err, errFailed) {
+		before := refused
+		refused = !heard && (errors.Is(err, errDisconnected) || errors.Is(err, errRefused))
+		if pause == minPause || refused && !before || errors.Is(err, errFailed) {
 			r.log.Warn("registering again", zap.Error(err))
 		}
 		wait(ctx, started.Add(pause/2+rand.N(pause/2)))
-		pause = longer(pause, !heard && errors.Is(err, errDisconnected))
+		pause = longer(pause, refused)
 	}
 }
 

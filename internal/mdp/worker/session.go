@@ -19,6 +19,7 @@ var (
 	errSilent       = errors.New("the broker is silent")
 	errFailed       = errors.New("the handler failed")
 	errLeft         = errors.New("the worker stops")
+	errRefused      = errors.New("the handshake was refused")
 )
 
 // leaveWait is how long a worker that stops waits for the broker's word that nothing is on
@@ -75,10 +76,34 @@ func (r *registration) connect() (*session, error) {
 	if err == nil {
 		err = socket.WaitWritable()
 	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("connect: %w", err), socket.Close())
+	if err == nil {
+		return s, nil
 	}
-	return s, nil
+	err = errors.Join(fmt.Errorf("connect: %w", err), socket.Close())
+	if r.worker.stop.Err() == nil {
+		err = errors.Join(r.refusal(), err)
+	}
+	return nil, err
+}
+
+// askWhy is how long a worker that could not connect looks for the reason. It is short: until then it does not try again.
+const askWhy = 250 * time.Millisecond
+
+// refusal returns errRefused, and why, if CURVE's keys are why there is no connection to the broker. The socket of a session
+// does not know, so the reason comes from the monitor of another attempt.
+func (r *registration) refusal() error {
+	cfg := &r.worker.cfg
+	w, err := r.worker.zctx.Watch(cfg.Endpoint, zsock.WatchOptions{Handshake: maxPause, Interval: cfg.Heartbeat, Timeout: maxPause, Curve: cfg.Curve})
+	if err != nil {
+		return nil // what connect met says more
+	}
+	defer w.Close()
+	defer time.AfterFunc(askWhy, w.Interrupt).Stop()
+	event, err := w.Next()
+	if err == nil && event.IsRefusal() {
+		return fmt.Errorf("%w: %s", errRefused, event)
+	}
+	return nil
 }
 
 // serve registers and then moves messages until the session ends.

@@ -98,6 +98,9 @@ func (e Event) String() string {
 		"the broker refused our key", "the broker's key is another", "the broker seems to want CURVE", "the broker does not speak CURVE"}[e]
 }
 
+// IsRefusal reports whether CURVE's keys are why there is no connection.
+func (e Event) IsRefusal() bool { return e >= WatchKeyRefused && e <= WatchNoCurve }
+
 // Next waits for the next event, WatchFailed with an error.
 func (w *Watch) Next() (Event, error) {
 	for {
