@@ -17,9 +17,9 @@ import (
 
 // startMDPX starts a gateway that speaks mdpx/1 with its embedded broker, whose workers of the
 // service slow wait until release.
-func startMDPX(t *testing.T, workers int, ran *atomic.Int64) (g *running, release func()) {
+func startMDPX(t *testing.T, workers int, ran *atomic.Int64, args ...string) (g *running, release func()) {
 	t.Helper()
-	g = start(t, "--dialect", "mdpx/1")
+	g = start(t, append([]string{"--dialect", "mdpx/1"}, args...)...)
 	hold := make(chan struct{})
 	release = sync.OnceFunc(func() { close(hold) })
 	mdptest.WorkerWith(t, worker.Config{
@@ -131,5 +131,33 @@ func TestJobsRunOverMDPX(t *testing.T) {
 	id := g.submit(t, "echo", "application/octet-stream", "hello")
 	if a := g.awaitJob(t, id); a.json("state") != "done" {
 		t.Errorf("the job is %s", a.body)
+	}
+}
+
+// A job awaits the reply to a request that a worker has; one that no worker had leaves none.
+func TestALateReplyOverMDPX(t *testing.T) {
+	t.Parallel()
+	var ran atomic.Int64
+	g, release := startMDPX(t, 1, &ran, "--late-replies", "2")
+	eventually(t, "the worker is there", func() bool { return g.get("/services/slow").json("availability") == "up" })
+	a := g.post("slow?timeout=300ms", `{"body":"late"}`)
+	path := a.header.Get("Location")
+	if a.status != http.StatusGatewayTimeout || a.json("executed") != "maybe" || ran.Load() != 1 || path == "" {
+		t.Fatalf("got %d %s at %q, want a timeout that says where the reply will be", a.status, a.body, path)
+	}
+	eventually(t, "a timeout whose request was taken back in time", func() bool {
+		a := g.post("slow?timeout=50ms", `{}`)
+		if executed := a.json("executed"); executed == "no" && a.header.Get("Location") != "" {
+			t.Fatalf("%s leaves a job at %q", a.body, a.header.Get("Location"))
+		}
+		return a.json("executed") == "no"
+	})
+	if a := g.get(path); a.json("state") != "running" {
+		t.Errorf("its job: %s", a.body)
+	}
+	release()
+	g.awaitJob(t, strings.TrimPrefix(path, "/jobs/"))
+	if a := g.get(path + "/reply"); a.status != http.StatusOK || !strings.Contains(string(a.body), `"late"`) {
+		t.Errorf("its reply: %d %s", a.status, a.body)
 	}
 }

@@ -152,19 +152,27 @@ func (x *call) await(l *link) error {
 	for {
 		select {
 		case <-x.wake:
-			for _, e := range x.take() {
-				if done, err := x.accept(l, e); done || err != nil {
-					return err
-				}
+			if done, err := x.acceptAll(l); done || err != nil {
+				return err
 			}
 		case <-overdue:
-			return x.giveUp(l, gateway.Overdue(true), true)
+			return x.overdue(l)
 		case <-x.ctx.Done():
 			return x.giveUp(l, gateway.Ended(x.ctx, true), true)
 		case <-l.endpoint.client.ended:
 			return x.giveUp(l, &gateway.Error{Kind: gateway.Interrupted, Detail: "the gateway shut down while the call was in flight"}, true)
 		}
 	}
+}
+
+// acceptAll takes the events that came.
+func (x *call) acceptAll(l *link) (done bool, err error) {
+	for _, e := range x.take() {
+		if done, err := x.accept(l, e); done || err != nil {
+			return done, err
+		}
+	}
+	return false, nil
 }
 
 // accept takes an event: the reply, a part of it, or why there is none.

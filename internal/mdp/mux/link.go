@@ -44,7 +44,9 @@ func (l *link) add(x *call) bool {
 func (l *link) forget(x *call) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.calls, x.id)
+	if l.calls[x.id] == x { // else someone waits on
+		delete(l.calls, x.id)
+	}
 }
 
 // end ends all calls: the connection is lost.

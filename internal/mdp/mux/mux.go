@@ -8,9 +8,9 @@
 // broker says that no worker had it.
 //
 // mux.go has the way of a call up to its connection, places.go who may be in flight, call.go
-// a call from its request to its end, link.go a connection, endpoint.go a broker's state and
-// its connections, session.go its word, table.go what it
-// says of its services, word.go what it says of a request, state.go what is told of all.
+// a call from its request to its end, late.go replies that are awaited after their call, link.go
+// a connection, endpoint.go a broker's state and its connections, session.go its word, table.go
+// what it says of its services, word.go what it says of a request, state.go what is told of all.
 package mux
 
 import (
@@ -66,7 +66,8 @@ type Client struct {
 	// Guarded by mu.
 	mu      sync.Mutex
 	places  places
-	turns   uint64 // calls that were given a connection
+	turns   uint64      // calls that were given a connection
+	late    []*lateCall // the oldest first
 	closing bool
 	changed chan struct{}     // closed, and replaced, when a connection or an endpoint's state changes
 	closed  map[string]uint64 // connections, by reason

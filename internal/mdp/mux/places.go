@@ -28,11 +28,16 @@ func newPlaces(all int, reserve float64) places {
 
 func (p *places) take(service string) bool {
 	if p.free > p.reserve || p.free > 0 && p.held[service] < p.reserve {
-		p.free--
-		p.held[service]++
+		p.hold(service)
 		return true
 	}
 	return false
+}
+
+// hold takes a place although none may be free: that of a call that is about to leave it.
+func (p *places) hold(service string) {
+	p.free--
+	p.held[service]++
 }
 
 // giveBack gives a place to those who wait, in the order of arrival.
@@ -45,7 +50,7 @@ func (p *places) giveBack(service string) {
 		return
 	}
 	p.waiting = slices.DeleteFunc(p.waiting, func(w *waiter) bool {
-		if p.free == 0 || !p.take(w.service) {
+		if p.free <= 0 || !p.take(w.service) {
 			return false
 		}
 		close(w.ready)
@@ -106,6 +111,7 @@ func (c *Client) queue(x *call) (*waiter, error) {
 		return nil, gateway.Refused(gateway.ReasonQueue, "too many calls wait for others to end")
 	}
 	c.calls.Add(1)
+	c.yield()
 	w := &waiter{service: x.req.Service, ready: make(chan struct{})}
 	c.places.waiting = append(c.places.waiting, w)
 	return w, nil

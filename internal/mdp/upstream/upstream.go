@@ -106,9 +106,11 @@ func (b *Brokers) callOne(ctx context.Context, req gateway.Request, shared bool,
 	numbers := b.plain
 	if shared {
 		numbers = b.shared
+	}
+	req.Late = numbered(req.Late, numbers)
+	if shared {
 		reply, err = b.mux.Call(ctx, req)
 	} else {
-		req.Late = b.numbered(req.Late)
 		reply, err = b.pool.Call(ctx, req)
 	}
 	if reply.Broker >= 0 {
@@ -117,8 +119,8 @@ func (b *Brokers) callOne(ctx context.Context, req gateway.Request, shared bool,
 	return reply, err
 }
 
-// numbered is a request's Late with the pool's broker as it is configured.
-func (b *Brokers) numbered(late func(int64) (gateway.LateWait, bool)) func(int64) (gateway.LateWait, bool) {
+// numbered is a request's Late with the broker as it is configured, by its number among those of its kind.
+func numbered(late func(int64) (gateway.LateWait, bool), numbers []int) func(int64) (gateway.LateWait, bool) {
 	if late == nil {
 		return nil
 	}
@@ -126,7 +128,7 @@ func (b *Brokers) numbered(late func(int64) (gateway.LateWait, bool)) func(int64
 		wait, ok := late(room)
 		done := wait.Done
 		wait.Done = func(reply gateway.Reply, err error) {
-			reply.Broker = b.plain[reply.Broker]
+			reply.Broker = numbers[reply.Broker]
 			done(reply, err)
 		}
 		return wait, ok
