@@ -31,8 +31,11 @@ build: setup-run ## build bin/gateway
 	@[ -e bin/gateway ] || echo 'compiling bin/gateway: 2 to 3 minutes the first time, then seconds' >&2
 	$(GO) build $(BUILDFLAGS) -o bin/gateway ./cmd/gateway
 
-run: build ## build and start the gateway with its embedded broker (ARGS="--listen :8080 …")
-	@exec bin/gateway serve --log-format console $(ARGS)
+# The demo's catalogue is for the demo worker: not with a file or a broker of your own.
+DEMO        = $(if $(filter --config% --broker%,$(ARGS))$(GATEWAY_CONFIG)$(GATEWAY_BROKER),,--config examples/demo/gateway.yaml)
+
+run: build ## build and start the gateway with its embedded broker and demo services (ARGS="--listen :8080 …")
+	@exec bin/gateway serve --log-format console $(DEMO) $(ARGS)
 
 # An OpenID provider for tests. It has a module of its own, which keeps it out of the root go.mod.
 provider:

@@ -39,7 +39,10 @@ func build(t *testing.T) string {
 }
 
 // demoServices are those of the demo worker.
-const demoServices = 5
+const demoServices = 7
+
+// startDemo is start with the catalogue that make run has.
+func startDemo(t *testing.T) *gateway { return start(t, "--config", "demo/gateway.yaml") }
 
 // A gateway is a running one.
 type gateway struct {
@@ -128,7 +131,7 @@ func run(t *testing.T, name string, args ...string) (said string, err error) {
 }
 
 func TestExamplesRunAsTheyAre(t *testing.T) {
-	url := start(t).url
+	url := startDemo(t).url
 	for name, command := range map[string][]string{
 		"curl.sh":      {"bash", "curl.sh", url},
 		"client.py":    {"/usr/bin/python3", "python/client.py", "--url", url},

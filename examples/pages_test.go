@@ -146,7 +146,7 @@ func TestPagesCanBePasted(t *testing.T) {
 			if len(found) < fewest {
 				t.Fatalf("%d steps were found, want at least %d", len(found), fewest)
 			}
-			g := start(t)
+			g := startDemo(t)
 			ports := strings.NewReplacer("localhost:8080", strings.TrimPrefix(g.url, "http://"),
 				"worker.py", "worker.py --broker "+g.broker)
 			dir := t.TempDir()

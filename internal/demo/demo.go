@@ -1,9 +1,15 @@
-// Package demo is a worker with services to try a gateway or a broker. It does no
-// useful work and does not run what it is sent.
+// Package demo is a worker with services to try a gateway or a broker. It does not run
+// what it is sent.
+//
+// demo.go has the worker and its simple services, melody.go and fm.go the two that work on
+// samples. examples/demo/gateway.yaml describes all of them to a gateway.
 package demo
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -11,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"mdpgateway/internal/curve"
+	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/worker"
 )
@@ -39,15 +46,22 @@ const (
 	maxParts = 10_000
 )
 
-// Start registers the demo services:
+// Start registers the demo services. Vars are a Python literal in the last of several
+// frames, as a gateway sends them.
 //
 //	echo    replies all frames
 //	sleep   replies the first frame, a duration such as 200ms, after that time
-//	fail    replies the byte 0x06, which is loudify's "the flowgraph failed"
+//	fail    fails as loudify's workers do: replies the byte 0x06 and, unless it is empty, the
+//	        first frame as the reason
 //	vars    replies the last frame, where flowgraph vars are
-//	stream  replies the first frame, a number n, after n PARTIALs that hold 1 to n
+//	stream  replies the first frame, a number n, after n PARTIALs that hold 1 to n; the var
+//	        pause is the time before each of them, in seconds
+//	melody  replies 4 s of an FM transmission (cu8, 24,000 samples a second)
+//	fm      demodulates FM, see demodulation: samples in, a WAV file out; an empty body
+//	        stands for the reply of melody
 //
-// A frame that is not a duration or number is answered with a text that says so.
+// A request that sleep or stream can't read is answered with a text that says so. fm fails
+// as the service fail does.
 func Start(cfg Config) (*worker.Worker, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = 4
@@ -59,7 +73,7 @@ func Start(cfg Config) (*worker.Worker, error) {
 		Log:         cfg.Log,
 		Curve:       cfg.Curve,
 		Services: map[string]worker.Handler{
-			"echo": echo, "sleep": sleep, "fail": fail, "vars": vars, "stream": stream,
+			"echo": echo, "sleep": sleep, "fail": fail, "vars": vars, "stream": stream, "melody": melody, "fm": fm,
 		},
 	})
 }
@@ -76,35 +90,81 @@ func sleep(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte
 	case d < 0 || d > maxSleep:
 		return text("the duration is %s, want 0s to %s", d, maxSleep), nil
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return body[:1], nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := wait(ctx, d); err != nil {
+		return nil, err
 	}
+	return body[:1], nil
 }
 
-func fail(context.Context, [][]byte, func([][]byte) error) ([][]byte, error) {
-	return [][]byte{{6}}, nil
+// workerError is the first frame of loudify's replies that mean that the work failed.
+const workerError = "\x06"
+
+func fail(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+	if reason := first(body); reason != "" {
+		return [][]byte{[]byte(workerError), []byte(reason)}, nil
+	}
+	return [][]byte{[]byte(workerError)}, nil
 }
 
 func vars(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
 	return body[max(len(body)-1, 0):], nil
 }
 
-func stream(_ context.Context, body [][]byte, partial func([][]byte) error) ([][]byte, error) {
+func stream(ctx context.Context, body [][]byte, partial func([][]byte) error) ([][]byte, error) {
 	n, err := strconv.Atoi(first(body))
 	if err != nil || n < 0 || n > maxParts {
 		return text("the body is %q, want a number from 0 to %d", clip(first(body)), maxParts), nil
 	}
+	var vars struct{ Pause float64 }
+	if err := readVars(body, &vars); err != nil {
+		return text("%v", err), nil
+	}
+	if vars.Pause < 0 || vars.Pause*float64(n) > maxSleep.Seconds() {
+		return text("the pauses are %d times %gs, want at most %v together", n, vars.Pause, maxSleep), nil
+	}
+	pause := time.Duration(vars.Pause * float64(time.Second))
 	for i := range n {
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
+		}
 		if err := partial([][]byte{strconv.AppendInt(nil, int64(i)+1, 10)}); err != nil {
 			return nil, err
 		}
 	}
 	return body[:1], nil
+}
+
+// wait returns after that time, or ctx's error if it ends before.
+func wait(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// readVars decodes the vars of a request into a struct, which has their defaults. A body of
+// one frame has none.
+func readVars(body [][]byte, into any) error {
+	if len(body) < 2 {
+		return nil
+	}
+	vars, err := flowgraph.Python.Parse(body[len(body)-1])
+	if err != nil {
+		return errors.New("the last frame holds no vars")
+	}
+	d := json.NewDecoder(bytes.NewReader(vars.Text()))
+	d.DisallowUnknownFields()
+	if d.Decode(into) != nil { // which speaks of Go's types
+		return errors.New("the vars are not those of the service")
+	}
+	return nil
 }
 
 // first returns the first frame; a hostile broker may send none.

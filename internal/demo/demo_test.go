@@ -1,9 +1,14 @@
 package demo_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -27,7 +32,7 @@ func start(t *testing.T, dialect *mdp.Dialect) (endpoint string) {
 			t.Error(err)
 		}
 	})
-	for _, service := range []string{"echo", "sleep", "fail", "vars", "stream"} {
+	for _, service := range []string{"echo", "sleep", "fail", "vars", "stream", "melody", "fm"} {
 		mdptest.WaitForService(t, endpoint, service)
 	}
 	return endpoint
@@ -75,13 +80,27 @@ func TestServicesAnswerAsDocumented(t *testing.T) {
 		{"sleep", "-1s", "the duration is -1s, want 0s to 5m0s"},
 		{"sleep", "6m", "the duration is 6m0s, want 0s to 5m0s"},
 		{"sleep", strings.Repeat("x", 100), fmt.Sprintf("the body is %q, want a duration such as 200ms", strings.Repeat("x", 64))},
-		{"fail", "anything", "\x06"},
+		{"fail", "", "\x06"},
+		{"fail", "no carrier", "\x06|no carrier"},
+		{"fail", "no carrier|{}", "\x06|no carrier"},
 		{"vars", "data|{'sf': 7}", "{'sf': 7}"},
 		{"vars", "data", "data"},
 		{"stream", "0", "0"},
 		{"stream", "-1", `the body is "-1", want a number from 0 to 10000`},
 		{"stream", "10001", `the body is "10001", want a number from 0 to 10000`},
 		{"stream", "ten", `the body is "ten", want a number from 0 to 10000`},
+		{"stream", "0|{'pause': 400}", "0"},
+		{"stream", "2|{'pause': 200}", "the pauses are 2 times 200s, want at most 5m0s together"},
+		{"stream", "2|{'pause': -1}", "the pauses are 2 times -1s, want at most 5m0s together"},
+		{"stream", "2|{'pauses': 1}", "the vars are not those of the service"},
+		{"stream", "2|3", "the last frame holds no vars"},
+		{"fm", "x", "\x06|the body has 1 bytes, want whole samples of 2 and at most 4194304 of them"},
+		{"fm", "xx|{'format': 'cf32'}", "\x06|the body has 2 bytes, want whole samples of 8 and at most 4194304 of them"},
+		{"fm", "xx|{'format': 'mp3'}", "\x06|" + `format is "mp3", want cu8 or cf32`},
+		{"fm", "xx|{'decim': 0}", "\x06|decim is 0, want 1 to 100"},
+		{"fm", "xx|{'samp_rate': 1e999}", "\x06|the vars are not those of the service"},
+		{"fm", "xx|{'samp_rate': 10}", "\x06|samp_rate is 10, want 1000 to 50000000"},
+		{"fm", "xx|{'deviation': 0}", "\x06|deviation is 0, want more than 0 and at most half of samp_rate"},
 	} {
 		got := call(t, d, mdp.V02, tt.service, strings.Split(tt.body, "|")...)
 		if len(got) != 1 || got[0] != tt.want {
@@ -104,6 +123,33 @@ func TestStreamSendsPartialsWhereTheDialectsHaveThem(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The worker runs on virtual time, without a broker.
+func TestAStreamPausesBeforeEachPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Duration
+		began := time.Now()
+		_, err := demo.Stream(t.Context(), [][]byte{[]byte("3"), []byte("{'pause': 0.5}")}, func([][]byte) error {
+			at = append(at, time.Since(began))
+			return nil
+		})
+		if want := []time.Duration{500 * time.Millisecond, time.Second, 1500 * time.Millisecond}; err != nil || !slices.Equal(at, want) {
+			t.Errorf("the parts came after %v, %v, want %v", at, err, want)
+		}
+	})
+}
+
+func TestAStreamThatNobodyWaitsForEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := demo.Stream(ctx, [][]byte{[]byte("10"), []byte("{'pause': 30}")}, nil)
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
+			t.Errorf("it ended with %v after %v", err, took)
+		}
+	})
 }
 
 func TestALongStreamIsWhole(t *testing.T) {
