@@ -97,7 +97,7 @@ func New(cfg Config) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	source := "file:jobs?mode=memory&_auto_vacuum=incremental&_txlock=immediate"
+	source := "file:jobs?mode=memory&_auto_vacuum=incremental&_txlock=immediate&_stmt_cache_size=64"
 	if s.cfg.Dir != "" {
 		if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 			return err
@@ -148,7 +148,7 @@ func (s *Store) file() (source string, err error) {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("file:%s?_journal_mode=WAL&_synchronous=FULL&_auto_vacuum=incremental&_txlock=immediate&_busy_timeout=%d",
+	return fmt.Sprintf("file:%s?_journal_mode=WAL&_synchronous=FULL&_auto_vacuum=incremental&_txlock=immediate&_stmt_cache_size=64&_busy_timeout=%d",
 		(&url.URL{Path: path}).EscapedPath(), busyTimeout.Milliseconds()), nil
 }
 
