@@ -127,14 +127,33 @@ func (s *Store) Open(_ context.Context, yield func(jobs.Job) error) error {
 	return nil
 }
 
+// openColumns are what scanOpen reads.
+const openColumns = "seq, id, service, owner, state, revision, created, info"
+
+// scanOpen reads what Open yields: a start with 100,000 queued jobs has no time for more.
+func scanOpen(rows *sql.Rows) (job jobs.Job, err error) {
+	var created int64
+	var text sql.RawBytes
+	err = rows.Scan(&job.Seq, &job.ID, &job.Service, &job.Owner, &job.State, &job.Revision, &created, &text)
+	if err != nil {
+		return job, err
+	}
+	var set struct{ Expires int64 }
+	if err := json.Unmarshal(text, &set); err != nil {
+		return job, fmt.Errorf("%w: %w", jobs.ErrDamaged, err)
+	}
+	job.Created, job.Expires = moment(created), moment(set.Expires)
+	return job, nil
+}
+
 // open1 yields the jobs that are not over.
 func (s *Store) open1(order string, after int64, yield func(jobs.Job) error) error {
-	rows, err := s.read.Query("SELECT "+columns+" FROM jobs WHERE state IN ('queued', 'running') AND version = ? AND "+order, recordVersion, after)
+	rows, err := s.read.Query("SELECT "+openColumns+" FROM jobs WHERE state IN ('queued', 'running') AND version = ? AND "+order, recordVersion, after)
 	if err != nil {
 		return err
 	}
 	for rows.Next() {
-		job, err := scan(rows)
+		job, err := scanOpen(rows)
 		if errors.Is(err, jobs.ErrDamaged) {
 			s.setAside("open", err)
 			continue

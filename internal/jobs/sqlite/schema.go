@@ -15,7 +15,8 @@ const recordVersion = 1
 // schema is what version 1 of the file has. Times are in nanoseconds since 1970, 0 for none.
 //
 // A message is in data, in rows of at most jobs.ChunkSize bytes: kind is one of those below, part the number of a
-// PARTIAL, n that of the row within the message.
+// PARTIAL, n that of the row within the message. It is not WITHOUT ROWID, as in files of before: there a row of more
+// than 1,002 bytes takes a page of its own, so 100,000 jobs of 1 KiB took 515 MB instead of 185 MB.
 const schema = `
 CREATE TABLE jobs (
 	seq        INTEGER PRIMARY KEY,
@@ -44,7 +45,7 @@ CREATE TABLE data (
 	n     INTEGER NOT NULL,
 	bytes BLOB NOT NULL,
 	PRIMARY KEY (job, kind, part, n)
-) WITHOUT ROWID;
+);
 CREATE TABLE keys (
 	owner  TEXT NOT NULL,
 	key    TEXT NOT NULL,
