@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,31 +33,62 @@ type row struct{ what, value string }
 
 // A bench measures one store.
 type bench struct {
-	binary, store string
-	each          time.Duration
-	queued        int
-	gateway       *process
-	client        *http.Client
-	ended         chan time.Time // when the worker of held was about to reply
-	rows          []row
+	binary, server, only, dir string
+	more                      []string // settings of the gateway
+	each                      time.Duration
+	queued                    int
+	store                     string // as --jobs names it
+	config                    string
+	gateway                   *process
+	client                    *http.Client
+	ended                     chan time.Time // when the worker of held was about to reply
+	rows                      []row
+}
+
+// steps are the parts of the measurement, in their order.
+var steps = []struct {
+	name string
+	run  func(*bench) error
+}{
+	{"submit", (*bench).submissions}, {"whole", (*bench).whole}, {"latency", (*bench).latencies}, {"wake", (*bench).wakeUps},
+	{"large", (*bench).largeReply}, {"fill", (*bench).fill}, {"restart", (*bench).restart},
+}
+
+func names() (all []string) {
+	for _, step := range steps {
+		all = append(all, step.name)
+	}
+	return all
 }
 
 func (b *bench) add(what, format string, values ...any) {
 	b.rows = append(b.rows, row{what, fmt.Sprintf(format, values...)})
 }
 
-// measure returns the figures in the order of the table.
-func (b *bench) measure() ([]row, error) {
-	dir, err := os.MkdirTemp("", "bench-jobs")
+// measure returns the figures of a store in the order of the table.
+func (b *bench) measure(store string) ([]row, error) {
+	if err := os.MkdirAll(b.dir, 0o700); err != nil {
+		return nil, err
+	}
+	b.store = store
+	switch store {
+	case "file":
+		b.store = filepath.Join(b.dir, "jobs")
+	case "nats", "nats3":
+		url, stop, err := serve(b.server, b.dir, map[string]int{"nats": 1, "nats3": 3}[store])
+		if err != nil {
+			return nil, err
+		}
+		defer stop()
+		b.store = url
+		b.more = append([]string{"--jobs-replicas", map[string]string{"nats": "1", "nats3": "3"}[store]}, b.more...)
+	}
+	b.config = filepath.Join(b.dir, "gateway.yaml")
+	err := os.WriteFile(b.config, []byte(catalogue), 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	config := filepath.Join(dir, "gateway.yaml")
-	if err := os.WriteFile(config, []byte(catalogue), 0o600); err != nil {
-		return nil, err
-	}
-	if b.gateway, err = start(b.binary, config, b.store); err != nil {
+	if b.gateway, err = b.start(); err != nil {
 		return nil, err
 	}
 	defer func() { b.gateway.stop() }()
@@ -65,13 +98,15 @@ func (b *bench) measure() ([]row, error) {
 		return nil, err
 	}
 	defer stop()
-	for _, step := range []func() error{b.submissions, b.whole, b.latencies, b.wakeUps, b.fill, b.largeReply} {
-		if err := step(); err != nil {
-			return nil, err
+	for _, step := range steps {
+		if b.only != "" && !slices.Contains(strings.Split(b.only, ","), step.name) {
+			continue
+		}
+		if err := step.run(b); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	err = b.restart(config)
-	return b.rows, err
+	return b.rows, nil
 }
 
 // work starts the workers of all services but idle.
@@ -259,22 +294,42 @@ func quantiles(took []time.Duration) string {
 	return fmt.Sprintf("%.1f / %.1f ms", at(0.5), at(0.99))
 }
 
+// largeReply is one of 64 MiB, as a call and as a job.
 func (b *bench) largeReply() error {
-	begun := time.Now()
-	id, err := b.submit("large")
+	timed := func(do func() error) (string, error) {
+		before, err1 := b.gateway.cpu()
+		begun := time.Now()
+		err := do()
+		took := time.Since(begun)
+		after, err2 := b.gateway.cpu()
+		return fmt.Sprintf("%.2f / %.2f s", took.Seconds(), (after - before).Seconds()), errors.Join(err, err1, err2)
+	}
+	value, err := timed(func() error { _, err := b.post("large", "", http.StatusOK); return err })
 	if err != nil {
 		return err
 	}
-	if _, err := b.get("/jobs/" + id + "?wait=50s"); err != nil {
+	b.add("a call with a reply of 64 MiB, from POST to its end / CPU time of the gateway", "%s", value)
+	var id string
+	if value, err = timed(func() (err error) {
+		if id, err = b.submit("large"); err == nil {
+			_, err = b.get("/jobs/" + id + "?wait=50s")
+		}
+		return err
+	}); err != nil {
 		return err
 	}
-	done := time.Since(begun)
-	body, err := b.get("/jobs/" + id + "/reply?frame=0&wait=50s")
-	if err == nil && len(body) != large-1024 {
-		err = fmt.Errorf("a frame of %d bytes", len(body))
+	b.add("the same as a job, from POST until it is done / CPU time", "%s", value)
+	if value, err = timed(func() error {
+		body, err := b.get("/jobs/" + id + "/reply")
+		if err == nil && len(body) < largeFor*(large-1024) {
+			err = fmt.Errorf("a reply of %d bytes", len(body))
+		}
+		return err
+	}); err != nil {
+		return err
 	}
-	b.add("a reply of 64 MiB, from POST until the job is done", "%.2f s", done.Seconds())
-	return err
+	b.add("its GET / CPU time", "%s", value)
+	return nil
 }
 
 // fill submits until as many jobs are queued as there shall be.
@@ -289,7 +344,7 @@ func (b *bench) fill() error {
 }
 
 // restart starts a gateway again that has many queued jobs.
-func (b *bench) restart(config string) (err error) {
+func (b *bench) restart() (err error) {
 	what := [...]string{"start with them, until it listens", "CPU time of that", "resident memory then"}
 	if b.store == "memory" {
 		for _, each := range what {
@@ -298,7 +353,7 @@ func (b *bench) restart(config string) (err error) {
 		return nil
 	}
 	b.gateway.stop()
-	if b.gateway, err = start(b.binary, config, b.store); err != nil {
+	if b.gateway, err = b.start(); err != nil {
 		return err
 	}
 	cpu, err := b.gateway.cpu()

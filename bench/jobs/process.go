@@ -25,9 +25,11 @@ type process struct {
 }
 
 // start runs the gateway and returns it once it listens.
-func start(binary, config, store string) (*process, error) {
-	cmd := exec.Command(binary, "serve", "--config", config, "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*",
-		"--jobs", store, "--jobs-max", "1000000", "--jobs-max-bytes", "1GiB", "--max-buffered", "2GiB", "--log-level", "info")
+func (b *bench) start() (*process, error) {
+	cmd := exec.Command(b.binary, append([]string{
+		"serve", "--config", b.config, "--listen", "127.0.0.1:0", "--embedded-bind", "tcp://127.0.0.1:*",
+		"--jobs", b.store, "--jobs-max", "1000000", "--jobs-max-bytes", "1GiB", "--max-buffered", "2GiB", "--log-level", "info",
+	}, b.more...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	log, err := cmd.StderrPipe()
 	if err != nil {
