@@ -83,12 +83,12 @@ cmp samples.bin body || wrong 'the samples as they were sent'
 
 echo
 echo '# A form: a part per frame, and the part vars.'
-call 200 -F 'frame=@samples.bin' -F 'frame=two' -F 'vars={"sf":7}' -H 'Accept: application/json' /services/echo
+call 200 -F 'frame=@samples.bin' -F 'frame=two' -F 'vars={"sf":7}' /services/echo
 has '"data":"two","encoding":"text"' "{'sf': 7}"
 
 echo
-echo '# A form is answered with a form, which has bytes in several frames.'
-call 200 -F 'frame=one' -F 'frame=two' /services/echo
+echo '# Answered with a form, which has bytes in several frames.'
+call 200 -F 'frame=one' -F 'frame=two' -H 'Accept: multipart/form-data' /services/echo
 has 'name="frame"; filename="frame-0"' 'name="frame"; filename="frame-1"'
 
 echo
@@ -133,7 +133,7 @@ has '"request_id":"from-curl-1"'
 
 echo
 echo '# The message that would be sent: every frame, in hex and as text. It helps to write a worker.'
-call 200 --json '{"body":"x","vars":{"sf":7}}' '/services/echo?dry_run=true'
+call 200 --json '{"body":"x","vars":{"sf":7}}' /services/echo/dry-run
 has '"service":"echo"' "{'sf': 7}" '"hex":"78"'
 
 echo

@@ -24,7 +24,7 @@ func TestTheAuditLogHasALineForEachCall(t *testing.T) {
 	post("sleep?timeout=50ms", `{"body":"1m"}`, "late")
 	post("fail", `{}`, "forbidden")
 	post("echo", `{`, "malformed")
-	post("echo?dry_run=true", `{}`, "dry")
+	post("echo/dry-run", `{}`, "dry")
 	g.post("echo", `{}`, "X-Request-Id", "stranger")
 	g.get("/services/echo")
 	if code := g.end(); code != exitOK {

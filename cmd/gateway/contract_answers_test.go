@@ -28,8 +28,8 @@ var provocations = map[string]func(t *testing.T) exchange{
 	"POST /services/{name} 200 application/json partials": func(t *testing.T) exchange {
 		return startLora(t).call(t, "stream", jsonBody, `{"body":"2"}`)
 	},
-	"POST /services/{name} 200 application/json dry_run": func(t *testing.T) exchange {
-		return startLora(t).call(t, "echo?dry_run=true", rawBody, "\x00\xff\x80")
+	"POST /services/{name}/dry-run 200 application/json": func(t *testing.T) exchange {
+		return startLora(t).call(t, "echo/dry-run", rawBody, "\x00\xff\x80")
 	},
 	"POST /services/{name} 200 application/octet-stream": onEcho(rawBody, "samples"),
 	"POST /services/{name} 200 text/plain":               onEcho(rawBody, "hello", "Accept", "text/plain"),

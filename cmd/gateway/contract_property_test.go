@@ -124,6 +124,9 @@ func (d *draft) request() outgoing {
 	item := d.doc.Paths.Value(at.path)
 	op := item.Operations()[at.method]
 	o := outgoing{method: at.method, path: at.path, query: url.Values{}, header: http.Header{}}
+	if at.method == http.MethodGet && at.path != "/jobs/{id}/events" && rapid.IntRange(0, 3).Draw(d.T, "HEAD") == 0 {
+		o.method = http.MethodHead
+	}
 	if strings.Contains(at.path, "{name}") {
 		o.path = strings.Replace(at.path, "{name}", url.PathEscape(d.name()), 1)
 	}

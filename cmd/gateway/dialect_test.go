@@ -79,7 +79,7 @@ func TestBrokersOfOthersAreCalledThroughTheGateway(t *testing.T) {
 			}
 		}
 	}
-	a := g.post(fmt.Sprintf("s%03d?dry_run=true", len(fakes)-1), `{"body":"hi"}`)
+	a := g.post(fmt.Sprintf("s%03d/dry-run", len(fakes)-1), `{"body":"hi"}`)
 	if a.status != 200 || a.json("dialect") != "declared" || !strings.Contains(string(a.body), `"text":"LAB1"`) {
 		t.Errorf("a dry run is %d %s, want the frames of the dialect that is declared", a.status, a.body)
 	}

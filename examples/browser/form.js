@@ -11,6 +11,6 @@ export async function callForm(gateway, service, blobs, { vars = {}, timeout = "
   const form = new FormData();
   for (const blob of blobs) form.append("frame", blob);
   form.append("vars", JSON.stringify(vars));
-  const response = await post(gateway, service, { query: { timeout }, body: form, signal });
+  const response = await post(gateway, service, { query: { timeout }, headers: { Accept: "multipart/form-data" }, body: form, signal });
   return (await response.formData()).getAll("frame");
 }

@@ -39,7 +39,7 @@ export async function answered<T>(answer: Promise<{ data?: T; error?: unknown; r
 
 // Envelopes are the bodies in JSON of the catalogue's services, each with its vars.
 export type Envelopes = {
-  [P in keyof paths as P extends `/services/${infer S}` ? Exclude<S, "{name}"> : never]: paths[P] extends {
+  [P in keyof paths as P extends `/services/${infer S}` ? Exclude<S, `{name}${string}`> : never]: paths[P] extends {
     post: { requestBody?: { content: { "application/json": infer Envelope } } };
   }
     ? Envelope
@@ -56,7 +56,7 @@ export async function call<S extends keyof Envelopes & string>(
 ): Promise<Schemas["Frame"][]> {
   const path = { name: decodeURIComponent(service) };
   const reply = await answered(gateway.POST("/services/{name}", { params: { path, query }, body: envelope as Schemas["Envelope"] }));
-  if ("dialect" in reply || "state" in reply) throw new Error("a dry run or a job has no reply");
+  if ("state" in reply) throw new Error("a job has no reply yet");
   return reply.frames;
 }
 

@@ -36,8 +36,7 @@ check("a reply in parts", parts, [
   ["final", "3"],
 ]);
 
-const message = await answered(gateway.POST("/services/echo", { body: { body: "hello", vars: { sf: 7 } }, params: { query: { dry_run: true } } }));
-assert("dialect" in message);
+const message = await answered(gateway.POST("/services/{name}/dry-run", { params: { path: { name: "echo" } }, body: { body: "hello", vars: { sf: 7 } } }));
 check("what would be sent", message.frames.at(-1)?.text, "{'sf': 7}");
 
 try {

@@ -112,7 +112,7 @@ func (g *testServer) proves(t *testing.T, showings []showing) {
 					}
 				} else if code != "" {
 					a.wantProblem(t, code)
-				} else if call := r.method == "POST" && r.path == "/services/echo"; a.StatusCode == 401 || a.StatusCode == 403 || call && a.StatusCode != 200 {
+				} else if call := r.method == "POST" && strings.HasPrefix(r.path, "/services/echo"); a.StatusCode == 401 || a.StatusCode == 403 || call && a.StatusCode != 200 {
 					t.Errorf("got %d %s, want it let through", a.StatusCode, a.body)
 				}
 				_, result, _ := strings.Cut(told, " ")
@@ -139,7 +139,8 @@ func expected(method, path, told string) (string, gateway.Kind) {
 	case result != "ok":
 		return told, gateway.Unauthorized
 	case (path == "/metrics" || path == "/calls") && read && principal != "scraper",
-		path == "/services/echo" && (read || method == "POST") && principal != "all":
+		path == "/services/echo" && (read || method == "POST") && principal != "all",
+		path == "/services/echo/dry-run" && method == "POST" && principal != "all":
 		return principal + " forbidden", gateway.Forbidden
 	}
 	return told, ""

@@ -135,7 +135,7 @@ func TestWhatNeedsNoBodyIsRefusedBeforeOneIsRead(t *testing.T) {
 			raw.wantClosed()
 		})
 		g := serve(t, Config{Caller: refusing{never(t), &gateway.Error{Kind: kind}, &refused}})
-		if a := g.post("/services/svc?dry_run=true", "x"); a.StatusCode != 200 || refused != 1 {
+		if a := g.post("/services/svc/dry-run", "x"); a.StatusCode != 200 || refused != 1 {
 			t.Errorf("a dry run is answered %d, %d refusals were counted, want 200 and 1", a.StatusCode, refused)
 		}
 	}
@@ -396,7 +396,7 @@ func TestARawBodyIsInMemoryOnce(t *testing.T) {
 	const size = 32 << 20
 	reply := gateway.Reply{Frames: [][]byte{make([]byte, size)}}
 	g := serve(t, Config{Caller: caller(func(context.Context, gateway.Call) (gateway.Reply, error) { return reply, nil })})
-	for _, path := range []string{"/services/echo", "/services/echo?dry_run=true"} {
+	for _, path := range []string{"/services/echo", "/services/echo/dry-run"} {
 		t.Run(path, func(t *testing.T) {
 			if allocated := allocatedFor(t, g, path, size); allocated > size+4<<20 {
 				t.Errorf("%d MiB were allocated for a body of %d, want it once and little more", allocated>>20, size>>20)

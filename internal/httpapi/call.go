@@ -27,13 +27,10 @@ func (a *API) call(w *response, r *http.Request) error {
 		svc.Refused(e)
 		return e
 	}
-	x, err := a.decode(w, r, svc)
+	x, err := a.decode(w, r, svc, toCall)
 	switch {
 	case err != nil:
 		return err
-	case x.DryRun:
-		w.audited = false
-		return dryRun(w, svc)
 	case x.Async:
 		return a.submit(w, r, x)
 	case x.Stream:
@@ -71,8 +68,16 @@ func (a *API) admit(w *response, r *http.Request) (svc gateway.Service, err erro
 	return svc, err
 }
 
+// An aim is what a request is read for.
+type aim bool
+
+const (
+	toCall aim = true
+	toShow aim = false // what would be sent
+)
+
 // decode reads the headers and the body and makes the response's call of them.
-func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.Exchange, error) {
+func (a *API) decode(w *response, r *http.Request, svc gateway.Service, to aim) (*codec.Exchange, error) {
 	if err := a.spelled(r); err != nil {
 		return nil, err
 	}
@@ -85,7 +90,7 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	if err != nil {
 		return nil, err
 	}
-	if !x.DryRun && !x.Async { // a job may wait for what is not there now
+	if to == toCall && !x.Async { // a job may wait for what is not there now
 		if err := svc.Admit(); err != nil {
 			svc.Refused(gateway.AsError(err))
 			return nil, err
@@ -93,7 +98,7 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	}
 	body, err := a.readBody(w, r)
 	if err != nil {
-		refuseBusy(x, svc, err)
+		refuseBusy(svc, to, err)
 		return nil, err
 	}
 	call := &w.call
@@ -102,10 +107,10 @@ func (a *API) decode(w *response, r *http.Request, svc gateway.Service) (*codec.
 	call.Timeout, call.TimeoutBy = x.Timeout, x.TimeoutBy
 	x.Room = &w.share
 	if err := x.Decode(body, call); err != nil {
-		refuseBusy(x, svc, err)
+		refuseBusy(svc, to, err)
 		return nil, err
 	}
-	if x.TimeoutBy != "" && !x.DryRun && !x.Async {
+	if x.TimeoutBy != "" && to == toCall && !x.Async {
 		applied(w.Header(), x.TimeoutBy, svc.Limit(*call))
 	}
 	return x, nil
@@ -120,8 +125,8 @@ func applied(h http.Header, by string, limit time.Duration) {
 }
 
 // refuseBusy counts a call that found no room, which a dry run is not.
-func refuseBusy(x *codec.Exchange, svc gateway.Service, err error) {
-	if e := gateway.AsError(err); e.Kind == gateway.Busy && !x.DryRun {
+func refuseBusy(svc gateway.Service, to aim, err error) {
+	if e := gateway.AsError(err); e.Kind == gateway.Busy && to == toCall {
 		svc.Refused(e)
 	}
 }

@@ -144,8 +144,8 @@ func TestAPreferenceThatWasAppliedIsConfirmedAsItHolds(t *testing.T) {
 	if got != 400*time.Second {
 		t.Errorf("the call's timeout is %v, want 400s: to cut it is the caller's", got)
 	}
-	for query, want := range map[string]string{"": "", "?timeout=1h": "300s", "?timeout=1500ms": "1.5s", "?timeout=9s&dry_run=true": ""} {
-		a := g.post("/services/echo"+query, "x")
+	for path, want := range map[string]string{"": "", "?timeout=1h": "300s", "?timeout=1500ms": "1.5s", "/dry-run?timeout=9s": ""} {
+		a := g.post("/services/echo"+path, "x")
 		a.wantHeader(t, "Preference-Applied", "")
 		a.wantHeader(t, "Timeout-Applied", want)
 	}
@@ -326,17 +326,17 @@ func (a counting) Service(name string) gateway.Service {
 }
 
 func TestARequestAsksForItsServiceOnce(t *testing.T) {
-	for _, c := range []struct{ query, header string }{
+	for _, c := range []struct{ path, header string }{
 		{"", "Accept: application/json"},
 		{"", "Prefer: wait=9"},
-		{"?dry_run=true", "Accept: application/json"},
+		{"/dry-run", "Accept: application/json"},
 		{"", "Accept: text/event-stream"},
 	} {
 		times := 0
 		g := serve(t, Config{Caller: counting{echo, &times}})
-		a := g.post("/services/echo"+c.query, "x", c.header)
+		a := g.post("/services/echo"+c.path, "x", c.header)
 		if g.stop(); a.StatusCode != 200 || times != 1 {
-			t.Errorf("%s %s: answered %d, asked for the service %d times, want 200 and once", c.query, c.header, a.StatusCode, times)
+			t.Errorf("%s %s: answered %d, asked for the service %d times, want 200 and once", c.path, c.header, a.StatusCode, times)
 		}
 	}
 }

@@ -79,8 +79,15 @@ func TestTheContractHasTheRoutesThatThereAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var served, described []string
+	var served, gets, heads, described []string
 	err = chi.Walk(a.mux, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		if method == http.MethodHead {
+			heads = append(heads, route)
+			return nil
+		}
+		if method == http.MethodGet && route != "/jobs/{id}/events" {
+			gets = append(gets, route)
+		}
 		served = append(served, method+" "+route)
 		return nil
 	})
@@ -99,6 +106,9 @@ func TestTheContractHasTheRoutesThatThereAre(t *testing.T) {
 	}
 	if !slices.Equal(sorted(served), sorted(described)) {
 		t.Errorf("the routes are\n%v\nand the contract's\n%v", served, described)
+	}
+	if !slices.Equal(sorted(gets), sorted(heads)) {
+		t.Errorf("the routes of GET are\n%v\nand those of HEAD, which the contract says of all but one,\n%v", gets, heads)
 	}
 }
 

@@ -82,7 +82,7 @@ func TestTheDocumentHasAPathForEachServiceOfTheCatalogue(t *testing.T) {
 	if got := dig(content, "schema")["required"]; !reflect.DeepEqual(got, []any{"vars"}) {
 		t.Errorf("the body requires %v, want vars", got)
 	}
-	if dig(paths, callPath, "post")["operationId"] != "call" {
+	if dig(paths, callPath, "post")["operationId"] != "callService" {
 		t.Error("the path for all services is another")
 	}
 }
@@ -206,7 +206,7 @@ func TestTheDocumentHasOnlyWhatTheKeyMayCall(t *testing.T) {
 	for key, want := range map[string][]string{"all": {"lora_live", "lora_x", "secret", "secret_live"}, "other": {"lora_live", "lora_x"}} {
 		var got []string
 		for path := range dig(g.document(bearer(key)), "paths") {
-			if name, is := strings.CutPrefix(path, "/services/"); is && name != "{name}" {
+			if name, is := strings.CutPrefix(path, "/services/"); is && !strings.HasPrefix(name, "{name}") {
 				got = append(got, name)
 			}
 		}

@@ -55,6 +55,7 @@ func (a *API) routes() chi.Router {
 		r.MethodNotAllowed(a.handle(methodNotAllowed(mux)))
 
 		r.Post(callRoute, a.handle(a.call))
+		r.Post(callRoute+"/dry-run", a.handle(a.dryRun))
 		get(r, "/services", a.handle(a.services))
 		get(r, "/services/{name}", a.handle(a.service))
 

@@ -26,9 +26,14 @@ func TestServicesAreListed(t *testing.T) {
 
 func TestADryRunShowsTheFramesAndSendsNothing(t *testing.T) {
 	g := serve(t, Config{Caller: caller(nil)}) // which would panic if it were called
-	g.post("/services/echo?dry_run=true", "h\xff").wantBody(t, 200,
+	g.post("/services/echo/dry-run", "h\xff").wantBody(t, 200,
 		`{"service":"echo","dialect":"mdp/0.2","timeout_ms":1000,"frames":[`+
 			`{"hex":"4d4450433032","text":"MDPC02","bytes":6},{"hex":"01","text":"\u0001","bytes":1},`+
 			`{"hex":"6563686f","text":"echo","bytes":4},{"hex":"68ff","text":null,"bytes":2}]}`+"\n")
-	g.post("/services/echo?dry_run=maybe", "x").wantProblem(t, gateway.BadRequest)
+	g.post("/services/echo/dry-run?timout=1s", "x").wantProblem(t, gateway.BadRequest)
+	g.post("/services/a%2Fdry-run/dry-run", "x").wantBody(t, 200,
+		`{"service":"a/dry-run","dialect":"mdp/0.2","timeout_ms":1000,"frames":[`+
+			`{"hex":"4d4450433032","text":"MDPC02","bytes":6},{"hex":"01","text":"\u0001","bytes":1},`+
+			`{"hex":"612f6472792d72756e","text":"a/dry-run","bytes":9},{"hex":"78","text":"x","bytes":1}]}`+"\n")
+	g.post("/services/mmi.service/dry-run", "x").wantProblem(t, gateway.Forbidden)
 }

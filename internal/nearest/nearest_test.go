@@ -8,9 +8,9 @@ import (
 )
 
 func TestOfIsTheWordThatWasMeant(t *testing.T) {
-	words := []string{"timeout", "raw", "dry_run", "required"}
+	words := []string{"timeout", "raw", "expires", "required"}
 	for word, want := range map[string]string{
-		"timout": "timeout", "time-out": "timeout", "dry-run": "dry_run", "requird": "required", "ra": "raw",
+		"timout": "timeout", "time-out": "timeout", "ex-pires": "expires", "requird": "required", "ra": "raw",
 		"": "", "x": "", "unrelated": "", "raw": "", strings.Repeat("timeout", 10_000): "",
 	} {
 		if got := nearest.Of(word, words); got != want {

@@ -31,7 +31,6 @@ type Exchange struct {
 	Timeout   time.Duration // as asked for, not yet cut to any maximum; 0 if nothing was
 	TimeoutBy string        // ByQuery, ByPrefer or empty
 	Stream    bool          // the reply is a Stream: WriteReply does not apply
-	DryRun    bool          // the caller only wants to know what would be sent
 	Async     bool          // Options.Async
 
 	// Of a request for a job.
@@ -59,7 +58,7 @@ type Exchange struct {
 }
 
 // Parse reads everything but the body: Content-Type and Content-Encoding, Accept,
-// Prefer, Flowgraph-Vars, and of the query raw, frame, reply, timeout, vars and dry_run.
+// Prefer, Flowgraph-Vars, and of the query raw, frame, reply, timeout and vars.
 // Its error is an *gateway.Error of kind BadRequest, UnsupportedMedia or
 // NotAcceptable; nothing has been read or sent then.
 func Parse(r *http.Request, opt Options) (*Exchange, error) {
@@ -71,7 +70,7 @@ func Parse(r *http.Request, opt Options) (*Exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exchange{Timeout: q.timeout, DryRun: q.dryRun, Async: opt.Async, Expires: q.expires, frame: q.frame, as: opt.Reply}
+	e := &Exchange{Timeout: q.timeout, Async: opt.Async, Expires: q.expires, frame: q.frame, as: opt.Reply}
 	wait, ok := ParsePrefer(r.Header["Prefer"])
 	switch {
 	case q.timeout > 0:

@@ -18,7 +18,7 @@ const (
 )
 
 // negotiate decides on the reply. The parameter ?reply beats Accept; without
-// either, or where */* is liked best, the reply is as the request was.
+// either, or where */* is liked best, the reply to a raw request is raw, and others are JSON.
 func (e *Exchange) negotiate(accept []string, reply, contentType string) error {
 	if contentType == "" {
 		contentType = typeOctets
@@ -53,7 +53,7 @@ func (e *Exchange) choose(m *menu) error {
 		e.set(best)
 		return nil
 	}
-	mirror := [...]replyKind{rawBody: rawReply, jsonBody: jsonReply, formBody: formReply}[e.body]
+	mirror := [...]replyKind{rawBody: rawReply, jsonBody: jsonReply, formBody: jsonReply}[e.body]
 	if !m.given || m.any.quality > 0 && m.takes(mirror) {
 		e.reply, e.mirrored = mirror, true
 		return nil

@@ -8,7 +8,10 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-const isForm = "Content-Type: multipart/form-data; boundary=b"
+const (
+	isForm   = "Content-Type: multipart/form-data; boundary=b"
+	wantForm = "Accept: multipart/form-data"
+)
 
 // outcome is how a reply will be given, in words.
 func outcome(e *Exchange) string {
@@ -28,10 +31,10 @@ func TestReplyIsWhatAcceptLikesBest(t *testing.T) {
 		{"", "", "", "raw application/octet-stream mirrored"},
 		{"", "", "audio/x-raw", "raw audio/x-raw mirrored"},
 		{"", isJSON, "audio/x-raw", "json mirrored"},
-		{"", isForm, "", "form mirrored"},
+		{"", isForm, "", "json mirrored"},
 		{"*/*", isJSON, "", "json mirrored"},
 		{"*/*", "", "", "raw application/octet-stream mirrored"},
-		{"*/*;q=0.1", isForm, "", "form mirrored"},
+		{"*/*;q=0.1", isForm, "", "json mirrored"},
 		{" , ", isJSON, "", "json mirrored"},
 		{"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "", "", "raw application/octet-stream mirrored"},
 		{"application/json;q=0.5, */*;q=0.8", "", "", "raw application/octet-stream mirrored"},

@@ -18,12 +18,11 @@ type query struct {
 	timeout time.Duration // 0 if not given
 	vars    string
 	hasVars bool
-	dryRun  bool
 	expires time.Duration // 0 if not given
 }
 
 // parameters are the names that a query may have, and never change.
-var parameters = []string{"raw", "frame", "reply", "timeout", "vars", "dry_run"}
+var parameters = []string{"raw", "frame", "reply", "timeout", "vars"}
 
 // jobParameters are those of a request for a job, and replyParameters those of a request for its reply.
 var (
@@ -102,12 +101,8 @@ func (q *query) set(name, value string) error {
 	var err error
 	want := ""
 	switch name {
-	case "raw", "dry_run":
-		on := &q.raw
-		if name == "dry_run" {
-			on = &q.dryRun
-		}
-		if *on = value == "true"; !*on && value != "false" {
+	case "raw":
+		if q.raw = value == "true"; !q.raw && value != "false" {
 			want = "true or false"
 		}
 	case "frame":

@@ -157,7 +157,7 @@ func TestRawReplyThatCanNotBeGivenKeepsItsFrames(t *testing.T) {
 
 func TestFormReplyGoesRoundWithoutLoss(t *testing.T) {
 	frames := reply("\x00\xff\x80A", "", "hello é", "--b--\r\n", "\r\n", strings.Repeat("\x01", 100_000))
-	h, body := written(t, mustParse(t, Options{}, "", isForm), frames)
+	h, body := written(t, mustParse(t, Options{}, "", isForm, wantForm), frames)
 	kind, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil || kind != "multipart/form-data" {
 		t.Fatalf("Content-Type %q: %v", h.Get("Content-Type"), err)
@@ -195,7 +195,7 @@ func TestFormReplyGoesRoundWithoutLoss(t *testing.T) {
 func TestFormReplyHasItsPartialsAsPartsOfTheirOwn(t *testing.T) {
 	r := reply("last")
 	r.Partials = [][][]byte{framesOf([]string{"a", "b"}), framesOf([]string{"c"})}
-	h, body := written(t, mustParse(t, Options{ContentType: "audio/x-raw"}, "", isForm), r)
+	h, body := written(t, mustParse(t, Options{ContentType: "audio/x-raw"}, "", isForm, wantForm), r)
 	_, params, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil {
 		t.Fatal(err)
