@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,7 @@ func (h *hall) serve(id string) *worker.Worker {
 // The keys of a gateway and of a worker are replaced as docs/access.md says, and no call fails.
 func TestCurveKeysAreReplacedUnderLoadAndNoCallFails(t *testing.T) {
 	h := newHall(t)
-	for _, id := range []string{"gateway-2", "lora-worker-2"} {
+	for _, id := range []string{"gateway-2", "gateway-3", "lora-worker-2"} {
 		h.public[id], _ = newPair(t, h.dir, id)
 	}
 	relist := func(ids ...string) {
@@ -93,6 +94,16 @@ func TestCurveKeysAreReplacedUnderLoadAndNoCallFails(t *testing.T) {
 	goesOn("calls over the second gateway alone")
 	relist("gateway-2", "lora-worker-2")
 	goesOn("calls with the second keys alone")
+
+	relist("gateway-2", "gateway-3", "lora-worker-2") // without a restart
+	second.write(t, h.config("gateway-3")+"drain: 30s\n")
+	second.hangUp(t)
+	eventually(t, "the keys are replaced", func() bool {
+		return slices.ContainsFunc(second.lines(), func(line map[string]any) bool { return line["msg"] == "the keys for the broker were replaced" })
+	})
+	goesOn("calls after the reload")
+	relist("gateway-3", "lora-worker-2")
+	goesOn("calls with the third key alone")
 
 	stop.Store(true)
 	callers.Wait()

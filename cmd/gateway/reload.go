@@ -122,6 +122,7 @@ func (d *daemon) apply(next *settings) error {
 		d.broker.Allow(d.peers.with(next.Curve.Allowed))
 		d.settings.Curve = next.Curve
 	}
+	d.rekey(next.Brokers)
 	if d.audit != nil {
 		d.audit.Reopen()
 	}
@@ -145,9 +146,7 @@ func (d *daemon) ignored(next configuration) (names []string) {
 			names = append(names, name)
 		}
 	}
-	// The embedded broker, which is no setting, was added when it ran.
-	configured := slices.DeleteFunc(slices.Clone(d.settings.Brokers), func(b client.Endpoint) bool { return b.Name == embeddedName })
-	if !slices.EqualFunc(configured, next.Brokers, func(a, b client.Endpoint) bool { return reflect.DeepEqual(a, b) }) {
+	if !slices.EqualFunc(d.configured(), next.Brokers, alike) {
 		names = append(names, brokersKey)
 	}
 	if !reflect.DeepEqual(d.settings.Login, next.Login) && !slices.Contains(names, consoleKey) {
@@ -155,6 +154,30 @@ func (d *daemon) ignored(next configuration) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// configured returns the brokers that run, but for the embedded one, which is no setting and was added, as the last, when it
+// ran.
+func (d *daemon) configured() []client.Endpoint {
+	return slices.DeleteFunc(slices.Clone(d.settings.Brokers), func(b client.Endpoint) bool { return b.Name == embeddedName })
+}
+
+// alike reports whether two brokers differ in nothing but what a reload can put in force: their keys of CURVE, but those of
+// MDPX/1, whose connections carry calls all the time.
+func alike(a, b client.Endpoint) bool {
+	if a.Curve != nil && b.Curve != nil && !a.Dialect.Multiplexed {
+		a.Curve = b.Curve
+	}
+	return reflect.DeepEqual(a, b)
+}
+
+// rekey gives brokers the keys that the configuration has for them now.
+func (d *daemon) rekey(next []client.Endpoint) {
+	for i, b := range d.configured() {
+		if i < len(next) && b.Curve != nil && alike(b, next[i]) {
+			d.pool.Rekey(i, next[i].Curve)
+		}
+	}
 }
 
 // effectiveValues returns the values of flags as --check prints them, by name.

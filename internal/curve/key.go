@@ -66,6 +66,11 @@ type Client struct {
 	File   string // that Own was read from, if from one
 }
 
+// Same reports whether two clients have the same keys.
+func (c *Client) Same(other *Client) bool {
+	return c == other || c != nil && other != nil && c.Server == other.Server && c.Own == other.Own
+}
+
 const keyWanted = "a public key: 40 characters of Z85"
 
 // ParseKey reads a public key. The error says what is wanted.

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
@@ -17,7 +18,8 @@ type conn struct {
 	// Set once.
 	endpoint *endpoint
 	sock     *zsock.Socket
-	onSent   func() // noteSent
+	onSent   func()        // noteSent
+	keys     *curve.Client // of CURVE, by which it was opened
 
 	// Owned by whoever owns the conn.
 	current *call     // nil between two calls

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
@@ -41,7 +42,7 @@ const (
 // A handshake takes two to three round trips, so it has the time that any connection has.
 func (e *endpoint) sentinelOptions() zsock.WatchOptions {
 	return zsock.WatchOptions{
-		Handshake: e.pool.cfg.ConnectTimeout, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second, Curve: e.Curve,
+		Handshake: e.pool.cfg.ConnectTimeout, Interval: 500 * time.Millisecond, Timeout: 3 * time.Second, Curve: e.inForce(),
 	}
 }
 
@@ -68,10 +69,13 @@ type endpoint struct {
 	reconnects uint64
 	upSince    time.Time
 	refusals   Refusals
-	asked      uint64 // requests since it came up
-	missed     uint64 // look-ups since then that were not answered
-	answered   bool   // it ever replied, in this dialect
-	warned     bool   // silence was logged
+	keys       *curve.Client // of CURVE, of new connections
+	given      *curve.Client // by Rekey, to be tried; nil if there are none
+	sentinel   *zsock.Watch  // nil between two attempts
+	asked      uint64        // requests since it came up
+	missed     uint64        // look-ups since then that were not answered
+	answered   bool          // it ever replied, in this dialect
+	warned     bool          // silence was logged
 	lastReply  time.Time
 	unanswered int       // timeouts since then
 	turn       uint64    // of the last call that was given a connection
@@ -95,6 +99,7 @@ func newEndpoint(p *Pool, index int, e Endpoint) *endpoint {
 		busy:     map[*conn]*call{},
 		dialing:  map[*conn]struct{}{},
 		refusals: NewRefusals(e.Curve != nil),
+		keys:     e.Curve,
 	}
 	ep.asker <- nil
 	return ep
@@ -144,16 +149,23 @@ func (e *endpoint) stay(ctx context.Context, address string) (connected bool) {
 		e.down(zsock.WatchFailed, "sentinel not opened", err)
 		return false
 	}
-	defer w.Close()
-	defer context.AfterFunc(ctx, w.Interrupt)()
+	defer func() { e.watchBy(nil); _ = w.Close() }()
+	e.watchBy(w)
+	defer context.AfterFunc(ctx, e.interrupt)()
 	event, err := w.Next()
 	if event != zsock.WatchUp {
 		e.down(event, event.String(), err)
+		if event.IsRefusal() {
+			e.adoptGiven()
+		}
 		return false
 	}
 	up := time.Now()
 	e.up(address, up.Sub(begun))
-	event, err = w.Next()
+	e.tryGiven(nil)
+	for event, err = w.Next(); zsock.IsInterrupted(err) && ctx.Err() == nil; event, err = w.Next() {
+		w = e.renew(ctx, w, address)
+	}
 	e.down(event, event.String(), err)
 	e.startGrace(up, time.Now())
 	return true

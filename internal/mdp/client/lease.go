@@ -16,6 +16,9 @@ func (p *Pool) putBack(c *conn, x *call) {
 	case reason != "" || c.endpoint.state != gateway.Up:
 		reason = closedLost
 		p.drop(c, reason, time.Now())
+	case c.isStale():
+		reason = closedKeys
+		p.drop(c, reason, time.Now())
 	case c.used.IsZero():
 		c.endpoint.fresh.pushFront(c)
 	default:
@@ -63,6 +66,9 @@ func (p *Pool) release(c *conn, x *call, err error) {
 	}
 	if x.reason == "" && e.state != gateway.Up {
 		x.reason = closedLost
+	}
+	if x.reason == "" && c.isStale() {
+		x.reason = closedKeys
 	}
 	p.leave(c, x)
 	if x.reason == "" {

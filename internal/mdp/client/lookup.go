@@ -63,7 +63,7 @@ func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
 		case <-ctx.Done():
 			return nil, gateway.Ended(ctx, false)
 		}
-		if c != nil && c.sock.Check() == nil {
+		if c != nil && c.sock.Check() == nil && c.keys == e.inForce() {
 			return c, nil
 		}
 		if c != nil {

@@ -98,6 +98,10 @@ func (p *Pool) opened(e *endpoint, d *dial, c *conn, err error) {
 		asker.dial = nil
 	}
 	switch {
+	case err == nil && e.state == gateway.Up && !p.over && c.isStale():
+		p.reopen(e, d, c)
+		p.mu.Unlock()
+		return
 	case err == nil && e.state == gateway.Up && !p.over:
 		c.asker, c.opened = asker, time.Now()
 		e.fresh.push(c)
@@ -113,6 +117,19 @@ func (p *Pool) opened(e *endpoint, d *dial, c *conn, err error) {
 	if c != nil {
 		c.close()
 	}
+}
+
+// reopen opens a connection once more whose keys were replaced meanwhile. The mutex must be held.
+func (p *Pool) reopen(e *endpoint, d *dial, stale *conn) {
+	e.opening++
+	if d.asker != nil {
+		d.asker.dial = d
+	}
+	p.opening.Go(func() {
+		stale.close()
+		c, err := e.dial()
+		p.opened(e, d, c, err)
+	})
 }
 
 // passOn is for when a call takes a connection that another asked for: that one gets
@@ -147,11 +164,12 @@ func (p *Pool) charge(x *call, e *endpoint, err error) {
 // after having told of it: until then its descriptors are not there for others.
 func (e *endpoint) dial() (*conn, error) {
 	p := e.pool
-	sock, err := p.zctx.Dealer(zsock.DealerOptions{MaxMessage: p.cfg.MaxReply + replyHeadroom, Curve: e.Curve})
+	keys := e.inForce()
+	sock, err := p.zctx.Dealer(zsock.DealerOptions{MaxMessage: p.cfg.MaxReply + replyHeadroom, Curve: keys})
 	if err != nil {
 		return nil, noDescriptors(err)
 	}
-	c := &conn{endpoint: e, sock: sock}
+	c := &conn{endpoint: e, sock: sock, keys: keys}
 	c.onSent = c.noteSent
 	sock.SetDeadline(time.Now().Add(p.cfg.ConnectTimeout))
 	address, ok := e.admit(c)

@@ -49,6 +49,7 @@ const (
 	closedIdle     = "idle"      // not needed for Config.Idle
 	closedEvicted  = "evicted"   // to make room for one to another broker
 	closedLost     = "lost"      // the connection broke
+	closedKeys     = "keys"      // the keys by which it was opened were replaced
 	closedStray    = "stray"     // a message waited in it that nobody had asked for
 	closedFresh    = "no_reuse"  // it was for one call
 	closedTooLarge = "too_large" // the rest of a reply over its limit is still in it
@@ -115,7 +116,7 @@ func New(cfg Config) (*Pool, error) {
 		ended:   make(chan struct{}),
 		freed:   make(chan struct{}),
 		changed: make(chan struct{}),
-		closed: zeros(closedIdle, closedEvicted, closedLost, closedStray, closedFresh, closedTooLarge, closedShutdown,
+		closed: zeros(closedIdle, closedEvicted, closedLost, closedKeys, closedStray, closedFresh, closedTooLarge, closedShutdown,
 			string(gateway.Timeout), string(gateway.Canceled), string(gateway.BadReply), string(gateway.Interrupted)),
 		stray:     zeros(strayLate, mdp.ReasonHeader, mdp.ReasonAsked, mdp.ReasonMalformed, mdp.ReasonRefused),
 		repeaters: repeaters{},

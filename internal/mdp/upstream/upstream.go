@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/mux"
@@ -176,6 +177,13 @@ func (b *Brokers) State(broker int) (state gateway.EndpointState, epoch uint64) 
 		return b.pool.State(p.index)
 	}
 	return b.mux.State(b.places[broker].index)
+}
+
+// Rekey gives a broker other keys of CURVE; see client.Pool's. A broker of MDPX/1 keeps its own, and Rekey does nothing.
+func (b *Brokers) Rekey(broker int, keys *curve.Client) {
+	if p := b.places[broker]; !p.shared {
+		b.pool.Rekey(p.index, keys)
+	}
 }
 
 // Repeats reports whether a service was seen to repeat replies lately, where that matters.

@@ -156,6 +156,9 @@ func (w *Watch) hungUp(errno syscall.Errno) Event {
 // Interrupt ends this wait and all that follow. Any goroutine may call it.
 func (w *Watch) Interrupt() { w.monitor.Interrupt() }
 
+// Resume undoes what Interrupt did: Next waits again.
+func (w *Watch) Resume() { w.monitor.SetDeadline(time.Time{}) }
+
 // Close closes the connection. The monitor ends while its listener is there: one
 // that outlives it would wait for somebody to take its next event, and with it
 // the thread that frees every closed socket of the context.

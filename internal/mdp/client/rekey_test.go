@@ -1,0 +1,187 @@
+package client_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"mdpgateway/internal/curve"
+	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/broker"
+	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/worker"
+)
+
+// A locked is a broker with CURVE, a worker of echo and of hold, and a pool whose log is kept.
+type locked struct {
+	*broker.Broker
+	t      *testing.T
+	server curve.Pair
+	worker curve.Pair
+	pool   *client.Pool
+	logs   *observer.ObservedLogs
+	hold   chan struct{} // closed when the requests of hold may end
+}
+
+func lock(t *testing.T, own curve.Pair) *locked {
+	t.Helper()
+	l := &locked{t: t, server: curve.NewPair(), worker: curve.NewPair(), hold: make(chan struct{})}
+	l.Broker = mdptest.BrokerWith(t, broker.Config{Curve: &broker.Curve{Public: l.server.Public, Secret: l.server.Secret, Allowed: l.list(own)}})
+	echo := func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) { return body, nil }
+	held := func(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+		select {
+		case <-l.hold:
+		case <-ctx.Done():
+		}
+		return body, nil
+	}
+	w, err := worker.New(worker.Config{
+		Endpoint: mdptest.Endpoint(l.Broker), Curve: l.keys(l.worker), Dialect: mdp.V02,
+		Services: map[string]worker.Handler{"echo": echo, "hold": held},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Close() })
+	core, logs := observer.New(zap.InfoLevel)
+	l.logs = logs
+	l.pool, err = client.New(client.Config{
+		Endpoints: []client.Endpoint{{Name: "hall1", Address: mdptest.Endpoint(l.Broker), Dialect: mdp.V02, Curve: l.keys(own)}},
+		Max:       8, Log: zap.New(core),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.pool.Close(context.Background()) })
+	return l
+}
+
+func (l *locked) keys(own curve.Pair) *curve.Client {
+	return &curve.Client{Server: l.server.Public, Own: own}
+}
+
+// list lets in the worker, and these clients.
+func (l *locked) list(clients ...curve.Pair) *curve.List {
+	list := curve.NewList(curve.Peer{ID: "worker", Key: l.worker.Public, Role: curve.RoleWorker, Services: []string{"*"}})
+	for _, c := range clients {
+		list = list.With(curve.Peer{ID: c.Public.String(), Key: c.Public, Role: curve.RoleClient})
+	}
+	return list
+}
+
+func (l *locked) call(service string) error {
+	_, err := l.pool.Call(l.t.Context(), gateway.Request{Service: service, Frames: [][]byte{[]byte("x")}, Deadline: time.Now().Add(patience)})
+	return err
+}
+
+// logged waits until a line was logged so often.
+func (l *locked) logged(line string, times int) {
+	l.t.Helper()
+	eventually(l.t, line, func() bool { return l.logs.FilterMessage(line).Len() >= times })
+}
+
+const (
+	replaced = "the keys for the broker were replaced"
+	notTaken = "the broker does not take the new keys, those of before stay in force"
+)
+
+// The keys are replaced under load; afterwards the broker forgets the first, and no connection is left that has it.
+func TestKeysAreReplacedWithoutLosingACall(t *testing.T) {
+	t.Parallel()
+	first, second := curve.NewPair(), curve.NewPair()
+	l := lock(t, first)
+	eventually(t, "the worker is there", func() bool {
+		status, err := l.pool.Lookup(t.Context(), 0, "hold")
+		return err == nil && status == mdp.StatusFound && l.call("echo") == nil
+	})
+	inFlight := make(chan error, 1)
+	go func() { inFlight <- l.call("hold") }()
+	eventually(t, "a call is in flight", func() bool { return l.pool.Stats().Busy > 0 })
+
+	var stop atomic.Bool
+	var calls atomic.Int64
+	var callers sync.WaitGroup
+	for range 3 {
+		callers.Go(func() {
+			for !stop.Load() {
+				if err := l.call("echo"); err != nil {
+					t.Error(err)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	more := func() {
+		t.Helper()
+		n := calls.Load()
+		eventually(t, "calls go on", func() bool { return calls.Load() >= n+50 || t.Failed() })
+	}
+	more()
+	l.Allow(l.list(first, second))
+	l.pool.Rekey(0, l.keys(second))
+	l.logged(replaced, 1)
+	more()
+	close(l.hold)
+	if err := <-inFlight; err != nil {
+		t.Errorf("the call in flight: %v", err)
+	}
+	l.Allow(l.list(second)) // requests by the first key are dropped now
+	more()
+	if status, err := l.pool.Lookup(t.Context(), 0, "echo"); err != nil || status != mdp.StatusFound {
+		t.Errorf("a look-up gets %s, %v", status, err)
+	}
+	stop.Store(true)
+	callers.Wait()
+	if s := l.pool.Stats(); s.Closed["keys"] == 0 || s.Endpoints[0].Reconnects != 0 {
+		t.Errorf("closed %v, %d reconnects; want connections closed for their keys, and the broker up all the time", s.Closed, s.Endpoints[0].Reconnects)
+	}
+}
+
+// Keys that the broker does not take change nothing. Once it takes them they are put in force.
+func TestKeysThatABrokerDoesNotTakeChangeNothing(t *testing.T) {
+	t.Parallel()
+	first, second := curve.NewPair(), curve.NewPair()
+	l := lock(t, first)
+	eventually(t, "the worker is there", func() bool { return l.call("echo") == nil })
+	l.pool.Rekey(0, l.keys(second))
+	l.logged(notTaken, 1)
+	if err := l.call("echo"); err != nil {
+		t.Errorf("after keys that the broker does not take: %v", err)
+	}
+	l.Allow(l.list(first, second))
+	l.pool.Rekey(0, l.keys(second))
+	l.logged(replaced, 1)
+	l.pool.Rekey(0, l.keys(second)) // which are in force
+	l.Allow(l.list(second))
+	if err := l.call("echo"); err != nil {
+		t.Errorf("after keys that it takes: %v", err)
+	}
+}
+
+// A broker that comes back with another key of its own is reached by the keys that were given before.
+func TestABrokersOwnKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	own := curve.NewPair()
+	l := lock(t, own)
+	eventually(t, "the worker is there", func() bool { return l.call("echo") == nil })
+	next := curve.NewPair()
+	l.pool.Rekey(0, &curve.Client{Server: next.Public, Own: own})
+	l.logged(notTaken, 1)
+	address := mdptest.Endpoint(l.Broker)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_ = mdptest.BrokerWith(t, broker.Config{Bind: []string{address}, Curve: &broker.Curve{Public: next.Public, Secret: next.Secret, Allowed: l.list(own)}})
+	eventually(t, "the broker is reached", func() bool {
+		status, err := l.pool.Lookup(t.Context(), 0, "echo")
+		return err == nil && status == mdp.StatusNotFound
+	})
+}
