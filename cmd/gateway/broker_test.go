@@ -25,6 +25,10 @@ import (
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		os.Unsetenv(asProgram)
+		if point := os.Getenv(diesAt); point != "" {
+			os.Unsetenv(diesAt)
+			os.Exit(dieAt(point))
+		}
 		main()
 	}
 	goleak.VerifyTestMain(m)

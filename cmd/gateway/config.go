@@ -17,6 +17,7 @@ import (
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/flowgraph"
 	"mdpgateway/internal/httpapi"
+	"mdpgateway/internal/jobs"
 	"mdpgateway/internal/httpapi/codec"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
@@ -129,6 +130,8 @@ type settings struct {
 	console    *yaml.Node           // of the file; nil if it has none
 	Login      *httpapi.Login       `kong:"-"` // where people log in to the console; nil: nowhere
 	Certs      *certs.Set           `kong:"-"` // of the files of TLS; nil without TLS
+
+	jobsThrough func(jobs.Store) jobs.Store // what tests put before the store of jobs; nil: nothing
 }
 
 // defaults are those that packages have, too: each stands in its package.

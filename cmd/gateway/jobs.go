@@ -116,6 +116,9 @@ func (d *daemon) runJobs(held *budget.Budget) error {
 		return err
 	}
 	d.store = store
+	if s.jobsThrough != nil {
+		store = s.jobsThrough(store)
+	}
 	d.jobs, err = jobs.New(jobs.Config{
 		Store: store, Caller: d.calls, May: d.mayStill, Observer: &jobObserver{counts, d.tracer, d.audit}, Budget: held, Log: d.requests.Named("jobs"),
 		InFlight: s.JobsInFlight, Max: s.JobsMax, MaxReply: s.MaxReply, Expires: s.JobsExpires, Timeout: s.JobsTimeout,

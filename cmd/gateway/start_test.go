@@ -241,7 +241,7 @@ func spawn(t *testing.T, args ...string) *child {
 func spawnCommand(t *testing.T, cmd *exec.Cmd) *child {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
-	cmd.Env = append(os.Environ(), asProgram+"=1")
+	cmd.Env = append(append(os.Environ(), asProgram+"=1"), cmd.Env...)
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
