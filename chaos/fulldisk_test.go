@@ -1,0 +1,146 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/worker"
+)
+
+// smallDisk mounts a file system of that many MiB.
+func smallDisk(t *testing.T, size int) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", size)); err != nil {
+		t.Skipf("a small file system can't be mounted (root can): %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	return dir
+}
+
+// fill takes all the room of a file system.
+func fill(t *testing.T, dir string) (empty func()) {
+	t.Helper()
+	path := filepath.Join(dir, "ballast")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for piece := make([]byte, 4096); err == nil; {
+		_, err = f.Write(piece)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("the disk can't be filled: %v", err)
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The disk of the jobs fills up while one runs and others wait. Submissions are refused, what was accepted is kept, and
+// a reply that finds no room waits in memory. Once there is room all goes on.
+func TestAFullDiskLosesNoJob(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, 24)
+	broker := mdptest.Broker(t).Endpoints()[0]
+	var mu sync.Mutex
+	ran := map[string]int{}
+	begun, end := make(chan struct{}, 100), make(chan struct{})
+	reply := strings.Repeat("a large reply ", 100_000)
+	mdptest.WorkerWith(t, worker.Config{Endpoint: broker, Dialect: mdp.V02, Services: map[string]worker.Handler{
+		"work": func(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+			name, _, _ := strings.Cut(string(body[0]), " ")
+			mu.Lock()
+			ran[name]++
+			mu.Unlock()
+			begun <- struct{}{}
+			select {
+			case <-end:
+			case <-ctx.Done():
+			}
+			return [][]byte{[]byte(name + reply)}, nil
+		},
+	}})
+	g := startGateway(t, "--broker", broker, "--dialect", "mdp/0.2", "--jobs", filepath.Join(disk, "jobs"), "--jobs-in-flight", "1")
+	caller := &jobCaller{new(atomic.Value), newClient(t, false)}
+	caller.url.Store(g.url)
+	submit := func(name string, size int) (int, map[string]any) {
+		status, text, err := caller.do(http.MethodPost, "/services/work", strings.NewReader(name+strings.Repeat(" ", size)))
+		var answer map[string]any
+		if err == nil {
+			err = json.Unmarshal(text, &answer)
+		}
+		if err != nil {
+			t.Fatalf("%s: %d %.200s, %v", name, status, text, err)
+		}
+		return status, answer
+	}
+	accepted := map[string]string{} // id by name
+	for _, name := range []string{"runs", "waits", "waits-too"} {
+		eventually(t, "the service is known", func() bool {
+			status, answer := submit(name, 1<<20)
+			accepted[name], _ = answer["id"].(string)
+			return status == http.StatusAccepted
+		})
+	}
+	<-begun
+	empty, refused := fill(t, disk), ""
+	for i := 0; ; i++ { // the file may have some room in itself
+		name := fmt.Sprintf("refused-%d", i)
+		status, answer := submit(name, 100<<10)
+		if status == http.StatusAccepted {
+			accepted[name], _ = answer["id"].(string)
+			continue
+		}
+		code := fmt.Sprint(answer["code"])
+		if status != http.StatusServiceUnavailable || code != "busy" && code != "store_unavailable" || answer["executed"] != "no" {
+			t.Errorf("a submission to a full disk: %d %v, want 503 and that nothing was accepted", status, answer)
+		}
+		refused = name
+		break
+	}
+	attempts := func() float64 { return g.metric(`mdp_gateway_jobs_store_seconds_count{op="stage"}`) }
+	before := attempts()
+	close(end)
+	eventually(t, "the gateway tries to store the reply", func() bool { return attempts() > before+1 })
+	for name, id := range accepted {
+		if status, text, err := caller.do(http.MethodGet, "/jobs/"+id, nil); err != nil || status != http.StatusOK {
+			t.Errorf("%s can't be read while the disk is full: %d %s, %v", name, status, text, err)
+		}
+	}
+	empty()
+	if status, answer := submit("next", 1); status != http.StatusAccepted {
+		t.Errorf("the first submission after there is room: %d %v", status, answer)
+	}
+	for name, id := range accepted {
+		eventually(t, name+" is done", func() bool {
+			status, text, err := caller.do(http.MethodGet, "/jobs/"+id+"/reply?wait=20s&reply=raw", nil)
+			if status == http.StatusOK && string(text) != name+reply {
+				t.Fatalf("the reply of %s is %d bytes, want %d", name, len(text), len(name+reply))
+			}
+			return err == nil && status == http.StatusOK
+		})
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for name, n := range ran {
+		if n != 1 || name == refused {
+			t.Errorf("%s ran %d times", name, n)
+		}
+	}
+}
