@@ -1,13 +1,17 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -87,6 +91,9 @@ func (c *doctorCmd) Run(p *process) error {
 	c.examineLimits(r)
 	c.examinePorts(p, r)
 	c.examineBrokers(p.ctx, r)
+	if c.jobsInNATS() {
+		c.examineNATS(p.ctx, r)
+	}
 	if r.failed {
 		return errUnwell
 	}
@@ -95,7 +102,8 @@ func (c *doctorCmd) Run(p *process) error {
 
 // examineFiles looks at the files with secrets, and at those that are written.
 func (c *doctorCmd) examineFiles(r *report) {
-	for _, secret := range []struct{ setting, path string }{{"access-file", c.AccessFile}, {"keys-file", c.KeysFile}, {"tls-key", c.TLSKey}} {
+	for _, secret := range []struct{ setting, path string }{{"access-file", c.AccessFile}, {"keys-file", c.KeysFile}, {"tls-key", c.TLSKey},
+		{"curve-key-file", c.CurveKeyFile}, {"jobs-nats-creds", c.JobsNATSCreds}} {
 		if secret.path == "" {
 			continue
 		}
@@ -112,8 +120,24 @@ func (c *doctorCmd) examineFiles(r *report) {
 	if c.AuditLog != "" && c.AuditLog != "stderr" {
 		r.check("audit-log", writable(c.AuditLog), c.AuditLog+" can be written", "create its directory, and let this user write there")
 	}
-	if c.Jobs != jobsOff && c.Jobs != jobsInMemory {
+	if c.Jobs != jobsOff && c.Jobs != jobsInMemory && !c.jobsInNATS() {
 		r.check("jobs", writable(c.Jobs), c.Jobs+" can be written", "create the directory, and let this user write there")
+	}
+}
+
+// examineNATS goes to every server of the jobs.
+func (c *doctorCmd) examineNATS(ctx context.Context, r *report) {
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	for server := range strings.SplitSeq(c.Jobs, ",") {
+		u, err := url.Parse(server)
+		if err == nil {
+			var conn net.Conn
+			if conn, err = new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "4222"))); err == nil {
+				err = conn.Close()
+			}
+		}
+		r.check("jobs", err, server+" is connected", "start the NATS server, compare host and port with where it listens, and look for a firewall between")
 	}
 }
 

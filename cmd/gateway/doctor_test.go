@@ -50,6 +50,18 @@ services: {echo: {}}
 	}
 }
 
+func TestTheDoctorGoesToTheServersOfTheJobs(t *testing.T) {
+	t.Parallel()
+	gone := mdptest.NewRouter(t, nil)
+	gone.Close()
+	there, away := "nats://"+answering(t, "INFO {}\r\n"), strings.Replace(gone.Endpoint(), "tcp:", "nats:", 1)
+	code, got := findings(t, "--jobs "+there+","+away, "")
+	if code != exitFailed || !strings.Contains(got, "ok jobs "+there+" is connected") || !strings.Contains(got, "fail jobs dial tcp") ||
+		!strings.Contains(got, "→ start the NATS server") {
+		t.Errorf("exit code %d, want 1, with %s connected and %s not:\n%s", code, there, away, got)
+	}
+}
+
 func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	good := mdptest.Endpoint(mdptest.Broker(t))
