@@ -17,6 +17,8 @@ import (
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mux"
+	"mdpgateway/internal/mdp/upstream"
 )
 
 // benchCmd is gateway bench. Every call of it is real work for the service.
@@ -121,7 +123,7 @@ func (c *benchCmd) straight(p *process, body []byte) (attempt, func(), error) {
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
-	pool, err := client.New(client.Config{Endpoints: []client.Endpoint{broker}, Max: c.Callers, QueueTimeout: c.Timeout})
+	pool, err := upstream.New(mux.Config{Config: client.Config{Endpoints: []client.Endpoint{broker}, Max: c.Callers, QueueTimeout: c.Timeout}})
 	if err != nil {
 		return nil, nil, usageError{err}
 	}

@@ -55,9 +55,11 @@ func TestTheServicesOfARunningGatewayAreListedAndLoaded(t *testing.T) {
 
 	broker := mdptest.Endpoint(mdptest.Broker(t))
 	mdptest.Worker(t, broker, "echo", echoBack)
-	code, stdout, stderr = ran(t, "bench", "echo", "--broker", broker, "--for", "100ms", "--body", "hello", "-c", "2")
-	if code != exitOK || !answered.MatchString(stdout) {
-		t.Errorf("bench straight to a broker: exit code %d, %s\n%s", code, stderr, stdout)
+	for _, dialect := range []string{"mdp/0.1", "mdpx/1"} {
+		code, stdout, stderr = ran(t, "bench", "echo", "--broker", broker, "--dialect", dialect, "--for", "100ms", "--body", "hello", "-c", "2")
+		if code != exitOK || !answered.MatchString(stdout) {
+			t.Errorf("bench straight to a broker of %s: exit code %d, %s\n%s", dialect, code, stderr, stdout)
+		}
 	}
 }
 
