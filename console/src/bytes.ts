@@ -56,6 +56,33 @@ export const formats = {
 };
 export type Format = keyof typeof formats;
 
+// A Recording says what samples are: their format and how many come in a second.
+export interface Recording { format: Format; rate: number }
+
+// declared reads it from a service's content_type, such as application/x-iq; format=cu8; rate=24000.
+export function declared(contentType = ""): Recording | undefined {
+  const value = (name: string) => new RegExp(`;\\s*${name}="?([a-z0-9]+)"?\\s*(;|$)`, "i").exec(contentType)?.[1]?.toLowerCase() ?? "";
+  const format = value("format");
+  const rate = Number(value("rate"));
+  return Object.hasOwn(formats, format) && rate >= 1 && rate <= 1e9 ? { format: format as Format, rate } : undefined;
+}
+
+// wavOf returns the samples of a WAV file of one channel of 16 bits (RIFF: chunks of a name, a length, and that many bytes).
+export function wavOf(file: Uint8Array<ArrayBuffer>): (Recording & { bytes: Uint8Array<ArrayBuffer> }) | undefined {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  const name = (i: number) => String.fromCharCode(...file.subarray(i, i + 4));
+  if (name(0) !== "RIFF" || name(8) !== "WAVE") return undefined;
+  let rate = 0;
+  for (let i = 12; i + 8 <= file.length; i += 8 + view.getUint32(i + 4, true) + (view.getUint32(i + 4, true) % 2)) {
+    const length = view.getUint32(i + 4, true);
+    if (name(i) === "data") return rate ? { format: "s16", rate, bytes: file.subarray(i + 8, i + 8 + length) } : undefined;
+    if (name(i) !== "fmt " || i + 24 > file.length) continue;
+    if (view.getUint16(i + 8, true) !== 1 || view.getUint16(i + 10, true) !== 1 || view.getUint16(i + 22, true) !== 16) return undefined;
+    rate = view.getUint32(i + 12, true);
+  }
+  return undefined;
+}
+
 // samples returns the real and imaginary parts.
 export function samples(bytes: Uint8Array, format: Format): { re: Float32Array; im: Float32Array } {
   const f = formats[format];

@@ -1,7 +1,7 @@
 // A call of a service: what to send, how it goes, and the reply.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, key, type Problem, Refused, type Service } from "./api";
-import { size } from "./bytes";
+import { declared, size } from "./bytes";
 import { defaults, type Schema, type Vars, VarsForm } from "./form";
 import { Copy, ProblemBox } from "./parts";
 import { FrameView } from "./reply";
@@ -24,13 +24,14 @@ function Progress({ s }: { s: State }) {
   );
 }
 
-function Outcome({ s }: { s: State }) {
+function Outcome({ s, contentType }: { s: State; contentType: string | undefined }) {
+  const like = declared(contentType);
   return (
     <section aria-label="Reply">
       <Progress s={s} />
       {s.problem && <ProblemBox p={s.problem} />}
       {s.job && <p>It is a job now: <a href="#/jobs">{s.job.id.slice(0, 12)} under Jobs</a>.</p>}
-      {s.parts.map((part, i) => part.frames.map((frame, k) => <FrameView key={`${s.began}.${i}.${k}`} frame={frame} number={s.parts.length > 1 ? `${i}.${k}` : String(k)} />))}
+      {s.parts.map((part, i) => part.frames.map((frame, k) => <FrameView key={`${s.began}.${i}.${k}`} frame={frame} like={like} number={s.parts.length > 1 ? `${i}.${k}` : String(k)} />))}
     </section>
   );
 }
@@ -85,10 +86,10 @@ function Snippets({ r }: { r: Request }) {
 
 function Form({ service }: { service: Service }) {
   const schema = service.vars_schema as Schema | undefined;
-  const example = service.example as { body?: unknown; vars?: Vars } | undefined;
+  const example = service.example as { body?: unknown; encoding?: string; vars?: Vars } | undefined;
   const exampleText = typeof example?.body === "string" ? example.body : example?.body === undefined ? "" : JSON.stringify(example.body, null, 1);
   const [r, setR] = useState<Request>({
-    service: service.name, kind: typeof example?.body === "object" ? "json" : "text", text: exampleText, files: [], timeout: "", mode: "reply",
+    service: service.name, kind: example?.encoding === "base64" ? "base64" : typeof example?.body === "object" ? "json" : "text", text: exampleText, files: [], timeout: "", mode: "reply",
     vars: example?.vars ?? defaults(schema),
   });
   const [bad, setBad] = useState(false);
@@ -113,7 +114,7 @@ function Form({ service }: { service: Service }) {
         <fieldset>
           <legend>Body</legend>
           <div class="bar" role="radiogroup" aria-label="Body">
-            {(["text", "json", "files"] as const).map((k) => (
+            {(["text", "json", "base64", "files"] as const).map((k) => (
               <label key={k} class="check"><input type="radio" name="kind" checked={r.kind === k} onChange={() => change({ kind: k })} /> {k}</label>
             ))}
           </div>
@@ -133,7 +134,7 @@ function Form({ service }: { service: Service }) {
         </div>
         <Snippets r={request} />
       </form>
-      <div>{state ? <Outcome s={state} /> : <p class="quiet">The reply appears here.</p>}</div>
+      <div>{state ? <Outcome s={state} contentType={service.content_type} /> : <p class="quiet">The reply appears here.</p>}</div>
     </div>
   );
 }

@@ -39,6 +39,7 @@ export function ProblemBox({ p }: { p: Problem }) {
     <section class="problem" role="alert">
       <h2>{title} <code>{status || ""} {code}</code></h2>
       {detail && <p>{detail}</p>}
+      {typeof p.worker_detail === "string" && <p>The worker says: {p.worker_detail}</p>}
       <p><strong>{p.executed ? executed[p.executed] : ""}</strong> {advice(p)}</p>
       {request_id && <p class="quiet">request <code>{request_id}</code></p>}
     </section>

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import type { Frame } from "./api";
-import { bytesOf, type Format, formats, hex, power, samples, size, typeOf, wav } from "./bytes";
+import { bytesOf, type Format, formats, hex, power, type Recording, samples, size, typeOf, wav, wavOf } from "./bytes";
 
 const shown = 262_144; // characters or samples at most
 
@@ -69,14 +69,15 @@ function Waterfall({ rows, label }: { rows: Float32Array[]; label: string }) {
   return <canvas class="waterfall" ref={canvas} role="img" aria-label={label} />;
 }
 
-function Samples({ bytes, what }: { bytes: Uint8Array<ArrayBuffer>; what: string }) {
-  const [format, setFormat] = useState<Format>("f32");
-  const [rate, setRate] = useState(48_000);
+// Samples shows bytes as samples. What they are is proposed by like; those of a file with a header are fixed.
+function Samples({ bytes, what, like, fixed }: { bytes: Uint8Array<ArrayBuffer>; what: string; like: Recording; fixed: boolean }) {
+  const [format, setFormat] = useState<Format>(like.format);
+  const [rate, setRate] = useState(like.rate);
   const s = useMemo(() => samples(bytes, format), [bytes, format]);
   const n = Math.min(1024, 2 ** Math.floor(Math.log2(Math.max(2, s.re.length))));
   const complex = formats[format].complex;
   const wave = useMemo(() => {
-    const most = Math.min(s.re.length, 8192);
+    const most = Math.min(s.re.length, 65_536);
     const series: [string, Float32Array][] = [[complex ? "I" : "sample", s.re.subarray(0, most)]];
     if (complex) series.push(["Q", s.im.subarray(0, most)]);
     return { xs: Float32Array.from({ length: most }, (_, i) => (1000 * i) / rate), series };
@@ -98,31 +99,35 @@ function Samples({ bytes, what }: { bytes: Uint8Array<ArrayBuffer>; what: string
   return (
     <div>
       <div class="bar">
-        <label>Format <select value={format} onChange={(e) => setFormat(e.currentTarget.value as Format)}>{Object.keys(formats).map((f) => <option key={f}>{f}</option>)}</select></label>
-        <label>Rate in Hz <input type="number" min={1} max={1e9} value={rate} onChange={(e) => setRate(e.currentTarget.valueAsNumber || 1)} /></label>
+        <label>Format <select value={format} disabled={fixed} onChange={(e) => setFormat(e.currentTarget.value as Format)}>{Object.keys(formats).map((f) => <option key={f}>{f}</option>)}</select></label>
+        <label>Rate in Hz <input type="number" min={1} max={1e9} value={rate} disabled={fixed} onChange={(e) => setRate(e.currentTarget.valueAsNumber || 1)} /></label>
         <span class="quiet">{s.re.length} samples</span>
       </div>
-      {what === "waveform" && <Plot {...wave} x="time in ms" y="amplitude" />}
+      {what === "audio" && <audio controls src={url} aria-label="Samples as sound" />}
+      {(what === "waveform" || what === "audio") && <Plot {...wave} x="time in ms" y="amplitude" />}
       {what === "spectrum" && <Plot {...spectrum} x="frequency in kHz" y="power in dB" />}
       {what === "waterfall" && <Waterfall rows={rows} label="Waterfall: frequency from left to right, time downwards" />}
-      {what === "audio" && <audio controls src={url} aria-label="Samples as sound" />}
     </div>
   );
 }
 
 const views = ["text", "json", "hex", "image", "audio", "waveform", "spectrum", "waterfall"];
 
-function firstView(f: Frame, type: string): string {
+function firstView(f: Frame, type: string, like: Recording | undefined): string {
   if (f.encoding === "json") return "json";
   if (type.startsWith("image/")) return "image";
   if (type.startsWith("audio/")) return "audio";
+  if (like && f.encoding === "base64") return formats[like.format].complex ? "waterfall" : "waveform";
   return f.encoding === "text" ? "text" : "hex";
 }
 
-export function FrameView({ frame, number }: { frame: Frame; number: string }) {
+// FrameView shows a frame. If it is samples, like says which.
+export function FrameView({ frame, number, like }: { frame: Frame; number: string; like?: Recording | undefined }) {
   const bytes = useMemo(() => bytesOf(frame), [frame]);
   const type = typeOf(bytes);
-  const [view, setView] = useState(firstView(frame, type));
+  const file = useMemo(() => wavOf(bytes), [bytes]);
+  const plain = type !== "audio/wav" || file;
+  const [view, setView] = useState(firstView(frame, type, like));
   const url = useBlob(bytes, type || "application/octet-stream");
   const text = () => new TextDecoder().decode(bytes.subarray(0, shown));
   const json = (): unknown => {
@@ -143,8 +148,10 @@ export function FrameView({ frame, number }: { frame: Frame; number: string }) {
       {view === "json" && <div class="tree"><Tree value={json()} /></div>}
       {view === "hex" && <pre tabIndex={0}>{hex(bytes)}</pre>}
       {view === "image" && <img src={url} alt={`Frame ${number}`} />}
-      {view === "audio" && type === "audio/wav" && <audio controls src={url} aria-label={`Frame ${number}`} />}
-      {(["waveform", "spectrum", "waterfall"].includes(view) || (view === "audio" && type !== "audio/wav")) && <Samples bytes={bytes} what={view} />}
+      {view === "audio" && !plain && <audio controls src={url} aria-label={`Frame ${number}`} />}
+      {(["waveform", "spectrum", "waterfall"].includes(view) || (view === "audio" && plain)) && (
+        <Samples bytes={file?.bytes ?? bytes} what={view} like={file ?? like ?? { format: "f32", rate: 48_000 }} fixed={file !== undefined} />
+      )}
     </article>
   );
 }

@@ -3,7 +3,7 @@ import { at, type Frame, headers, type Job, type Problem, problemOf, unreachable
 
 export interface Request {
   service: string;
-  kind: "text" | "json" | "files";
+  kind: "text" | "json" | "base64" | "files";
   text: string;
   files: File[];
   vars: Record<string, unknown> | undefined;
@@ -32,7 +32,9 @@ export function bodyOf(r: Request): string | FormData {
     if (r.vars) form.append("vars", JSON.stringify(r.vars));
     return form;
   }
-  return JSON.stringify({ body: r.kind === "text" ? r.text : JSON.parse(r.text || "null"), ...(r.vars ? { vars: r.vars } : {}) });
+  const body = r.kind === "json" ? { body: JSON.parse(r.text || "null") as unknown }
+    : r.kind === "base64" ? { body: r.text.replace(/\s/g, ""), encoding: "base64" } : { body: r.text };
+  return JSON.stringify({ ...body, ...(r.vars ? { vars: r.vars } : {}) });
 }
 
 export function pathOf(r: Request): string {

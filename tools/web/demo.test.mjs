@@ -1,0 +1,105 @@
+// Uses the demo of `make run` in Chromium as a newcomer would: calls its services in GET /console, whose replies are
+// plotted and played. SCREENSHOTS=1 writes a picture of docs/.
+//
+//   BINARY=../../bin/gateway node --test demo.test.mjs
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+
+import { launch } from "./chromium.mjs";
+import { startCounter, startGateway } from "./gateway.mjs";
+
+// A service whose name has to be percent-encoded, and whose example is of bytes.
+const odd = "lab/fm#100%";
+let folder, gateway, counter, browser, page;
+const complaints = [];
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), "demo-"));
+  const demo = await readFile(new URL("../../examples/demo/gateway.yaml", import.meta.url), "utf8");
+  await writeFile(join(folder, "gateway.yaml"), `${demo}  ${JSON.stringify(odd)}: {example: {body: /4D/, encoding: base64}}\n`);
+  gateway = await startGateway("--config", join(folder, "gateway.yaml"));
+  counter = await startCounter(gateway, odd);
+  for (const service of ["melody", "fm", "fail"]) await gateway.serves(service);
+  browser = await launch();
+  page = await browser.newPage();
+  await page.setViewportSize({ width: 1280, height: 800 });
+  page.on("console", (m) => {
+    const expected = /status of 502/.test(m.text()) || m.location().url.endsWith("/favicon.ico");
+    if (m.type() === "error" && !expected) complaints.push(`${m.text()} ${m.location().url}`);
+  });
+  page.on("pageerror", (e) => complaints.push(String(e)));
+});
+
+after(async () => {
+  await browser?.end();
+  await counter?.stop();
+  assert.equal(await gateway?.stop(), 0);
+  await rm(folder, { recursive: true, force: true });
+  assert.deepEqual(complaints, []);
+});
+
+// call calls a service from the console, as its page proposes.
+async function call(service) {
+  await page.goto(`${gateway.url}/console#/call/${encodeURIComponent(service)}`);
+  await page.getByRole("button", { name: `Call ${service}`, exact: true }).click();
+}
+
+const frame = () => page.locator(".frame").first();
+
+test("every service of the demo says what it does and has an example", async () => {
+  const { services } = await (await fetch(`${gateway.url}/services`)).json();
+  const ours = services.filter((s) => s.name !== odd);
+  assert.deepEqual(ours.map((s) => s.name), ["echo", "fail", "fm", "melody", "sleep", "stream", "vars"]);
+  for (const { name, description, example } of ours) assert.ok(description && example, name);
+});
+
+test("samples are plotted at once, as the service says that they are", async () => {
+  await call("melody");
+  await frame().locator("canvas.waterfall").waitFor();
+  assert.equal(await frame().getByLabel("Format").inputValue(), "cu8");
+  assert.equal(await frame().getByLabel("Rate in Hz").inputValue(), "24000");
+  await frame().getByText("96000 samples").waitFor();
+});
+
+test("sound is plotted and played", async () => {
+  await call("fm");
+  const audio = frame().locator("audio");
+  await audio.waitFor();
+  await frame().locator(".u-wrap canvas").waitFor();
+  const rate = frame().getByLabel("Rate in Hz");
+  assert.deepEqual([await rate.inputValue(), await rate.isDisabled()], ["8000", true], "the file says so itself");
+  const heard = await audio.evaluate(async (a) => {
+    await a.play();
+    await new Promise((ended) => { a.onended = ended; a.currentTime = a.duration - 0.2; });
+    return { seconds: a.duration, error: a.error };
+  });
+  assert.deepEqual(heard, { seconds: 4, error: null });
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: new URL("../../docs/console-sound.png", import.meta.url).pathname });
+});
+
+test("a file of samples gives the same sound", async () => {
+  await call("fm");
+  await frame().locator("audio").waitFor();
+  const samples = Buffer.from(await (await fetch(`${gateway.url}/services/melody`, { method: "POST" })).arrayBuffer());
+  await page.getByRole("radio", { name: "files" }).check();
+  await page.getByLabel("Files, one frame each").setInputFiles({ name: "melody.cu8", mimeType: "application/octet-stream", buffer: samples });
+  const sent = page.waitForRequest((r) => r.method() === "POST");
+  await page.getByRole("button", { name: "Call fm" }).click();
+  assert.match((await sent).headers()["content-type"], /^multipart/);
+  await frame().getByText("32000 samples").waitFor();
+});
+
+test("a failure has the worker's reason", async () => {
+  await call("fail");
+  await page.getByRole("alert").getByText("The worker says: no carrier").waitFor();
+});
+
+test("an example of bytes is sent as bytes", async () => {
+  await call(odd);
+  await frame().waitFor();
+  const line = await counter.line("what was sent", (l) => (l === "\\xff\\x80\\xff" ? l : undefined));
+  assert.ok(line);
+});
