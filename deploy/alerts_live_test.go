@@ -77,6 +77,7 @@ var troubles = []trouble{
 	{"MdpGatewayJobsStoreDown", "job=mdp-gateway", func(t *testing.T, w *watched) { w.lockJobs(t) }},
 	{"MdpGatewayBrokerSilent", "endpoint=deaf", func(t *testing.T, w *watched) { w.keep(t, "unheard", `{}`) }},
 	{"MdpGatewayBrokerDown", "endpoint=lost", func(t *testing.T, w *watched) { _ = w.lost.Process.Kill() }},
+	{"MdpGatewayBrokerRefusesKeys", "reason=wants_curve", func(t *testing.T, w *watched) { w.lockBroker(t) }},
 	{"MdpGatewayPrincipalExpiring", "principal=lab", func(t *testing.T, w *watched) {
 		w.writeKeys(t, time.Now().Add(7*24*time.Hour).Format(time.RFC3339))
 		w.hangUp(t)
@@ -163,6 +164,7 @@ type watched struct {
 	prometheus    string // URL
 	api, key      string // URL; what calls are authorized by
 	gateway, lost *process
+	lostAt        string           // endpoint of lost
 	issuer        *httptest.Server // of tokens
 	keys          string           // file
 	sum           string           // of key
@@ -180,6 +182,7 @@ func newWatched(t *testing.T) *watched {
 	w.issuer = newIssuer(t)
 	w.lost = start(t, "broker", "--bind", "tcp://127.0.0.1:*")
 	lost := w.lost.logged(t, "endpoint", "broker listens")
+	w.lostAt = lost
 	deaf := start(t, "broker", "--bind", "tcp://127.0.0.1:*").logged(t, "endpoint", "broker listens")
 	out, err := exec.Command(gateway(t), "key", "new", "lab").Output()
 	if err != nil {
@@ -247,6 +250,19 @@ func (w *watched) beWell(t *testing.T) {
 		up := ask(t, w.prometheus, `sum(mdp_gateway_broker_up) == 3 and sum(up) == 1`)
 		return len(seen) > 0 && len(up) > 0
 	})
+}
+
+// lockBroker starts another broker where the lost one was. It wants a key.
+func (w *watched) lockBroker(t *testing.T) {
+	t.Helper()
+	dir := t.TempDir()
+	out, err := exec.Command(gateway(t), "curve", "new", "hall1", "--dir", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _, _ := strings.Cut(string(out), "\n")
+	write(t, filepath.Join(dir, "allowed.yaml"), fmt.Appendf(nil, "- {id: nobody, key: %q, role: client}\n", public))
+	start(t, "broker", "--bind", w.lostAt, "--curve-key-file", filepath.Join(dir, "hall1.key_secret"), "--curve-allowed", filepath.Join(dir, "allowed.yaml"))
 }
 
 // lockJobs keeps the gateway from writing its store of jobs until the test ends.
