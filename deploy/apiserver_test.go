@@ -99,7 +99,7 @@ func (c *cluster) dryRun(objects []byte) (string, error) {
 // rules between members, quantities, label selectors, and Pod Security.
 func TestARealAPIServerTakesTheObjects(t *testing.T) {
 	c := newCluster(t)
-	for _, overlay := range []string{"overlays/demo", "overlays/production", "overlays/tls", "overlays/jobs"} {
+	for _, overlay := range []string{"overlays/demo", "overlays/production", "overlays/tls", "overlays/jobs", "overlays/curve"} {
 		objects := render(t, overlay)
 		namespace := only(t, objects, "Namespace")
 		c.must(namespace, "apply", "--server-side", "--validate=strict", "-f", "-")

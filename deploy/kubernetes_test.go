@@ -15,7 +15,7 @@ import (
 )
 
 // kustomizations are what can be applied.
-var kustomizations = []string{"base", "overlays/demo", "overlays/production", "overlays/tls", "overlays/jobs"}
+var kustomizations = []string{"base", "overlays/demo", "overlays/production", "overlays/tls", "overlays/jobs", "overlays/curve"}
 
 // A manifest is one object, as far as the tests look at it.
 type manifest struct {

@@ -362,16 +362,21 @@ func TestTheEmbeddedBrokerWithCURVE(t *testing.T) {
 	}
 }
 
-// gateway doctor says whether the keys of brokers are good.
+// gateway doctor says whether the keys of brokers are good, and which end to look at.
 func TestTheDoctorTriesTheKeysOfABroker(t *testing.T) {
 	h := newHall(t)
-	for id, want := range map[string]string{
-		"gateway-1": "ok broker hall1 answers look-ups",
-		"stranger":  "fail broker hall1 the broker refused our key",
+	plain := spawn(t, "broker", "--bind", "tcp://127.0.0.1:*").logged(t, "broker listens", "endpoint")
+	good := h.config("gateway-1")
+	for name, c := range map[string]struct{ config, want string }{
+		"good":          {good, "ok broker hall1 answers look-ups"},
+		"refused":       {h.config("stranger"), "fail broker hall1 the broker refused our key"},
+		"another":       {strings.Replace(good, h.key("hall1"), h.key("stranger"), 1), "fail broker hall1 the broker's key is another than the one that was given"},
+		"without keys":  {good[:strings.Index(good, ", curve:")] + "}\n", "mechanism CURVE, socket unknown"},
+		"without CURVE": {strings.Replace(good, h.endpoint, plain, 1), "mechanism NULL"},
 	} {
-		eventually(t, want, func() bool { // a busy machine may take longer than doctor waits
-			_, got := findings(t, "--config "+write(t, h.dir, id+".yaml", h.config(id)), "")
-			return strings.Contains(got, want) && strings.Contains(got, "mechanism CURVE")
+		eventually(t, c.want, func() bool { // a busy machine may take longer than doctor waits
+			_, got := findings(t, "--config "+write(t, h.dir, "doctor.yaml", c.config), "")
+			return strings.Contains(got, c.want) && (strings.Contains(got, "mechanism CURVE") || name == "without CURVE")
 		})
 	}
 }
