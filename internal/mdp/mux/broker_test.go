@@ -42,7 +42,7 @@ func TestAStormOfTimeoutsIsToldTruly(t *testing.T) {
 	for i := range calls {
 		running.Go(func() {
 			value := fmt.Sprint(i)
-			_, err := c.Call(t.Context(), gateway.Request{Service: "slow", Frames: fr(value), Deadline: time.Now().Add(500 * time.Millisecond)})
+			_, err := c.Call(t.Context(), gateway.Request{Service: "slow", Frames: fr(value), Within: 500 * time.Millisecond})
 			e := gateway.AsError(err)
 			if err == nil || e.Kind != gateway.Timeout {
 				t.Errorf("call %s: %v, want a timeout", value, err)

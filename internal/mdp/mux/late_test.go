@@ -32,7 +32,7 @@ func waitOn(ctx context.Context) (late func(int64) (gateway.LateWait, bool), end
 // overdue makes a call whose time passes at a worker, and returns its request.
 func overdue(t *testing.T, c *mux.Client, b *mdptest.Muxed, late func(int64) (gateway.LateWait, bool)) mdptest.Asked {
 	t.Helper()
-	done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("x"), Late: late, Deadline: time.Now().Add(100 * time.Millisecond)})
+	done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("x"), Late: late, Within: 100 * time.Millisecond})
 	a := next(t, b)
 	b.Dispatch(a)
 	if e := gateway.AsError((<-done).err); e.Kind != gateway.Timeout {
@@ -80,7 +80,7 @@ func TestARequestThatNoWorkerHadLeavesNobodyWaiting(t *testing.T) {
 	for tries := 1; ; tries++ {
 		asked := false
 		done := call(t.Context(), c, gateway.Request{
-			Service: "echo", Deadline: time.Now().Add(100 * time.Millisecond),
+			Service: "echo", Within: 100 * time.Millisecond,
 			Late: func(int64) (gateway.LateWait, bool) { asked = true; return gateway.LateWait{}, false },
 		})
 		a := next(t, b)

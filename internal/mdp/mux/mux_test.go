@@ -211,7 +211,7 @@ func TestACallPastItsDeadlineIsCanceled(t *testing.T) {
 	b := mdptest.NewMuxed(t, "echo")
 	c := start(t, mux.Config{}, b.Endpoint())
 	up(t, c, 1)
-	done := call(t.Context(), c, gateway.Request{Service: "echo", Deadline: time.Now().Add(300 * time.Millisecond)})
+	done := call(t.Context(), c, gateway.Request{Service: "echo", Within: 300 * time.Millisecond})
 	a := next(t, b)
 	if ttl := a.Request.TTL.Duration(); ttl <= 0 || ttl > 300*time.Millisecond {
 		t.Errorf("the request has a TTL of %s, want what is left of 300ms", ttl)
