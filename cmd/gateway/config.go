@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -52,7 +53,7 @@ type settings struct {
 	TLSClientCRL  string `group:"TLS" name:"tls-client-crl" placeholder:"FILE" help:"Lists of certificates that these authorities have revoked, in PEM or DER."`
 
 	Broker       []string     `group:"Brokers" type:"broker" placeholder:"ENDPOINT" help:"Brokers: tcp://host:5555 or ipc://path; repeatable."`
-	Dialect      *mdp.Dialect `group:"Brokers" default:"mdp/0.1" placeholder:"DIALECT" help:"Dialect of the brokers, such as mdp/0.2 or loudify (${default}); another name lists all."`
+	Dialect      *mdp.Dialect `group:"Brokers" placeholder:"DIALECT" help:"Dialect of the brokers, such as mdp/0.2 or loudify; another name lists all; default: mdpx/1 for the embedded broker, mdp/0.1 for others."`
 	Embedded     *bool        `group:"Brokers" negatable:"" help:"Run a broker and the demo worker inside; default: if --listen is loopback and no broker is given."`
 	CurveKeyFile string       `group:"Brokers" placeholder:"FILE" help:"Pair of CURVE keys of the embedded broker, such as ID.key_secret of curve new; then it encrypts and lets in only the keys of --curve-allowed."`
 	CurveAllowed string       `group:"Brokers" placeholder:"FILE" help:"YAML file with the keys that may connect to the embedded broker: {id, key, role, services}."`
@@ -169,6 +170,12 @@ func (s *settings) finish(r *resolver) (err error) {
 		embedded := s.onLoopback() && len(s.Brokers) == 0
 		s.Embedded = &embedded
 	}
+	if s.Dialect == nil {
+		s.Dialect = mdp.V01
+		if *s.Embedded {
+			s.Dialect = mdp.X1
+		}
+	}
 	s.finishJobs()
 	s.finishHosts()
 	s.finishConnections()
@@ -253,7 +260,8 @@ func (s *settings) brokerNames() (names []string) {
 // finishBrokers makes one list of the brokers: those of flag or variable, else
 // those of the file.
 func (s *settings) finishBrokers(r *resolver) error {
-	fromFile, err := r.file.endpoints(s.Dialect, s.MMI)
+	dialect := cmp.Or(s.Dialect, mdp.V01)
+	fromFile, err := r.file.endpoints(dialect, s.MMI)
 	if err != nil {
 		return err
 	}
@@ -265,7 +273,7 @@ func (s *settings) finishBrokers(r *resolver) error {
 		s.Brokers = nil
 	}
 	for _, address := range s.Broker {
-		s.Brokers = append(s.Brokers, client.Endpoint{Address: address, Dialect: s.Dialect.WithMMI(max(s.MMI, s.Dialect.MMI))})
+		s.Brokers = append(s.Brokers, client.Endpoint{Address: address, Dialect: dialect.WithMMI(max(s.MMI, dialect.MMI))})
 	}
 	names := make(map[string]bool)
 	for i := range s.Brokers {

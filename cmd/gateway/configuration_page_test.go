@@ -32,7 +32,7 @@ func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
 		row := fmt.Sprintf("\n| `--%s` | `%s` | ", name, value)
 		switch name {
 		case "otlp-endpoint", "admin-listen", "embedded", "allowed-hosts", "access", "access-file", "audit-log", "keys-file", "cors-origin",
-			"jobs", "jobs-nats-creds", "jobs-nats-ca", "jobs-in-flight", "jobs-max-bytes", "max-connections", "max-connections-per-peer", "max-requests", "trusted-proxies",
+			"dialect", "jobs", "jobs-nats-creds", "jobs-nats-ca", "jobs-in-flight", "jobs-max-bytes", "max-connections", "max-connections-per-peer", "max-requests", "trusted-proxies",
 			"curve-key-file", "curve-allowed", "tls-cert", "tls-key", "tls-client-ca", "tls-client-auth", "tls-client-crl":
 			row = fmt.Sprintf("\n| `--%s` | | ", name)
 		}

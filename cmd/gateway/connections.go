@@ -8,6 +8,7 @@ import (
 
 	"mdpgateway/internal/edge"
 	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mux"
 )
 
 const (
@@ -20,15 +21,10 @@ const (
 	mostConnections  = 8192
 )
 
-// finishConnections sets how many connections and requests callers may have, unless it is given. A pool's connections have their
-// other ends in this process if the broker is embedded.
+// finishConnections sets how many connections and requests callers may have, unless it is given.
 func (s *settings) finishConnections() {
 	if s.MaxConnections == 0 {
-		left := client.DescriptorsLeft(s.PoolMax)
-		if *s.Embedded {
-			left -= s.brokerConnections()
-		}
-		s.MaxConnections = min(max(left, leastConnections), mostConnections)
+		s.MaxConnections = min(max(s.descriptorsLeft(), leastConnections), mostConnections)
 	}
 	if s.MaxRequests == 0 {
 		s.MaxRequests = 4 * (s.PoolMax + s.QueueMax)
@@ -38,10 +34,44 @@ func (s *settings) finishConnections() {
 	}
 }
 
-// brokerConnections is how many connections the embedded broker takes: those of the pool, and a share for workers and
-// for clients other than the gateway.
+// descriptorsLeft is how many descriptors the connections to brokers leave. They have their other ends in this process
+// if the broker is embedded.
+func (s *settings) descriptorsLeft() int {
+	left := client.DescriptorsLeft(s.upstreamConnections())
+	if *s.Embedded {
+		left -= s.brokerConnections()
+	}
+	return left
+}
+
+// upstreamConnections is how many connections to brokers there may be: one for each call to brokers of MDP, and a few
+// to each of mdpx/1.
+func (s *settings) upstreamConnections() (n int) {
+	pooled := *s.Embedded && !s.Dialect.Multiplexed
+	if *s.Embedded && s.Dialect.Multiplexed {
+		n += mux.Sockets(s.MuxConnections)
+	}
+	for _, b := range s.Brokers {
+		if b.Dialect.Multiplexed {
+			n += mux.Sockets(s.MuxConnections)
+		} else {
+			pooled = true
+		}
+	}
+	if pooled {
+		n += s.PoolMax
+	}
+	return n
+}
+
+// brokerConnections is how many connections the embedded broker takes: the gateway's own, and a share for workers and
+// for other clients.
 func (s *settings) brokerConnections() int {
-	return s.PoolMax + max(client.DescriptorsLeft(s.PoolMax)/8, leastConnections)
+	own := s.PoolMax
+	if s.Dialect.Multiplexed {
+		own = 2 * mux.Sockets(s.MuxConnections)
+	}
+	return own + max(client.DescriptorsLeft(s.upstreamConnections())/8, leastConnections)
 }
 
 // bounds are those of the API's listener.

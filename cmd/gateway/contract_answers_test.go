@@ -29,7 +29,7 @@ var provocations = map[string]func(t *testing.T) exchange{
 		return startLora(t).call(t, "stream", jsonBody, `{"body":"2"}`)
 	},
 	"POST /services/{name}/dry-run 200 application/json": func(t *testing.T) exchange {
-		return startLora(t).call(t, "echo/dry-run", rawBody, "\x00\xff\x80")
+		return startLora(t, "--dialect", "mdp/0.2").call(t, "echo/dry-run", rawBody, "\x00\xff\x80")
 	},
 	"POST /services/{name} 200 application/octet-stream": onEcho(rawBody, "samples"),
 	"POST /services/{name} 200 text/plain":               onEcho(rawBody, "hello", "Accept", "text/plain"),
@@ -397,7 +397,7 @@ func startFull(t *testing.T) *running {
 
 // Without MMI no broker confirms sleep before it has replied.
 func busyLookup(t *testing.T) exchange {
-	return startLora(t, "--mmi", "off", "--catalogue", "open").occupied(2, 0).call(t, "vars", jsonBody, `{}`)
+	return startLora(t, "--dialect", "mdp/0.2", "--mmi", "off", "--catalogue", "open").occupied(2, 0).call(t, "vars", jsonBody, `{}`)
 }
 
 func brokerUnavailable(t *testing.T) exchange {

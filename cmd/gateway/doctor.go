@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"mdpgateway/internal/certs"
-	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/yamlnode"
 )
 
@@ -200,10 +199,7 @@ func examineClock(r *report, now time.Time) {
 
 // examineLimits looks at the limit of open files.
 func (c *doctorCmd) examineLimits(r *report) {
-	left := client.DescriptorsLeft(c.PoolMax)
-	if *c.Embedded {
-		left -= c.brokerConnections()
-	}
+	left := c.descriptorsLeft()
 	if left >= c.MaxConnections {
 		r.say(isOK, "open files", fmt.Sprintf("enough for --pool-max %d and --max-connections %d", c.PoolMax, c.MaxConnections), "")
 		return

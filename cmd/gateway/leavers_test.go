@@ -45,10 +45,20 @@ func TestACallerWhoLeavesKeepsTheKeysPlaceUntilTheWorkEnds(t *testing.T) {
 }
 
 // Requests that timed out in the broker's queue are run for nobody: the workers are free once they have ended
-// what they had begun.
+// what they had begun. With MDP the broker finds out when their connections are closed; with
+// mdpx/1 it is told at once.
 func TestNoWorkerRunsWhatAStormLeftInTheQueue(t *testing.T) {
+	for _, dialect := range []string{"mdp/0.2", "mdpx/1"} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			storm(t, dialect)
+		})
+	}
+}
+
+func storm(t *testing.T, dialect string) {
 	const workers, storm = 8, 200
-	g := startWith(t, "", nil)
+	g := startWith(t, "dialect: "+dialect+"\n", nil)
 	var ran atomic.Int64
 	hold := make(chan struct{})
 	release := sync.OnceFunc(func() { close(hold) })
@@ -87,6 +97,12 @@ func TestNoWorkerRunsWhatAStormLeftInTheQueue(t *testing.T) {
 	release()
 	if a := g.post("slow", `{}`); a.status != http.StatusOK {
 		t.Errorf("a patient call got %d %s", a.status, a.body)
+	}
+	if dialect == "mdpx/1" {
+		if queued != 0 {
+			t.Errorf("%v are queued, want none: they were canceled", queued)
+		}
+		queued = float64(timeouts.Load() - begun)
 	}
 	if ran.Load() != begun+1 || queued == 0 || live("saved") != queued {
 		t.Errorf("%d timeouts: the workers ran %d and then %d, %v were queued and %v saved, want those and one more",

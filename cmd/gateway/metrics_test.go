@@ -39,7 +39,7 @@ var metricLabels = map[string]string{
 	"jobs_submitted_total": "result service", "jobs_ended_total": "service state", "jobs_queued": "service", "jobs_running": "service",
 	"job_oldest_queued_seconds": "service", "job_wait_seconds": "service", "job_duration_seconds": "service", "jobs_waiters": "", "jobs_expires_seconds": "",
 	"jobs_store_up": "", "jobs_store_bytes": "", "jobs_store_bytes_max": "", "jobs_store_seconds": "op", "jobs_store_errors_total": "op",
-	"jobs_damaged_total": "", "jobs_redelivered_total": "verdict", "requests_saved_total": "",
+	"jobs_damaged_total": "", "jobs_redelivered_total": "verdict", "requests_saved_total": "", "canceled_total": "service was",
 	"build_info": "goversion revision version zmqversion",
 }
 
@@ -80,7 +80,7 @@ func TestALoadedGatewayHasEveryMetricThatIsDocumented(t *testing.T) {
 		`jobs_submitted_total{result="ok",service="fail"} 1`, `jobs_ended_total{service="fail",state="failed"} 1`, `jobs_store_up 1`,
 		`requests_total{outcome="worker_error",service="fail"} 2`,
 		`broker_dropped_total{reason="wrong_header"} 0`,
-		`mmi_lookups_total{result="501"} 0`, `stray_replies_total{reason="late"} 0`, `pool_connections_closed_total{reason="idle"} 0`,
+		`canceled_total{service="echo",was="queued"} 0`, `canceled_total{service="sleep",was="dispatched"} 1`, `mmi_lookups_total{result="501"} 0`, `stray_replies_total{reason="late"} 0`, `pool_connections_closed_total{reason="idle"} 0`,
 		`auth_requests_total{principal="_none",result="missing"} 1`,
 	} {
 		if !strings.Contains(scrape(t, metrics, "text/plain"), "mdp_gateway_"+want+"\n") {

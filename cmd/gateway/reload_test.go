@@ -234,7 +234,7 @@ func TestAReloadPutsOriginsAndLogLevelInForce(t *testing.T) {
 			warned = fmt.Sprint(line["settings"])
 		}
 	}
-	if want := "[brokers embedded jobs jobs-max-bytes timeout]"; warned != want {
+	if want := "[brokers dialect embedded jobs jobs-max-bytes timeout]"; warned != want {
 		t.Errorf("the log warns of %q, want %q", warned, want)
 	}
 }

@@ -483,7 +483,7 @@ func TestServicesAreDiscovered(t *testing.T) {
 	}
 	problem(t, g.get("/services/nobody"), 404, "service_not_found", "no")
 	a = g.post("echo/dry-run", `{"body":"hi","vars":{"sf":7}}`)
-	if frames, _ := a.json("frames").([]any); a.status != 200 || a.json("dialect") != "mdp/0.2" || len(frames) != 5 {
-		t.Errorf("dry run: got %d %s, want the five frames of the message", a.status, a.body)
+	if frames, _ := a.json("frames").([]any); a.status != 200 || a.json("dialect") != "mdpx/1" || len(frames) != 7 {
+		t.Errorf("dry run: got %d %s, want the seven frames of the message", a.status, a.body)
 	}
 }

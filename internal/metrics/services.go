@@ -100,6 +100,9 @@ func (s *services) create(name string) *service {
 	for _, stage := range gateway.TimeoutStages() {
 		c.timeouts.WithLabelValues(name, stage)
 	}
+	for _, was := range []gateway.Was{gateway.WasQueued, gateway.WasDispatched} {
+		c.canceled.WithLabelValues(name, string(was))
+	}
 	return &service{
 		name:        name,
 		inFlight:    c.inFlight.WithLabelValues(name),

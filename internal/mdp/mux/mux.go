@@ -50,6 +50,10 @@ type Config struct {
 	NoWorkersWait time.Duration // how long a call waits, at the broker, for workers of a service that has none
 }
 
+// Sockets returns how many connections a broker has: the sentinel's, the one for the broker's
+// word, and those of calls. Each may be there twice while its predecessor is freed.
+func Sockets(connections int) int { return 2 + 2*connections }
+
 // A Client calls services of one or more brokers. It is safe for concurrent use.
 type Client struct {
 	// Set once.

@@ -8,7 +8,9 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
+	"sync/atomic"
 
 	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
@@ -24,6 +26,8 @@ type Brokers struct {
 	places []place      // of each broker
 	plain  []int        // the pool's brokers
 	shared []int        // mux's brokers
+
+	turn atomic.Uint64 // of calls that both kinds may take, which have as few in flight
 }
 
 // A place is where a broker is.
@@ -104,16 +108,12 @@ func (b *Brokers) callEither(ctx context.Context, req gateway.Request) (gateway.
 
 func (b *Brokers) callOne(ctx context.Context, req gateway.Request, shared bool, at []int) (reply gateway.Reply, err error) {
 	req.Brokers = at
-	numbers := b.plain
+	numbers, call := b.plain, b.pool.Call
 	if shared {
-		numbers = b.shared
+		numbers, call = b.shared, b.mux.Call
 	}
 	req.Late = numbered(req.Late, numbers)
-	if shared {
-		reply, err = b.mux.Call(ctx, req)
-	} else {
-		reply, err = b.pool.Call(ctx, req)
-	}
+	reply, err = call(ctx, req)
 	if reply.Broker >= 0 {
 		reply.Broker = numbers[reply.Broker]
 	}
@@ -137,30 +137,36 @@ func numbered(late func(int64) (gateway.LateWait, bool), numbers []int) func(int
 }
 
 // split returns where the brokers are that may be asked, nil meaning all, and which kind has
-// the one that is up with the fewest calls in flight.
+// the one that is up with the fewest calls in flight. If both have one, they take turns.
 func (b *Brokers) split(brokers []int) (plain, shared []int, sharedFirst bool) {
 	plain, shared = []int{}, []int{} // nil would mean all
-	least := -1
+	const none = math.MaxInt
+	leastPlain, leastShared := none, none
 	for i, p := range b.places {
 		if brokers != nil && !slices.Contains(brokers, i) {
 			continue
 		}
-		load := 0
+		state, _ := b.State(i)
+		up := state == gateway.Up
 		if p.shared {
 			shared = append(shared, p.index)
-			load = b.mux.Load(p.index)
+			if up {
+				leastShared = min(leastShared, b.mux.Load(p.index))
+			}
 		} else {
 			plain = append(plain, p.index)
-			load = b.pool.Load(p.index)
-		}
-		if state, _ := b.State(i); state == gateway.Up && (least < 0 || load < least) {
-			least, sharedFirst = load, p.shared
+			if up {
+				leastPlain = min(leastPlain, b.pool.Load(p.index))
+			}
 		}
 	}
-	if least < 0 {
-		sharedFirst = len(plain) == 0
+	switch {
+	case leastPlain != leastShared:
+		return plain, shared, leastShared < leastPlain
+	case leastPlain == none:
+		return plain, shared, len(plain) == 0
 	}
-	return plain, shared, sharedFirst
+	return plain, shared, b.turn.Add(1)%2 == 0
 }
 
 // Lookup asks a broker whether a service has workers; see client.Pool's.

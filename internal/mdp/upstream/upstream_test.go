@@ -93,6 +93,19 @@ func TestBrokersOfBothKindsAreOne(t *testing.T) {
 		t.Errorf("got %v, want that the broker is unavailable", err)
 	}
 
+	// Where both kinds are idle, they take turns.
+	var of [3]int
+	for range 6 {
+		reply, err := b.Call(t.Context(), gateway.Request{Service: "echo", Frames: [][]byte{[]byte("x")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		of[reply.Broker]++
+	}
+	if of != [3]int{0, 3, 3} {
+		t.Errorf("of six calls the brokers got %v, want [0 3 3]", of)
+	}
+
 	// Once the one is lost, the other kind takes all calls.
 	plain.Close()
 	eventually(t, "the plain broker is lost", func() bool { state, _ := b.State(2); return state == gateway.Down })
