@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mdpgateway/internal/catalogue"
 	"mdpgateway/internal/dispatch"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
@@ -215,6 +216,33 @@ func TestTheBrokerInThisProcessSaysHowManyOrphansThereAreAtMost(t *testing.T) {
 			if got := d.Orphans()["echo"]; got != c.want {
 				t.Errorf("%d at work, %d queued: %d orphans, want %d", c.busy, c.queued, got, c.want)
 			}
+		}
+	})
+}
+
+// A broker of mdpx/1 tells what has changed a moment later, so an orphan counts until then.
+func TestWhatABrokerHasNotYetToldEndsNoOrphan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy, queued := 0, 0
+		d, err := dispatch.New(dispatch.Config{
+			Pool: &pool{call: hangs}, Brokers: []dispatch.Broker{{Name: "own", Dialect: mdp.X1, Live: has{&busy, &queued}}},
+			Catalogue: catalogue.NewStore(parsed(t, "{echo: {}}", "own")), NoWorkersWait: time.Minute,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(t.Context(), d, call("echo", "x"))
+		if got := d.Orphans()["echo"]; got != 1 {
+			t.Errorf("before the broker can have told: %d orphans, want 1", got)
+		}
+		busy = 1
+		time.Sleep(time.Second)
+		if got := d.Orphans()["echo"]; got != 1 {
+			t.Errorf("while it is at work: %d orphans, want 1", got)
+		}
+		busy = 0
+		if got := d.Orphans()["echo"]; got != 0 {
+			t.Errorf("once it has told: %d orphans, want none", got)
 		}
 	})
 }

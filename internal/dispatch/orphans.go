@@ -16,6 +16,9 @@ const maxOrphans = 100_000
 // answers fast may have slow calls, too.
 const leastOrphaned = 10 * time.Second
 
+// tellsWithin is how long a broker may take to tell what has changed.
+const tellsWithin = 250 * time.Millisecond
+
 // settleEvery is how often calls look for orphans that have ended, whose places they may take.
 const settleEvery = 100 * time.Millisecond
 
@@ -32,6 +35,7 @@ type orphan struct {
 	service string
 	broker  int
 	epoch   uint64
+	since   time.Time
 	until   time.Time
 	leave   func() // gives back the places of the call; nil if it holds none
 }
@@ -96,7 +100,8 @@ func (d *Dispatcher) orphaned(call *gateway.Call, reply *gateway.Reply, why gate
 	if usual := d.services.get(call.Service).usual(); usual > 0 {
 		most = min(most, max(leastOrphaned, 2*usual, 2*reply.Timing.Broker))
 	}
-	lost := orphan{service: call.Service, broker: reply.Broker, epoch: epoch, until: time.Now().Add(most)}
+	now := time.Now()
+	lost := orphan{service: call.Service, broker: reply.Broker, epoch: epoch, since: now, until: now.Add(most)}
 	if why == gateway.Canceled || why == gateway.Timeout || why == gateway.ReplyTooLarge {
 		if call.Leave != nil {
 			lost.leave = both(call.Leave, d.services.giveUp(call.Service, call.Caller))
@@ -114,7 +119,7 @@ func (d *Dispatcher) settle() {
 }
 
 // Orphans returns, by service, how many requests were given up and may still be
-// running. A broker in this process says how many it has at most.
+// running. A broker that tells of its services says how many it has at most, a moment later.
 func (d *Dispatcher) Orphans() map[string]int {
 	now := time.Now()
 	epochs := make([]uint64, len(d.cfg.Brokers)) // read once: there may be many orphans, and the pool is busy then
@@ -125,13 +130,14 @@ func (d *Dispatcher) Orphans() map[string]int {
 		broker  int
 		service string
 	}
-	most := map[place]int{} // that run at a broker in this process
+	most := map[place]int{} // that run at a broker that tells
 	return d.orphans.count(func(lost orphan, newer int) bool {
 		if lost.epoch != epochs[lost.broker] || !now.Before(lost.until) {
 			return false
 		}
-		live := d.cfg.Brokers[lost.broker].Live
-		if live == nil {
+		broker := &d.cfg.Brokers[lost.broker]
+		live := broker.Live
+		if live == nil || broker.Dialect.Multiplexed && now.Sub(lost.since) < tellsWithin {
 			return true
 		}
 		at := place{lost.broker, lost.service}
