@@ -40,6 +40,10 @@ type toSend struct {
 	frames [][]byte
 }
 
+// queue is how many messages wait for a peer that is slow to read: more than a test sends, since
+// the others are dropped.
+const queue = 100_000
+
 // NewRouter starts a Router on a free port. A nil script answers nothing.
 func NewRouter(t testing.TB, script Script) *Router {
 	t.Helper()
@@ -55,7 +59,7 @@ func NewRouterAt(t testing.TB, endpoint string, script Script) *Router {
 		t.Fatal(err)
 	}
 	r := &Router{t: t, zctx: zctx, script: script, done: make(chan struct{})}
-	if r.socket, err = zctx.Router(zsock.RouterOptions{}); err == nil {
+	if r.socket, err = zctx.Router(zsock.RouterOptions{Queue: queue}); err == nil {
 		r.endpoint, err = r.socket.Bind(endpoint)
 	}
 	if err != nil {
