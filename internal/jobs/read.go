@@ -37,9 +37,6 @@ func (r *Runner) Get(ctx context.Context, by Reader, id string) (Job, error) {
 
 // Wait returns a job once until says so, or as it is when ctx ends or the gateway drains.
 func (r *Runner) Wait(ctx context.Context, by Reader, id string, until func(*Job) bool) (Job, error) {
-	if _, err := r.Get(ctx, by, id); err != nil { // so that nobody waits for what is not there
-		return Job{}, err
-	}
 	leave := r.hub.join(id)
 	defer leave()
 	for {
