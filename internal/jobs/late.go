@@ -29,18 +29,19 @@ func (r *Runner) Late(call LateCall, room int64) (job Job, wait gateway.LateWait
 	held := r.cfg.Budget.Lease()
 	giveBack := func() {
 		held.Release()
-		r.mu.Lock()
-		r.queues.end(call.Job.Owner)
-		r.mu.Unlock()
-		r.runs.Done()
+		r.endLate(&call.Job)
 	}
+	defer func() {
+		if !ok { // or the store panics
+			giveBack()
+		}
+	}()
 	job = call.Job
 	job.ID, job.Started = NewID(job.Service), time.Now()
 	job.Expires = job.Started
 	s := Submission{Call: gateway.Call{Request: gateway.Request{Service: job.Service}}}
 	job.Timeout, job.TimeoutBy = r.timeout(&s, r.cfg.Caller.JobRules(job.Service))
 	if !held.Resize(room) || r.storeLate(store, &job) != nil {
-		giveBack()
 		return job, wait, false
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -69,8 +70,21 @@ func (r *Runner) reserveLate(call *LateCall) bool {
 		return false
 	}
 	r.queues.open[owner]++
+	r.queues.line(call.Job.Service).late++
 	r.runs.Add(1)
 	return true
+}
+
+// endLate counts a job of a call that is over, or was never stored.
+func (r *Runner) endLate(job *Job) {
+	defer r.runs.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.queues.end(job.Owner)
+	l := r.queues.line(job.Service)
+	l.late--
+	r.queues.forget(l)
+	r.kick()
 }
 
 // storeLate keeps a job. One of which it is unknown whether it was kept is revoked.

@@ -49,6 +49,56 @@ func TestALateReplyEndsItsJob(t *testing.T) {
 	}
 }
 
+// A job whose reply comes late is one of those that its service has running, in Stats and where the catalogue bounds
+// them.
+func TestALateReplysJobCountsAsRunning(t *testing.T) {
+	worker, arrived, release := held()
+	b := start(t, &caller{worker: worker, rules: func(string) gateway.JobRules { return gateway.JobRules{InFlight: 2} }}, nil)
+	running := func() int { return b.Stats().Services["echo"].Running }
+	_, first, ok1 := b.Late(lateCall("a"), 0)
+	_, second, ok2 := b.Late(lateCall("b"), 0)
+	if !ok1 || !ok2 {
+		t.Fatal("two late replies are not awaited")
+	}
+	if got := running(); got != 2 {
+		t.Errorf("%d jobs run, want 2", got)
+	}
+	job := b.submit("echo", "x")
+	if got, err := b.Get(ctx, anyone, job.ID); err != nil || got.State != jobs.Queued || b.Stats().Services["echo"].Queued != 1 {
+		t.Errorf("a third job is %q, %v: the service may have two", got.State, err)
+	}
+	first.Done(gateway.Reply{Frames: frames("done")}, nil)
+	<-arrived // the third
+	if got := running(); got != 2 {
+		t.Errorf("%d jobs run, want the second and the third", got)
+	}
+	second.Done(gateway.Reply{}, &gateway.Error{Kind: gateway.BrokerLost})
+	if got := running(); got != 1 {
+		t.Errorf("%d jobs run, want the third", got)
+	}
+	close(release)
+	eventually(t, "none runs", func() bool { return len(b.Stats().Services) == 0 })
+}
+
+// A panic of the store passes, and leaves nothing counted.
+func TestAPanicOfTheStoreLeavesNoLateReply(t *testing.T) {
+	b := start(t, &caller{worker: echo}, func(c *jobs.Config) { c.Store = panicsLate{c.Store} })
+	func() {
+		defer func() {
+			if v := recover(); v != "a bug" {
+				t.Errorf("recovered %v, want the store's panic", v)
+			}
+		}()
+		b.Late(lateCall("a"), 1000)
+	}()
+	if n, held := len(b.Stats().Services), b.held.Bytes(); n != 0 || held != 0 {
+		t.Errorf("%d services have jobs, %d bytes are held", n, held)
+	}
+	if err := b.AwaitIdle(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
 // Its owner may end the wait.
 func TestALateReplysJobCanBeCanceled(t *testing.T) {
 	b := start(t, &caller{worker: echo}, nil)
@@ -109,3 +159,8 @@ func hold(t *testing.T, b *bench) {
 type awayLate struct{ jobs.Store }
 
 func (awayLate) SubmitRunning(context.Context, *jobs.Job) error { return errors.New("away") }
+
+// panicsLate is a store with a bug.
+type panicsLate struct{ jobs.Store }
+
+func (panicsLate) SubmitRunning(context.Context, *jobs.Job) error { panic("a bug") }

@@ -27,7 +27,8 @@ type line struct {
 	service string
 	turns   []*turn // of owners that have queued jobs; the first is next
 	queued  int
-	running int
+	running int           // that hold a place of Config.InFlight, those included that are not sent yet
+	late    int           // that run in a call's connection
 	rest    time.Duration // after the last vain attempt; 0 if the last was none
 	until   time.Time     // when the service may be tried again, by one job
 }
@@ -57,14 +58,20 @@ func (q *queues) knows(id string) bool {
 	return ok
 }
 
+// line returns the queue of a service.
+func (q *queues) line(service string) *line {
+	l := q.lines[service]
+	if l == nil {
+		l = &line{service: service}
+		q.lines[service] = l
+	}
+	return l
+}
+
 // add puts a job at the end of its owner's, or with first at the front.
 func (q *queues) add(e entry, first bool) {
 	q.ids[e.id] = struct{}{}
-	l := q.lines[e.service]
-	if l == nil {
-		l = &line{service: e.service}
-		q.lines[e.service] = l
-	}
+	l := q.line(e.service)
 	if l.queued == 0 {
 		q.order = append(q.order, l)
 	}
@@ -166,7 +173,7 @@ func (q *queues) end(owner string) {
 
 // forget lets go of a line that has nothing.
 func (q *queues) forget(l *line) {
-	if l.queued == 0 && l.running == 0 {
+	if l.queued+l.running+l.late == 0 {
 		delete(q.lines, l.service)
 	}
 }

@@ -66,7 +66,7 @@ func (r *Runner) mayStart(l *line, now time.Time) bool {
 		return false
 	}
 	most := r.cfg.Caller.JobRules(l.service).InFlight
-	return most == 0 || l.running+r.elsewhere.running[l.service] < most
+	return most == 0 || l.running+l.late+r.elsewhere.running[l.service] < most
 }
 
 // What came of an attempt to run a job.

@@ -100,7 +100,7 @@ func (r *Runner) Stats() gateway.JobStats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for name, l := range r.queues.lines {
-		service := gateway.JobServiceStats{Queued: l.queued, Running: l.running}
+		service := gateway.JobServiceStats{Queued: l.queued, Running: l.running + l.late}
 		for _, t := range l.turns {
 			service.Oldest = max(service.Oldest, now.Sub(t.entries[0].created))
 		}
