@@ -11,8 +11,9 @@ import (
 // before: it still carries one call alone, so its reply can be no other's (docs/model, LATE). It is given up, and
 // closed, when the job ends, and the oldest also when a call has to wait for a connection.
 
-// keep hands a connection whose call's time has passed over to those who wait on, if there are any.
-func (p *Pool) keep(c *conn, x *call) bool {
+// keep hands a connection whose call's time has passed over to those who wait on, if there are any. A panic of theirs
+// passes.
+func (p *Pool) keep(c *conn, x *call) (kept bool) {
 	if x.req.Late == nil || x.sent.IsZero() || x.reason != string(gateway.Timeout) || x.ctx.Err() != nil {
 		return false
 	}
@@ -24,6 +25,12 @@ func (p *Pool) keep(c *conn, x *call) bool {
 	p.calls.Add(1)
 	p.late = append(p.late, c)
 	p.mu.Unlock()
+	defer func() {
+		if !kept {
+			p.forget(c)
+			p.calls.Done()
+		}
+	}()
 
 	y := &call{
 		ctx: x.ctx, req: x.req, reply: x.reply, start: x.start, maxReply: x.maxReply, sent: x.sent, heard: x.heard, strays: x.strays,
@@ -31,8 +38,6 @@ func (p *Pool) keep(c *conn, x *call) bool {
 	}
 	wait, ok := x.req.Late(y.room)
 	if !ok {
-		p.forget(c)
-		p.calls.Done()
 		return false
 	}
 	y.ctx, y.req.Room, y.req.Deadline, x.reply.Partials = wait.Ctx, wait.Room, wait.Deadline, nil

@@ -70,6 +70,28 @@ func TestALateReplyIsThatOfWhoeverWaitsOn(t *testing.T) {
 	}
 }
 
+// A panic of whoever is asked to wait on passes, and costs its connection but no place. The pool can be closed.
+func TestAPanicOfWhoeverIsAskedToWaitOnKeepsNoPlace(t *testing.T) {
+	h := newHeld(t, client.Config{Max: 2, Late: 1, QueueTimeout: patience})
+	func() {
+		defer func() {
+			if v := recover(); v != "a bug" {
+				t.Errorf("recovered %v, want the panic of the call", v)
+			}
+		}()
+		h.overdue("first", func(int64) (gateway.LateWait, bool) { panic("a bug") })
+	}()
+	await(t, h.arrived)
+	if s := h.pool.Stats(); s.Busy != 0 {
+		t.Errorf("%d connections are busy, want none", s.Busy)
+	}
+	late, ended := waitOn(h.ctx)
+	h.answer(h.overdue("second", late), "echo")
+	if got := await(t, ended); got.err != nil || text(got.reply) != "done" {
+		t.Errorf("the next late reply is %q and %v, want done", text(got.reply), got.err)
+	}
+}
+
 // The oldest late reply gives way to a call that would have to wait for a connection.
 func TestALateReplyYieldsToACall(t *testing.T) {
 	h := newHeld(t, client.Config{Max: 2, Late: 2, QueueTimeout: patience})

@@ -41,8 +41,8 @@ func (x *call) overdue(l *link) error {
 	}
 }
 
-// keep hands a call whose time has passed over to those who wait on, if there are any.
-func (c *Client) keep(l *link, x *call) bool {
+// keep hands a call whose time has passed over to those who wait on, if there are any. A panic of theirs passes.
+func (c *Client) keep(l *link, x *call) (kept bool) {
 	y := &call{
 		ctx: x.ctx, reply: x.reply, start: x.start, sent: x.sent, maxReply: x.maxReply, size: x.size, asked: true,
 		unmanned: x.unmanned, id: x.id,
@@ -59,11 +59,15 @@ func (c *Client) keep(l *link, x *call) bool {
 	c.calls.Add(1)
 	c.late = append(c.late, late) // so that no more than that are asked for
 	c.mu.Unlock()
+	defer func() {
+		if !kept {
+			c.forget(late)
+			c.calls.Done()
+		}
+	}()
 
 	wait, ok := x.req.Late(y.room)
 	if !ok {
-		c.forget(late)
-		c.calls.Done()
 		return false
 	}
 	ctx, cancel := context.WithCancelCause(wait.Ctx)

@@ -73,6 +73,35 @@ func TestALateReplyIsThatOfWhoeverWaitsOn(t *testing.T) {
 	eventually(t, "what nobody waits for is canceled", func() bool { return b.Canceled() == 2 })
 }
 
+// A panic of whoever is asked to wait on passes, and costs no place.
+func TestAPanicOfWhoeverIsAskedToWaitOnKeepsNoPlace(t *testing.T) {
+	t.Parallel()
+	c, b := startLate(t, 3, 1)
+	passed := make(chan any, 1)
+	go func() {
+		defer func() { passed <- recover() }()
+		_, _ = c.Call(t.Context(), gateway.Request{
+			Service: "echo", Deadline: time.Now().Add(100 * time.Millisecond),
+			Late: func(int64) (gateway.LateWait, bool) { panic("a bug") },
+		})
+	}()
+	b.Dispatch(next(t, b))
+	if v := <-passed; v != "a bug" {
+		t.Fatalf("recovered %v, want the panic of the call", v)
+	}
+	if s := c.Stats(); s.Busy != 0 {
+		t.Errorf("%d calls are in flight, want none", s.Busy)
+	}
+	if load := c.Load(0); load != 0 {
+		t.Errorf("the broker has %d calls, want none", load)
+	}
+	late, ended := waitOn(t.Context())
+	b.Reply(overdue(t, c, b, late), fr("done"), true)
+	if r := <-ended; r.err != nil || string(r.reply.Frames[0]) != "done" {
+		t.Errorf("the next late reply is %q, %v, want done", r.reply.Frames, r.err)
+	}
+}
+
 // What the broker refuses when its time has passed was not executed: nobody waits for it.
 func TestARequestThatNoWorkerHadLeavesNobodyWaiting(t *testing.T) {
 	t.Parallel()

@@ -174,12 +174,7 @@ func (c *Client) carry(x *call) error {
 		if err != nil {
 			return err
 		}
-		if err := x.sending(); err != nil {
-			c.release(l)
-			return err
-		}
-		again, err := x.attempt(l)
-		c.release(l)
+		again, err := c.once(l, x)
 		switch {
 		case !again:
 			return err
@@ -189,6 +184,16 @@ func (c *Client) carry(x *call) error {
 			return gateway.Overdue(false)
 		}
 	}
+}
+
+// once makes one attempt over a leased connection, and takes that back. A panic of those who are shown what is sent and
+// received passes.
+func (c *Client) once(l *link, x *call) (again bool, err error) {
+	defer c.release(l)
+	if err := x.sending(); err != nil {
+		return false, err
+	}
+	return x.attempt(l)
 }
 
 // lease chooses a connection for a call. It waits until there is one, no broker is left
