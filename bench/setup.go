@@ -129,7 +129,8 @@ func (b *bench) startBrokers() error {
 		*endpoint = "tcp://" + address
 		args := []string{b.bin + "/bench-zmq", "broker", *endpoint, fmt.Sprint(slowMS)}
 		if name == "ours" {
-			args = []string{b.gateway(), "broker", "--bind", *endpoint}
+			// More than the 1,000 that may wait by default: all but 8 of 1,024 calls wait for its workers.
+			args = []string{b.gateway(), "broker", "--bind", *endpoint, "--service-queue-max", "2000"}
 		}
 		p, err := b.start(name, nil, args[0], args[1:]...)
 		if err != nil {

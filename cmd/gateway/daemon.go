@@ -113,9 +113,9 @@ func (d *daemon) embed() (err error) {
 		keys = &broker.Curve{Public: keys.Public, Secret: keys.Secret, Allowed: peers.with(keys.Allowed)}
 	}
 	d.peers = peers
-	d.broker, err = broker.New(broker.Config{
-		Curve: keys, Bind: []string{d.settings.EmbeddedBind}, MaxConnections: d.settings.brokerConnections(), Log: d.log.Named("broker"),
-	})
+	cfg := d.settings.embeddedBroker()
+	cfg.Curve, cfg.Log = keys, d.log.Named("broker")
+	d.broker, err = broker.New(cfg)
 	if err != nil {
 		return fmt.Errorf("embedded %w", err)
 	}
@@ -128,6 +128,15 @@ func (d *daemon) embed() (err error) {
 	d.settings.Brokers = append(d.settings.Brokers, client.Endpoint{Name: embeddedName, Address: endpoint, Curve: peers.gateway, Dialect: dialect})
 	d.demo, err = demo.Start(demo.Config{Endpoint: endpoint, Curve: peers.demo, Log: d.log.Named("demo"), Dialect: mdp.V02})
 	return err
+}
+
+// embeddedBroker configures the embedded broker. All calls that the gateway has in flight may wait there for one service,
+// beside as many of other clients: what is over its own bounds was let in for nothing.
+func (s *settings) embeddedBroker() broker.Config {
+	return broker.Config{
+		Bind: []string{s.EmbeddedBind}, MaxConnections: s.brokerConnections(),
+		QueueMax: max(broker.DefaultQueueMax, 4*s.PoolMax), ServiceQueueMax: max(broker.DefaultServiceQueueMax, 2*s.PoolMax),
+	}
 }
 
 // trace makes what sends traces, if there is a collector for them.

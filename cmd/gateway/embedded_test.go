@@ -23,6 +23,17 @@ type event struct {
 	Frames []struct{ Data, Encoding string }
 }
 
+// All calls in flight may be to one service, which half of the broker's queue is kept for.
+func TestTheEmbeddedBrokerHasRoomForAllCallsInFlight(t *testing.T) {
+	t.Parallel()
+	for _, places := range []int{1, 256, 1100, 20_000} {
+		s := settings{PoolMax: places, Dialect: mdp.X1, Embedded: new(bool)}
+		if cfg := s.embeddedBroker(); cfg.ServiceQueueMax < max(places, 1000) || cfg.QueueMax < 2*max(places, 1000) {
+			t.Errorf("--pool-max %d: %d requests may wait, %d of one service", places, cfg.QueueMax, cfg.ServiceQueueMax)
+		}
+	}
+}
+
 func TestABurstOfPartsReachesItsCallerWhole(t *testing.T) {
 	const parts, rounds = 10_000, 5
 	g := start(t)

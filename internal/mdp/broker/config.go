@@ -69,6 +69,12 @@ type Config struct {
 	Log *zap.Logger
 }
 
+// The defaults of QueueMax and ServiceQueueMax.
+const (
+	DefaultQueueMax        = 10_000
+	DefaultServiceQueueMax = 1_000
+)
+
 func (c Config) withDefaults() Config {
 	if len(c.Bind) == 0 {
 		c.Bind = []string{"tcp://127.0.0.1:5555"}
@@ -76,8 +82,8 @@ func (c Config) withDefaults() Config {
 	c.Heartbeat = cmp.Or(c.Heartbeat, 2500*time.Millisecond)
 	c.Liveness = cmp.Or(c.Liveness, 4)
 	c.BusySilence = cmp.Or(c.BusySilence, time.Minute)
-	c.QueueMax = cmp.Or(c.QueueMax, 10_000)
-	c.ServiceQueueMax = cmp.Or(c.ServiceQueueMax, 1_000)
+	c.QueueMax = cmp.Or(c.QueueMax, DefaultQueueMax)
+	c.ServiceQueueMax = cmp.Or(c.ServiceQueueMax, DefaultServiceQueueMax)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 512<<20)
 	c.OutboxBytes = cmp.Or(c.OutboxBytes, 256<<20)
 	c.Expiry = cmp.Or(c.Expiry, 5*time.Minute)
