@@ -31,7 +31,7 @@ func TestTheServiceIsThePathUnescapedOnce(t *testing.T) {
 		return gateway.Reply{Frames: [][]byte{[]byte(call.Service)}}, nil
 	})})
 	for path, want := range map[string]string{
-		"echo": "echo", "%65cho": "echo", "a%2Fb": "a/b", "a%2520b": "a%20b", "a%25b": "a%b", "a%2Fb%2520": "a/b%20", "a:b@c": "a:b@c",
+		"echo": "echo", "%65cho": "echo", "a%2Fb": "a/b", "a%2Fdry-run": "a/dry-run", "a%2520b": "a%20b", "a%25b": "a%b", "a%2Fb%2520": "a/b%20", "a:b@c": "a:b@c",
 		"%2E%2E%2E": "...", "Mmi.service": "Mmi.service", strings.Repeat("x", 255): strings.Repeat("x", 255),
 	} {
 		g.post("/services/"+path, "").wantBody(t, 200, want)

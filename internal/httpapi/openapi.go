@@ -86,7 +86,7 @@ func newDocument(shown []gateway.ServiceInfo) ([]byte, error) {
 	paths := dig(doc, "paths")
 	call := dig(paths, callPath, "post")
 	schemas := dig(doc, "components", "schemas")
-	ids := map[string]bool{}
+	ids := takenWords(doc)
 	for _, info := range shown {
 		path, parts := servicePath(info.Name)
 		if path == wholeTemplate || paths[path] != nil {
@@ -244,18 +244,53 @@ func clone(o object) (copied object, err error) {
 }
 
 // operationID returns an id of a service's operation that is a word in the
-// languages which clients are generated in, and that no other has.
+// languages which clients are generated in, and that no other has in any of them.
 func operationID(name string, taken map[string]bool) string {
 	word := callPrefix + strings.Map(func(c rune) rune {
-		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' {
+		if letterOrDigit(c) {
 			return c
 		}
 		return '_'
 	}, name)
 	id := word
-	for n := 2; taken[id]; n++ {
+	for n := 2; taken[bare(id)]; n++ {
 		id = word + "_" + strconv.Itoa(n)
 	}
-	taken[id] = true
+	taken[bare(id)] = true
 	return id
+}
+
+// takenWords returns what ids of services' operations must not be: those of the contract,
+// and callPrefix before a schema, since the schema of the vars has the id's word, too.
+func takenWords(doc object) map[string]bool {
+	taken := map[string]bool{}
+	for _, item := range dig(doc, "paths") {
+		for _, op := range item.(object) {
+			if op, ok := op.(object); ok {
+				id, _ := op["operationId"].(string)
+				taken[bare(id)] = true
+			}
+		}
+	}
+	for name := range dig(doc, "components", "schemas") {
+		if rest, ok := strings.CutPrefix(bare(name), "vars"); ok {
+			taken[bare(callPrefix)+rest] = true
+		}
+	}
+	return taken
+}
+
+// bare returns the letters and digits of a word in lower case. Generators write words in
+// the case of their language, so call_a_b, call_aB and call__ab are one function.
+func bare(word string) string {
+	return strings.Map(func(c rune) rune {
+		if letterOrDigit(c) {
+			return c
+		}
+		return -1
+	}, strings.ToLower(word))
+}
+
+func letterOrDigit(c rune) bool {
+	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }

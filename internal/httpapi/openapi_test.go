@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +143,41 @@ func TestServicesOfOddNamesAndSchemasAreDescribedToo(t *testing.T) {
 	}
 	if dig(doc, "components", "schemas", "Envelope", "properties")["vars"] == nil {
 		t.Error("the schema of all bodies has lost its vars")
+	}
+}
+
+// TestOperationsOfServicesAreOneFunctionEach holds for generators that write ids and schemas
+// in camel case: two of one word are a client that does not compile.
+func TestOperationsOfServicesAreOneFunctionEach(t *testing.T) {
+	var services []gateway.ServiceInfo
+	for _, name := range []string{"service", "a-b", "a_B", "aB", "ab", "ab2", "A.b-2", "-", "--"} {
+		services = append(services, gateway.ServiceInfo{Name: name, Catalogued: true, VarsSchema: []byte(sf)})
+	}
+	g := serve(t, Config{Caller: catalogued{echo, services}})
+	doc := g.document()
+	word := func(name string) string {
+		return strings.ToLower(regexp.MustCompile("[^A-Za-z0-9]").ReplaceAllString(name, ""))
+	}
+	ids, schemas := map[string]string{}, map[string]string{}
+	for path, item := range dig(doc, "paths") {
+		for method := range item.(object) {
+			id, _ := dig(item.(object), method)["operationId"].(string)
+			if other := ids[word(id)]; id != "" && other != "" {
+				t.Errorf("%s %s is %s, which is one function with %s", method, path, id, other)
+			}
+			ids[word(id)] = id
+		}
+	}
+	for name := range dig(doc, "components", "schemas") {
+		if other := schemas[word(name)]; other != "" {
+			t.Errorf("the schemas %s and %s are one type", name, other)
+		}
+		schemas[word(name)] = name
+	}
+	for _, info := range services {
+		if dig(doc, "paths", "/services/"+info.Name) == nil {
+			t.Errorf("%s has no path", info.Name)
+		}
 	}
 }
 
