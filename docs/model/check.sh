@@ -1,5 +1,5 @@
 #!/bin/bash
-# Checks lease.pml and mux.pml with spin, exhaustively: with all rules nothing is found;
+# Checks lease.pml, mux.pml and adopt.pml with spin, exhaustively: with all rules nothing is found;
 # with each rule removed a counter-example is, which is kept here beside the models.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -60,3 +60,10 @@ check mux.pml mux-late-reply fails -DNO_DROP
 check mux.pml mux-canceled-in-queue fails -DNO_REMOVE
 check mux.pml mux-after-ttl fails -DNO_DEADLINE
 check mux.pml mux-worker-lost-unsaid fails -DNO_GONE
+search=(-i)
+check adopt.pml adopt holds
+check adopt.pml adopt-shared-id fails -DNO_OWN
+check adopt.pml adopt-parts fails -DNO_WHOLE
+check adopt.pml adopt-changed-record fails -DNO_CAS
+check adopt.pml adopt-former-owner fails -DNO_FORMER
+check adopt.pml adopt-hard-end fails -DNO_SOFT
