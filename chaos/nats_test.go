@@ -13,8 +13,11 @@ import (
 	"mdpgateway/internal/jobs/natstest"
 )
 
+// adoptionEnds is the time of jobs: one whose reply came while no gateway waited is interrupted then.
+const adoptionEnds = "20s"
+
 // Three gateways have their jobs in three NATS servers. One of the gateways, the server that leads, any server, or all
-// of them are killed again and again. Nothing is lost and nothing is sent twice.
+// of them are killed again and again. Nothing is lost and nothing is sent twice. Jobs of a gateway that was killed are adopted by another.
 func TestJobsInNATSSurviveKills(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
@@ -26,7 +29,7 @@ func TestJobsInNATSSurviveKills(t *testing.T) {
 	startWorker(t, broker.endpoint, ledgers)
 	startWorker(t, broker.endpoint, ledgers)
 	start := func() *gateway {
-		return startGateway(t, "--broker", broker.endpoint, "--dialect", "mdp/0.2", "--jobs", servers.URL(), "--jobs-max", "100000", "--jobs-max-bytes", "2GiB")
+		return startGateway(t, "--broker", broker.endpoint, "--dialect", "mdp/0.1", "--jobs-timeout", adoptionEnds, "--jobs", servers.URL(), "--jobs-max", "100000", "--jobs-max-bytes", "2GiB")
 	}
 	gateways, callers := make([]*gateway, 3), make([]*jobCaller, 3)
 	for i := range gateways {
@@ -36,7 +39,7 @@ func TestJobsInNATSSurviveKills(t *testing.T) {
 		callers[i] = &jobCaller{new(atomic.Value), newClient(t, false)}
 		callers[i].url.Store(gateways[i].url)
 	}
-	l := &jobLedger{accepted: map[string]string{}}
+	l := &jobLedger{accepted: map[string]string{}, long: *jobsFor > time.Minute}
 	stop := make(chan struct{})
 	var submitters sync.WaitGroup
 	for i := range 6 {
@@ -88,8 +91,13 @@ func TestJobsInNATSSurviveKills(t *testing.T) {
 	}
 	close(stop)
 	submitters.Wait()
+	adopted := 0.0
+	for _, g := range gateways {
+		adopted += g.metric(`mdp_gateway_jobs_redelivered_total{verdict="adopted"}`)
+	}
 	states := l.check(t, callers[0], func() map[string]int { return executed(t, ledgers) })
-	t.Logf("kills %v; %d accepted = %v; %d refused, %d without an answer", kills, len(l.accepted), states, len(l.refused), l.unknown)
+	t.Logf("kills %v; %d accepted = %v; %d refused, %d without an answer; the gateways at the end had adopted %v", kills, len(l.accepted),
+		states, len(l.refused), l.unknown, adopted)
 	if states["done"] == 0 {
 		t.Error("no job that was done proves nothing")
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 // delays are the services of a worker and the longest times that they take.
-var delays = map[string]time.Duration{"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond}
+var delays = map[string]time.Duration{"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond, "long": 18 * time.Second}
 
 // startWorker starts this program as a worker that has its notes in a file of the given
 // folder. The command, if any, runs it elsewhere.

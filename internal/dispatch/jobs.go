@@ -60,6 +60,37 @@ func (d *Dispatcher) RunJob(ctx context.Context, call gateway.Call) (reply gatew
 	return reply, err
 }
 
+// An adopter is a Pool that can wait for replies to what other processes have sent.
+type adopter interface {
+	CanAdopt(route gateway.Route) (can, known bool)
+	Adopt(ctx context.Context, route gateway.Route, req gateway.Request) (gateway.Reply, error)
+}
+
+// CanAdoptJob reports whether AdoptJob can connect to the broker of a route now. Known is false if it never will.
+func (d *Dispatcher) CanAdoptJob(route gateway.Route) (can, known bool) {
+	pool, ok := d.cfg.Pool.(adopter)
+	if !ok {
+		return false, false
+	}
+	return pool.CanAdopt(route)
+}
+
+// AdoptJob waits for the reply to a job's call that a gateway has sent which is gone, and judges it as RunJob does. It
+// counts as no call.
+func (d *Dispatcher) AdoptJob(ctx context.Context, route gateway.Route, req gateway.Request) (reply gateway.Reply, err error) {
+	reply, err = d.cfg.Pool.(adopter).Adopt(ctx, route, req)
+	if err == nil {
+		spec, _ := d.cfg.Catalogue.Get(req.Service)
+		err = d.judge(spec, &reply)
+	}
+	if err != nil {
+		e := gateway.AsError(err)
+		e.Service = req.Service
+		err = e
+	}
+	return reply, err
+}
+
 // JobRules is what the catalogue says of a service's jobs.
 func (d *Dispatcher) JobRules(service string) gateway.JobRules {
 	spec, _ := d.cfg.Catalogue.Get(service)

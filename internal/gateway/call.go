@@ -34,6 +34,10 @@ type Request struct {
 	// Within, if set, is the time from Sending to the whole reply, in place of Deadline.
 	Within time.Duration
 
+	// Route, if set, is told before Sending over which connection the request will go, if that carries nothing else
+	// until it is closed: whoever comes after may then wait there for the reply.
+	Route *Route
+
 	// Room, if set, holds the bytes that the reply will need from before the request is
 	// sent. When the call has ended it holds those of the reply, or none with an error.
 	Room Room
@@ -48,6 +52,13 @@ type Request struct {
 
 	Brokers []int // which of the pool's endpoints may be asked, by index; nil means any
 	Reuse   Reuse // whether it may use a connection that calls had before, and leave it to others
+}
+
+// A Route is a connection to a broker that carries one request alone, whose reply is one message: the broker answers to
+// its routing id, whoever connects with that. The zero Route is none.
+type Route struct {
+	Broker string `json:"broker,omitzero"` // its address, as it is configured
+	ID     string `json:"id,omitzero"`     // the routing id, printable ASCII
 }
 
 // A LateWait is someone who waits for a reply after its caller.

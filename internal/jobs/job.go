@@ -57,6 +57,7 @@ type Job struct {
 	Parts     int   // PARTIALs of the reply so far
 	Bytes     int64 // of the reply so far, all frames
 	Started   time.Time
+	Route     gateway.Route // on which its reply comes, while it runs; zero unless another gateway may wait there
 	Ended     time.Time
 	KeepUntil time.Time      // when it will be forgotten; zero until it is over
 	Problem   *gateway.Error // of a job that is over without a reply; its Frames are kept as the reply's

@@ -171,11 +171,12 @@ func (r *Runner) call(job *Job, frames [][]byte) verdict {
 	sent := false
 	parts := newParts(r, job.ID)
 	defer parts.stop()
+	route := r.route()
 	call := gateway.Call{
 		Request: gateway.Request{
-			Service: job.Service, Frames: frames, Room: &room, Within: job.Timeout, Partial: parts.put,
+			Service: job.Service, Frames: frames, Room: &room, Within: job.Timeout, Partial: parts.put, Route: route,
 			Sending: func() error {
-				if claim = r.claim(job, cancel); claim == nil {
+				if claim = r.claim(job, route, cancel); claim == nil {
 					sent = true
 				}
 				return claim
@@ -207,12 +208,16 @@ func (r *Runner) call(job *Job, frames [][]byte) verdict {
 }
 
 // claim makes a queued job one that runs, unless it is canceled or expired by then.
-func (r *Runner) claim(job *Job, cancel context.CancelCauseFunc) error {
+func (r *Runner) claim(job *Job, route *gateway.Route, cancel context.CancelCauseFunc) error {
 	now := time.Now()
 	if !now.Before(job.Expires) {
 		return ErrState // the sweeper ends it
 	}
-	running, err := r.move(Move{ID: job.ID, From: []State{Queued}, To: Running, At: now})
+	move := Move{ID: job.ID, From: []State{Queued}, To: Running, At: now}
+	if route != nil {
+		move.Route = *route
+	}
+	running, err := r.move(move)
 	if err != nil {
 		return err
 	}
@@ -274,7 +279,9 @@ func (r *Runner) finish(job *Job, parts *parts, reply *gateway.Reply, err error)
 		move.Problem = gateway.AsError(err)
 		move.To, move.Frames = Failed, move.Problem.Frames
 		if move.Problem.Kind == gateway.Interrupted {
-			move.To = Interrupted
+			if move.To = Interrupted; job.Route != (gateway.Route{}) && r.isDraining() {
+				return // another gateway adopts it
+			}
 		}
 	} else if move.Frames == nil {
 		move.Frames = [][]byte{}

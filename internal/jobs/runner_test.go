@@ -102,7 +102,7 @@ func startOver(t *testing.T, store jobs.Store, c *caller, change func(*jobs.Conf
 }
 
 // patience bounds a test that fails, and slows none that passes.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 var (
 	ctx    = context.Background()

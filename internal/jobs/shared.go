@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -59,23 +58,10 @@ func (r *Runner) Changed(job Job) {
 	if job.State != Queued && job.State != "" {
 		r.dequeue(&job)
 	}
-	if job.State == Canceled {
+	if job.State.Over() && job.State != Interrupted { // nobody waits for the reply any more
 		r.abandon(job.ID)
 	}
 	r.hub.tell(job.ID)
-}
-
-// Lost is Watcher: the gateway that ran a job is gone.
-func (r *Runner) Lost(job Job) bool {
-	ended, err := r.interrupt(context.Background(), job.ID, job.Revision)
-	switch {
-	case err == nil:
-		r.over(ended)
-		return true
-	case !errors.Is(err, ErrState) && !errors.Is(err, ErrNotFound):
-		r.cfg.Log.Warn("a job whose gateway is gone can't be ended now", zap.String("job", job.ID), zap.Error(err))
-	}
-	return false
 }
 
 // interrupt ends a job whose gateway is gone.

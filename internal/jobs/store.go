@@ -86,21 +86,24 @@ type Watcher interface {
 	// empty.
 	Changed(Job)
 
-	// Lost tells that a job is Running at a gateway that is gone, or that does not have it, and reports whether it was
-	// ended for that. Job has what Open yields.
-	Lost(Job) bool
+	// Lost tells that a job is Running at a gateway that is gone, or that does not have it, and returns what was made of
+	// that: OwnerGone, OwnerAdopted or, if it is to be told again, OwnerLacks. Job has what Open yields.
+	Lost(Job) (verdict string)
 }
 
 // What a Shared store finds out about a job that runs at another gateway.
 const (
 	OwnerRuns    = "runs"        // the gateway says so
 	OwnerLacks   = "missing"     // the gateway is gone, or does not have it; it will be asked again
-	OwnerGone    = "interrupted" // that was so several times
+	OwnerGone    = "interrupted" // that was so several times, and the job was ended
+	OwnerAdopted = "adopted"     // that was so several times, and this gateway waits for the reply
 	OwnerUnknown = "unknown"     // there was no answer in time
 )
 
 // Verdicts returns what a Shared store may find out.
-func Verdicts() []string { return []string{OwnerRuns, OwnerLacks, OwnerGone, OwnerUnknown} }
+func Verdicts() []string {
+	return []string{OwnerRuns, OwnerLacks, OwnerGone, OwnerAdopted, OwnerUnknown}
+}
 
 // A KeyStore can look for the job of an idempotency key without a submission.
 type KeyStore interface {
@@ -125,6 +128,10 @@ type Move struct {
 	Frames    [][]byte       // of the reply's last part, or of the problem
 	Bytes     int64          // that the whole reply counts; 0 leaves it as it is
 	KeepUntil time.Time      // of an end
+
+	// Of a move to Running at a Shared store.
+	Route gateway.Route // on which the reply will come; zero unless another gateway may wait there
+	Adopt bool          // the job is Running at a gateway that is gone, and from here on at this one
 }
 
 // May reports whether the move may be made of a job as it is.

@@ -75,7 +75,7 @@ var (
 	jobsBytesDesc       = desc("jobs_store_bytes", "Bytes in use in the store of jobs.")
 	jobsBytesMaxDesc    = desc("jobs_store_bytes_max", "The most bytes that the store of jobs may have.")
 	jobsErrorsDesc      = desc("jobs_store_errors_total", "Operations of the store of jobs that failed.", "op")
-	jobsRedeliveredDesc = desc("jobs_redelivered_total", "Looks at jobs that run at another gateway, by verdict: it runs them, they are missing there, interrupted since they were missing thrice, or unknown.", "verdict")
+	jobsRedeliveredDesc = desc("jobs_redelivered_total", "Looks at jobs that run at another gateway, by verdict: it runs them, they are missing there, adopted or interrupted since they were missing thrice, or unknown.", "verdict")
 	jobsDamagedDesc     = desc("jobs_damaged_total", "Records of the store of jobs that could not be read.")
 )
 

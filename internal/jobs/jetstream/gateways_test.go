@@ -128,6 +128,11 @@ func gateways(t *testing.T, c *natstest.Cluster) {
 		"a key whose submission has failed makes that job":    keyLeft,
 		"a full queue still knows a key":                      keyWhenFull,
 		"a late reply is its gateway's":                       lateReplies,
+		"one other gateway adopts a job":                      adoptedOnce,
+		"a gateway that lives stores what was adopted":        adoptedFromOneThatLives,
+		"an adoption in vain leaves room for the reply":       adoptedInVain,
+		"a gateway that leaves hands its job on":              adoptedAgain,
+		"a job whose time is up is not adopted":               adoptedTooLate,
 		"a claim that is overtaken is not undone for another": undone,
 	} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, c) })

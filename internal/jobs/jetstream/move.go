@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/jobs"
 )
 
@@ -29,7 +31,7 @@ func (s *Store) Move(ctx context.Context, move jobs.Move) (job jobs.Job, err err
 			return jobs.Job{}, err
 		}
 		job := before.job()
-		if !move.May(&job) || !s.mayMove(before, move.To) {
+		if !move.May(&job) || !s.mayMove(before, &move) {
 			if staged != "" {
 				s.drop(ctx, move.ID, staged)
 			}
@@ -59,9 +61,15 @@ func (s *Store) Move(ctx context.Context, move jobs.Move) (job jobs.Job, err err
 	}
 }
 
-// mayMove reports whether this process may make that of a job.
-func (s *Store) mayMove(r *record, to jobs.State) bool {
-	return r.By == "" || r.By == s.process || to == jobs.Canceled || to == jobs.Interrupted
+// mayMove reports whether this process may make that of a job. One whose job was adopted may still store the reply.
+func (s *Store) mayMove(r *record, move *jobs.Move) bool {
+	switch {
+	case r.By == "", r.By == s.process, move.To == jobs.Canceled, move.To == jobs.Interrupted, move.Adopt:
+		return true
+	case slices.Contains(r.Former, s.process):
+		return move.To == jobs.Done || move.To == jobs.Failed && move.Problem != nil && move.Problem.Executed() == gateway.Yes
+	}
+	return false
 }
 
 // moved returns the record after a move, whose frames were staged under that name unless they are small.
@@ -71,12 +79,16 @@ func (s *Store) moved(before *record, move *jobs.Move, staged string) *record {
 	r.Revision++
 	switch move.To {
 	case jobs.Running:
-		r.Started, r.By = nanos(move.At), s.process
+		if move.Adopt {
+			r.Former = append(slices.Clone(r.Former), r.By)
+		}
+		r.Started, r.By, r.Route = nanos(move.At), s.process, move.Route
 		return &r
 	case jobs.Queued:
-		r.Started, r.By = 0, ""
+		r.Started, r.By, r.Route = 0, "", gateway.Route{}
 		return &r
 	}
+	r.Route = gateway.Route{}
 	r.Ended, r.Keep, r.Request, r.Reply, r.body = nanos(move.At), nanos(move.KeepUntil), "", staged, nil
 	if move.Bytes > 0 {
 		r.Bytes = move.Bytes

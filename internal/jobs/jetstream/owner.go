@@ -87,8 +87,13 @@ func (s *Store) lookOnce(ctx context.Context, before map[string]miss) map[string
 					after[e.id] = m
 					continue
 				}
-				if w := s.watcher(); w != nil && w.Lost(e.job()) {
-					s.judge(jobs.OwnerGone)
+				w := s.watcher()
+				if w == nil {
+					continue
+				}
+				verdict := w.Lost(e.job())
+				if s.judge(verdict); verdict == jobs.OwnerLacks {
+					after[e.id] = m
 				}
 			}
 		}

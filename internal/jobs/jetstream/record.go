@@ -34,6 +34,9 @@ type record struct {
 	Writer  string `json:"w"`           // the process that wrote it
 	By      string `json:"by,omitzero"` // the process that has claimed it
 
+	Former []string      `json:"former,omitempty"` // processes that had claimed it before it was adopted
+	Route  gateway.Route `json:"route,omitzero"`   // on which the reply comes
+
 	State     jobs.State      `json:"state"`
 	Seq       int64           `json:"seq,omitzero"` // of the first record; 0 if it is this one
 	Revision  int64           `json:"rev"`
@@ -114,7 +117,7 @@ func (r *record) job() jobs.Job {
 	return jobs.Job{
 		ID: r.id, Seq: r.seq(), Service: r.Service, Owner: r.Owner, Principal: r.Principal, Created: moment(r.Created), Expires: moment(r.Expires),
 		Timeout: r.Timeout, TimeoutBy: r.TimeoutBy, Form: r.Form, RequestID: r.RequestID, Trace: r.Trace, In: r.In,
-		State: r.State, Revision: r.Revision, Parts: r.Parts, Bytes: r.Bytes, Started: moment(r.Started), Ended: moment(r.Ended),
+		State: r.State, Revision: r.Revision, Parts: r.Parts, Bytes: r.Bytes, Started: moment(r.Started), Route: r.Route, Ended: moment(r.Ended),
 		KeepUntil: moment(r.Keep), Problem: jobs.DecodeProblem(r.Problem),
 	}
 }

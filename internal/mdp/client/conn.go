@@ -18,6 +18,7 @@ type conn struct {
 	// Set once.
 	endpoint *endpoint
 	sock     *zsock.Socket
+	id       string        // the socket's routing id
 	onSent   func()        // noteSent
 	keys     *curve.Client // of CURVE, by which it was opened
 

@@ -162,14 +162,17 @@ func (p *Pool) charge(x *call, e *endpoint, err error) {
 // endpoint is lost or the pool is closed. A refused one says nothing until its time is
 // over, but the sentinel does. The caller closes a connection that comes with an error,
 // after having told of it: until then its descriptors are not there for others.
-func (e *endpoint) dial() (*conn, error) {
+func (e *endpoint) dial() (*conn, error) { return e.dialAs(string(zsock.RandomRoutingID())) }
+
+// dialAs is dial with a routing id.
+func (e *endpoint) dialAs(id string) (*conn, error) {
 	p := e.pool
 	keys := e.inForce()
-	sock, err := p.zctx.Dealer(zsock.DealerOptions{MaxMessage: p.cfg.MaxReply + replyHeadroom, Curve: keys})
+	sock, err := p.zctx.Dealer(zsock.DealerOptions{RoutingID: []byte(id), MaxMessage: p.cfg.MaxReply + replyHeadroom, Curve: keys})
 	if err != nil {
 		return nil, noDescriptors(err)
 	}
-	c := &conn{endpoint: e, sock: sock, keys: keys}
+	c := &conn{endpoint: e, sock: sock, id: id, keys: keys}
 	c.onSent = c.noteSent
 	sock.SetDeadline(time.Now().Add(p.cfg.ConnectTimeout))
 	address, ok := e.admit(c)

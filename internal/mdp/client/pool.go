@@ -11,7 +11,8 @@
 //
 // pool.go has the way of a call, queue.go who gets which connection, lease.go how it is given back, open.go how
 // connections come about, conn.go a round trip, memory.go
-// what libzmq may hold, late.go replies that are awaited after their call, endpoint.go a broker's state, lookup.go MMI, repeaters.go
+// what libzmq may hold, late.go replies that are awaited after their call, adopt.go those that
+// another process asked for, endpoint.go a broker's state, lookup.go MMI, repeaters.go
 // services whose replies come twice, close.go the end.
 package client
 
@@ -218,6 +219,9 @@ func (p *Pool) attempt(c *conn, x *call) (again bool, err error) {
 			p.putBack(c, x)
 			return false, err
 		}
+	}
+	if x.req.Route != nil {
+		*x.req.Route = c.route(x)
 	}
 	if err := x.sending(); err != nil {
 		p.putBack(c, x)

@@ -174,6 +174,7 @@ func (p *Pool) match(x *call, now time.Time) (settled bool) {
 	case !p.gate.admits(x.req.Service):
 		return false
 	}
+	x.alone = x.alone || x.req.Route != nil && best.adoptable()
 	c := p.take(best, x, now)
 	if c == nil {
 		c = p.takeElsewhere(best, x, now)

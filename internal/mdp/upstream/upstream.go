@@ -136,6 +136,23 @@ func numbered(late func(int64) (gateway.LateWait, bool), numbers []int) func(int
 	}
 }
 
+// CanAdopt is client.Pool's. Brokers of MDPX/1 answer to nobody else.
+func (b *Brokers) CanAdopt(route gateway.Route) (can, known bool) {
+	if b.pool == nil {
+		return false, false
+	}
+	return b.pool.CanAdopt(route)
+}
+
+// Adopt is client.Pool's.
+func (b *Brokers) Adopt(ctx context.Context, route gateway.Route, req gateway.Request) (gateway.Reply, error) {
+	reply, err := b.pool.Adopt(ctx, route, req)
+	if reply.Broker >= 0 {
+		reply.Broker = b.plain[reply.Broker]
+	}
+	return reply, err
+}
+
 // split returns where the brokers are that may be asked, nil meaning all, and which kind has
 // the one that is up with the fewest calls in flight. If both have one, they take turns.
 func (b *Brokers) split(brokers []int) (plain, shared []int, sharedFirst bool) {
