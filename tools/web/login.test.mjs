@@ -103,11 +103,17 @@ test("the console logs in by code, PKCE, state and nonce, for its tab", async ()
   assert.deepEqual(await page.evaluate(() => ({ ...sessionStorage, ...localStorage })), {});
 });
 
-test("the console tells who is logged in and has no right", async () => {
+test("the console tells who is logged in and has no right, and when a login has ended", async () => {
   await page.goto(`${gateway.url}/console`);
   await page.getByRole("button", { name: "Log in" }).click();
   await signIn("test-user2");
   await page.getByRole("alert").getByText(/You are logged in as test-user2.*, who has no right here/).waitFor();
+  await page.evaluate(() => {
+    const who = "mdp-gateway login"; // as it is after an hour
+    sessionStorage.setItem(who, JSON.stringify({ ...JSON.parse(sessionStorage.getItem(who)), until: 1 }));
+  });
+  await page.reload();
+  await page.getByRole("alert").getByText("Your login has ended: log out and in again").waitFor();
 });
 
 test("the console takes no login that it did not begin, and none with another nonce", async () => {
