@@ -58,7 +58,9 @@ func (r *Runner) Lost(seen Job) (verdict string) {
 
 // adoptJob makes this gateway the one that runs a job, and begins to wait for its reply.
 func (r *Runner) adoptJob(ctx context.Context, adopter Adopter, job *Job) bool {
-	if !r.reserveAdopted(job) {
+	wait, cancel := context.WithCancelCause(context.Background())
+	if !r.reserveAdopted(job, cancel) { // from here on it hears that the job is over
+		cancel(nil)
 		return false
 	}
 	adopted, err := r.cfg.Store.Move(ctx, Move{
@@ -66,25 +68,21 @@ func (r *Runner) adoptJob(ctx context.Context, adopter Adopter, job *Job) bool {
 		Adopt: true,
 	})
 	if err != nil {
+		cancel(nil)
 		r.leaveAdopted(job)
 		return false
 	}
 	r.cfg.Log.Info("a job is adopted: its gateway is gone", zap.String("job", job.ID), zap.String("service", job.Service))
-	wait, cancel := context.WithCancelCause(context.Background())
-	r.mu.Lock()
-	r.active[job.ID] = cancel
-	r.mu.Unlock()
 	go func() {
 		defer r.leaveAdopted(job)
 		defer cancel(nil)
-		defer r.release(job.ID)
 		r.awaitAdopted(wait, adopter, &adopted)
 	}()
 	return true
 }
 
 // reserveAdopted takes the places of a job that is about to be adopted; leaveAdopted gives them back.
-func (r *Runner) reserveAdopted(job *Job) bool {
+func (r *Runner) reserveAdopted(job *Job, cancel context.CancelCauseFunc) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining || r.running >= r.cfg.InFlight {
@@ -92,6 +90,7 @@ func (r *Runner) reserveAdopted(job *Job) bool {
 	}
 	r.running++
 	r.queues.open[job.Owner]++
+	r.active[job.ID] = cancel
 	r.runs.Add(1)
 	return true
 }
@@ -101,6 +100,7 @@ func (r *Runner) leaveAdopted(job *Job) {
 	defer r.mu.Unlock()
 	r.running--
 	r.queues.end(job.Owner)
+	delete(r.active, job.ID)
 	r.kick()
 	r.runs.Done()
 }
