@@ -26,6 +26,8 @@ export function time(ms: number | undefined): string {
   return ms < 60_000 ? `${(ms / 1000).toPrecision(3)} s` : `${Math.round(ms / 60_000)} min`;
 }
 
+export const clock = (when: string) => new Date(when).toLocaleTimeString("en-GB");
+
 export function hex(bytes: Uint8Array, most = 4096): string {
   const lines: string[] = [];
   for (let i = 0; i < Math.min(bytes.length, most); i += 16) {

@@ -30,7 +30,7 @@ function Outcome({ s, contentType }: { s: State; contentType: string | undefined
     <section aria-label="Reply">
       <Progress s={s} />
       {s.problem && <ProblemBox p={s.problem} />}
-      {s.job && <p>It is a job now: <a href="#/jobs">{s.job.id.slice(0, 12)} under Jobs</a>.</p>}
+      {s.job && <p>It is a job now: <a href={`#/jobs/${s.job.id}`}>{s.job.id.slice(0, 12)} under Jobs</a>.</p>}
       {s.parts.map((part, i) => part.frames.map((frame, k) => <FrameView key={`${s.began}.${i}.${k}`} frame={frame} like={like} number={s.parts.length > 1 ? `${i}.${k}` : String(k)} />))}
     </section>
   );
@@ -44,7 +44,15 @@ function Files({ files, set }: { files: File[]; set: (f: File[]) => void }) {
   return (
     <div class="drop" onDragOver={(e) => e.preventDefault()} onDrop={drop}>
       <label>Files, one frame each <input type="file" multiple onChange={(e) => set([...(e.currentTarget.files ?? [])])} /></label>
-      <ul>{files.map((f) => <li key={f.name}>{f.name} <span class="quiet">{size(f.size)}</span></li>)}</ul>
+      <p class="quiet">or drop them here</p>
+      <ul>
+        {files.map((f, i) => (
+          <li key={`${i}${f.name}`}>
+            {f.name} <span class="quiet">{size(f.size)}</span>{" "}
+            <button type="button" class="small" aria-label={`Remove ${f.name}`} onClick={() => set(files.filter((_, k) => k !== i))}>remove</button>
+          </li>
+        ))}
+      </ul>
     </div>
   );
 }
@@ -64,7 +72,7 @@ function VarsEditor({ schema, vars, set, bad }: { schema: Schema | undefined; va
     <fieldset>
       <legend>Variables</legend>
       {schema?.properties && <VarsForm schema={schema} vars={vars} set={(v) => { setText(undefined); bad(false); set(v); }} />}
-      <label>as JSON <textarea class="mono" rows={4} value={text ?? JSON.stringify(vars, null, 1)} onInput={(e) => edit(e.currentTarget.value)} spellcheck={false} /></label>
+      <label>as JSON <textarea class="mono" rows={6} value={text ?? JSON.stringify(vars, null, 1)} onInput={(e) => edit(e.currentTarget.value)} spellcheck={false} /></label>
     </fieldset>
   );
 }
@@ -74,7 +82,7 @@ function Snippets({ r }: { r: Request }) {
   const all = snippets(r, key() !== "");
   return (
     <details>
-      <summary>The same call elsewhere</summary>
+      <summary>The same call for curl, Python and JavaScript</summary>
       <div class="bar">
         <label>Language <select value={language} onChange={(e) => setLanguage(e.currentTarget.value)}>{Object.keys(all).map((l) => <option key={l}>{l}</option>)}</select></label>
         <Copy text={all[language] ?? ""}>copy</Copy>
@@ -164,6 +172,7 @@ export function Call({ name }: { name: string }) {
         </select></label>
         {service?.description && <span class="quiet">{service.description}</span>}
       </div>
+      {!name && !problem && <p class="quiet">{names.length ? "Choose the service to call." : "There is no service that you may call."}</p>}
       {problem && <ProblemBox p={problem} />}
       {service && <Form key={service.name} service={service} />}
     </>

@@ -62,7 +62,7 @@ function App({ failure }: { failure: string }) {
       </header>
       {failed && <p class="problem" role="alert">The login failed: {failed}.</p>}
       <main key={round}>
-        {page === "call" ? <Call name={decodeURIComponent(name)} /> : page === "calls" ? <Calls /> : page === "jobs" ? <Jobs /> : <Services />}
+        {page === "call" ? <Call name={decodeURIComponent(name)} /> : page === "calls" ? <Calls /> : page === "jobs" ? <Jobs opened={name} /> : <Services />}
       </main>
     </>
   );

@@ -144,7 +144,8 @@ export function FrameView({ frame, number, like }: { frame: Frame; number: strin
         <label>as <select value={view} onChange={(e) => setView(e.currentTarget.value)}>{views.map((v) => <option key={v}>{v}</option>)}</select></label>
         <a class="button small" href={url} download={`frame-${number}`}>download</a>
       </header>
-      {view === "text" && <pre tabIndex={0}>{text()}</pre>}
+      {view === "text" && <pre tabIndex={0}>{bytes.length ? text() : <span class="quiet">no bytes</span>}</pre>}
+      {view === "text" && bytes.length > shown && <p class="quiet">The first {size(shown)}; the download has all.</p>}
       {view === "json" && <div class="tree"><Tree value={json()} /></div>}
       {view === "hex" && <pre tabIndex={0}>{hex(bytes)}</pre>}
       {view === "image" && <img src={url} alt={`Frame ${number}`} />}

@@ -50,6 +50,17 @@ after(async () => {
   assert.deepEqual(complaints, [], "complaints of the policy");
 });
 
+// paint prints when a new page was first painted, and holds a bound that only an endless wait breaks.
+test("the first paint is soon", async (t) => {
+  const page = await browser.newPage();
+  await page.goto(`${gateway.url}/console`);
+  const paint = await page.waitForFunction(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+  const ms = await paint.jsonValue();
+  t.diagnostic(`first paint after ${Math.round(ms)} ms`);
+  assert.ok(ms < 15_000, `the first paint was after ${ms} ms`);
+  await page.close();
+});
+
 const picture = async (name) => {
   if (process.env.SCREENSHOTS) await page.screenshot({ path: new URL(`console-${name}.png`, docs).pathname });
 };
@@ -99,7 +110,7 @@ test("a call by a form, with vars, frame by frame", async () => {
   await page.getByLabel("mode").selectOption("slow");
   await page.getByRole("button", { name: "Call echo" }).click();
   await page.getByText("{'sf': 8, 'crc': True, 'mode': 'slow'}").waitFor();
-  await page.getByText("The same call elsewhere").click();
+  await page.getByText("The same call for curl").click();
   const snippet = await page.locator("details pre").textContent();
   assert.match(snippet, /curl .*\/services\/echo[^]*YOUR_KEY/);
   assert.ok(!snippet.includes(operator.key), "the key itself is not copied");
@@ -176,11 +187,34 @@ test("a job is made, left, and read", async () => {
   await page.getByRole("link", { name: /under Jobs/ }).waitFor();
   await page.goto("about:blank");
   await show("jobs");
-  await page.getByRole("button", { name: "reply" }).click();
+  await page.getByRole("cell", { name: "done" }).waitFor();
+  await page.getByRole("row", { name: "echo" }).getByRole("link").click();
   await page.getByText("hello").waitFor();
   await clean();
   await page.getByRole("button", { name: "delete" }).click();
   await page.getByText("You have no jobs").waitFor();
+  assert.equal(await page.getByRole("region", { name: "Job", exact: true }).count(), 0, "what was deleted is not shown any more");
+});
+
+test("a job's states come by themselves, in the list and in its own view", async () => {
+  await show("call/sleep");
+  await use(operator.key);
+  await page.getByLabel("Body", { exact: true }).and(page.locator("textarea")).fill("5m");
+  await page.getByLabel("Answer").selectOption("job");
+  await page.getByRole("button", { name: "Call sleep" }).click();
+  const link = page.getByRole("link", { name: /under Jobs/ });
+  const id = (await link.getAttribute("href")).split("/").at(-1);
+  await link.click();
+  const view = page.getByRole("region", { name: "Job", exact: true });
+  await view.getByText("It runs").waitFor();
+  await page.getByRole("cell", { name: "running" }).waitFor();
+  await page.route(/\/jobs\?limit/, () => undefined); // the list is asked for in vain from now on
+  const answer = await fetch(`${gateway.url}/jobs/${id}/cancel`, { method: "POST", headers: { Authorization: `Bearer ${operator.key}` } });
+  assert.equal(answer.status, 200);
+  await view.getByText("canceled").first().waitFor();
+  await page.getByRole("cell", { name: "canceled" }).waitFor();
+  await page.unroute(/\/jobs\?limit/);
+  await picture("jobs");
 });
 
 test("the services are live, also on a narrow screen and by keyboard", async () => {
