@@ -1,5 +1,5 @@
 // Uses the demo of `make run` in Chromium as a newcomer would: calls its services in GET /console, whose replies are
-// plotted and played. SCREENSHOTS=1 writes a picture of docs/.
+// plotted and played, and in GET /docs, which proposes what they take. SCREENSHOTS=1 writes a picture of docs/.
 //
 //   BINARY=../../bin/gateway node --test demo.test.mjs
 import assert from "node:assert/strict";
@@ -13,15 +13,18 @@ import { startCounter, startGateway } from "./gateway.mjs";
 
 // A service whose name has to be percent-encoded, and whose example is of bytes.
 const odd = "lab/fm#100%";
-let folder, gateway, counter, browser, page;
+let folder, gateway, browser, page;
+const counters = {};
 const complaints = [];
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "demo-"));
   const demo = await readFile(new URL("../../examples/demo/gateway.yaml", import.meta.url), "utf8");
-  await writeFile(join(folder, "gateway.yaml"), `${demo}  ${JSON.stringify(odd)}: {example: {body: /4D/, encoding: base64}}\n`);
+  await writeFile(join(folder, "gateway.yaml"), `${demo}  ${JSON.stringify(odd)}: {example: {body: /4D/, encoding: base64}}
+  lora: {vars_schema: {type: object, required: [sf], properties: {sf: {type: integer, minimum: 5}, mode: {enum: [a, b], default: b}, gain: {type: number}}}}
+`);
   gateway = await startGateway("--config", join(folder, "gateway.yaml"));
-  counter = await startCounter(gateway, odd);
+  for (const service of [odd, "lora", "joined"]) counters[service] = await startCounter(gateway, service);
   for (const service of ["melody", "fm", "fail"]) await gateway.serves(service);
   browser = await launch();
   page = await browser.newPage();
@@ -35,7 +38,7 @@ before(async () => {
 
 after(async () => {
   await browser?.end();
-  await counter?.stop();
+  for (const counter of Object.values(counters)) await counter.stop();
   assert.equal(await gateway?.stop(), 0);
   await rm(folder, { recursive: true, force: true });
   assert.deepEqual(complaints, []);
@@ -51,7 +54,7 @@ const frame = () => page.locator(".frame").first();
 
 test("every service of the demo says what it does and has an example", async () => {
   const { services } = await (await fetch(`${gateway.url}/services`)).json();
-  const ours = services.filter((s) => s.name !== odd);
+  const ours = services.filter((s) => !counters[s.name]);
   assert.deepEqual(ours.map((s) => s.name), ["echo", "fail", "fm", "melody", "sleep", "stream", "vars"]);
   for (const { name, description, example } of ours) assert.ok(description && example, name);
 });
@@ -100,6 +103,62 @@ test("a failure has the worker's reason", async () => {
 test("an example of bytes is sent as bytes", async () => {
   await call(odd);
   await frame().waitFor();
-  const line = await counter.line("what was sent", (l) => (l === "\\xff\\x80\\xff" ? l : undefined));
+  const line = await counters[odd].line("what was sent", (l) => (l === "\\xff\\x80\\xff" ? l : undefined));
   assert.ok(line);
+});
+
+// open opens the page of a service's calls in GET /docs.
+async function open(service) {
+  const { paths } = await (await fetch(`${gateway.url}/openapi.json`)).json();
+  const { operationId } = Object.values(paths).map((path) => path.post).find((post) => post?.summary === `Calls ${service}.`);
+  await page.goto(`${gateway.url}/docs#/operations/${operationId}`);
+  await page.getByRole("heading", { name: `Calls ${service}.`, exact: true }).waitFor();
+}
+
+// tryOut sends what the page proposes.
+async function tryOut() {
+  const answered = page.waitForResponse((r) => r.request().method() === "POST");
+  await page.getByRole("button", { name: "Send API Request" }).click();
+  const response = await answered;
+  return { status: response.status(), sent: response.request(), body: await response.text() };
+}
+
+const sample = () => page.locator("pre").filter({ hasText: "curl --request POST" });
+
+test("the page of a service proposes its example, or what its vars need", async () => {
+  for (const [service, want] of Object.entries({
+    stream: { body: "5", vars: { pause: 0.5 } },
+    lora: { body: "hello", vars: { sf: 5, mode: "b" } },
+    joined: { body: "hello", vars: {} },
+  })) {
+    await open(service);
+    const { status, sent } = await tryOut();
+    assert.deepEqual([status, sent.postDataJSON()], [200, want], service);
+  }
+});
+
+test("a name that needs percent-encoding is shown and called", async () => {
+  await open(odd);
+  const { status, sent } = await tryOut();
+  assert.deepEqual([status, sent.url()], [200, `${gateway.url}/services/${encodeURIComponent(odd)}`]);
+  assert.match(await sample().innerText(), new RegExp(`/services/${encodeURIComponent(odd)}\\s`));
+});
+
+test("a form takes a file, and has the vars of the example", async () => {
+  await open("fm");
+  await page.getByRole("button", { name: "Request Body Content Type" }).click();
+  await page.getByRole("option", { name: "multipart/form-data" }).click();
+  await page.locator("input[type=file]").setInputFiles({ name: "melody.cu8", mimeType: "application/octet-stream", buffer: Buffer.alloc(24_000, 127) });
+  await sample().getByText("--form frame=@melody.cu8").waitFor();
+  assert.match(await sample().innerText(), /--form 'vars={"format":"cu8","samp_rate":24000,/);
+  const { status, body } = await tryOut();
+  assert.deepEqual([status, Buffer.from(JSON.parse(body).frames[0].data, "base64").length], [200, 44 + 2 * 4_000], "half a second of sound");
+});
+
+test("samples of requests have no header without a value", async () => {
+  await open("echo");
+  await sample().waitFor();
+  assert.doesNotMatch(await sample().innerText(), /: '/);
+  await page.getByLabel("X-Request-Id").fill("mine");
+  await sample().getByText("X-Request-Id: mine").waitFor();
 });
