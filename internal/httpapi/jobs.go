@@ -106,7 +106,7 @@ func (a *API) await(ctx context.Context, w *response, id string, wait time.Durat
 	return a.cfg.Jobs.Wait(ctx, w.reader(), id, until)
 }
 
-// A jobView is a job as callers see it.
+// A jobView is a job as callers see it. What there is not yet is left out.
 type jobView struct {
 	ID        string           `json:"id"`
 	Service   string           `json:"service"`
@@ -114,15 +114,15 @@ type jobView struct {
 	Executed  gateway.Executed `json:"executed"`
 	Created   time.Time        `json:"created"`
 	Expires   time.Time        `json:"expires"`
-	Started   *time.Time       `json:"started"`
-	Ended     *time.Time       `json:"ended"`
+	Started   *time.Time       `json:"started,omitempty"`
+	Ended     *time.Time       `json:"ended,omitempty"`
 	Timeout   int64            `json:"timeout_ms"`
-	Position  *int             `json:"position"`
+	Position  *int             `json:"position,omitempty"`
 	Parts     int              `json:"parts"`
 	Bytes     int64            `json:"bytes"`
-	KeepUntil *time.Time       `json:"keep_until"`
+	KeepUntil *time.Time       `json:"keep_until,omitempty"`
 	RequestID string           `json:"request_id"`
-	Problem   json.RawMessage  `json:"problem"`
+	Problem   json.RawMessage  `json:"problem,omitempty"`
 }
 
 func (a *API) view(job *jobs.Job) jobView {

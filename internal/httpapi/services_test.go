@@ -29,7 +29,7 @@ func TestADryRunShowsTheFramesAndSendsNothing(t *testing.T) {
 	g.post("/services/echo/dry-run", "h\xff").wantBody(t, 200,
 		`{"service":"echo","dialect":"mdp/0.2","timeout_ms":1000,"frames":[`+
 			`{"hex":"4d4450433032","text":"MDPC02","bytes":6},{"hex":"01","text":"\u0001","bytes":1},`+
-			`{"hex":"6563686f","text":"echo","bytes":4},{"hex":"68ff","text":null,"bytes":2}]}`+"\n")
+			`{"hex":"6563686f","text":"echo","bytes":4},{"hex":"68ff","bytes":2}]}`+"\n")
 	g.post("/services/echo/dry-run?timout=1s", "x").wantProblem(t, gateway.BadRequest)
 	g.post("/services/a%2Fdry-run/dry-run", "x").wantBody(t, 200,
 		`{"service":"a/dry-run","dialect":"mdp/0.2","timeout_ms":1000,"frames":[`+

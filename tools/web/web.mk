@@ -7,7 +7,7 @@ ELEMENTS  = 9.0.25
 # A test that hangs is ended, and what it started with it.
 NODE_TEST = BINARY=bin/gateway PROVIDER=bin/provider timeout 15m node --test --test-reporter=spec
 
-.PHONY: docs-assets web-setup test-web api-lint test-typescript web-check console console-check
+.PHONY: docs-assets web-setup test-web api-lint test-typescript test-clients web-check console console-check
 
 docs-assets: ## take the files of GET /docs that are not ours from npm
 	@bash scripts/docs-assets.sh $(ELEMENTS)
@@ -19,7 +19,7 @@ console-check: console # the committed files are those of a fresh build
 	@git diff --exit-code --stat -- internal/httpapi/console || { echo 'run make console and commit internal/httpapi/console'; exit 1; }
 
 web-setup: # Chromium, Node.js and npm packages (Debian; needs root only then)
-	@bash scripts/web-setup.sh tools/web examples/typescript console
+	@bash scripts/web-setup.sh tools/web tools/clients examples/typescript console
 
 test-web: build provider web-setup ## run examples/browser and GET /docs in Chromium (installs it, Node.js and npm packages)
 	$(NODE_TEST) tools/web/*.test.mjs
@@ -30,4 +30,7 @@ api-lint: build web-setup ## hold the contract, as written and as served, to Spe
 test-typescript: build web-setup ## generate examples/typescript's types from a gateway at work, compile and run it
 	$(NODE_TEST) tools/web/typescript.mjs
 
-web-check: console-check test-web api-lint test-typescript ## all of them (2 minutes)
+test-clients: build web-setup ## generate clients with openapi-typescript, @hey-api/openapi-ts and oapi-codegen, compile and run them
+	$(NODE_TEST) tools/web/clients.mjs
+
+web-check: console-check test-web api-lint test-typescript test-clients ## all of them (3 minutes)

@@ -39,19 +39,18 @@ func WritePlan(w http.ResponseWriter, service string, plan gateway.Plan) error {
 	return nil
 }
 
-// planned adds the object of a frame that was not sent; its text is null if it is
-// no UTF-8.
+// planned adds the object of a frame that was not sent; without its text if it is no
+// UTF-8.
 func (o *output) planned(frame []byte) {
 	o.b = append(o.b, `{"hex":"`...)
 	for part := range slices.Chunk(frame, piece/2) {
 		o.b = hex.AppendEncode(o.b, part)
 		o.spill()
 	}
-	o.b = append(o.b, `","text":`...)
+	o.b = append(o.b, '"')
 	if utf8.Valid(frame) {
+		o.b = append(o.b, `,"text":`...)
 		o.text(frame)
-	} else {
-		o.b = append(o.b, "null"...)
 	}
 	o.b = append(o.b, `,"bytes":`...)
 	o.b = append(strconv.AppendInt(o.b, int64(len(frame)), 10), '}')
