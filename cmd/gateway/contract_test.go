@@ -281,8 +281,6 @@ var numbers = regexp.MustCompile(`[0-9]+`)
 // answer to the next: ids, times that passed, versions, and numbers in texts.
 func steady(name string, v any) any {
 	switch name {
-	case "position": // null while the job is tried
-		return name
 	case "id", "created", "expires", "started", "ended", "keep_until", "request_id", "elapsed_ms", "service_last_ok_ms", "last_ok_ms", "version", "revision", "goversion", "zmqversion":
 		return fmt.Sprintf("%T", v)
 	}
@@ -290,7 +288,9 @@ func steady(name string, v any) any {
 	case map[string]any:
 		o := map[string]any{}
 		for name, member := range v {
-			o[name] = steady(name, member)
+			if name != "position" { // which a job that is being tried has not
+				o[name] = steady(name, member)
+			}
 		}
 		return o
 	case []any:
