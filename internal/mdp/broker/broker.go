@@ -156,7 +156,47 @@ func (b *Broker) run() {
 	b.mu.Lock()
 	b.state.close(time.Now())
 	b.mu.Unlock()
+	if err == nil {
+		b.farewell()
+	}
 	b.err = errors.Join(err, b.guard.Close(), b.router.Close(), b.endAuthenticator(), b.context.Close())
+}
+
+// farewell reads on for a moment if there are gateways: the end of a connection with unread messages discards what the
+// peer has not read of it, the last refusals among it. What they ask for meanwhile is refused.
+func (b *Broker) farewell() {
+	until := time.Now().Add(b.state.cfg.farewell)
+	for b.fatal == nil {
+		next, gateways := b.stopping(time.Now())
+		if !gateways || !time.Now().Before(until) {
+			return
+		}
+		if next.After(until) {
+			next = until
+		}
+		b.router.SetDeadline(next)
+		frames, err := b.router.Receive()
+		switch {
+		case err == nil:
+			b.receive(frames)
+		case !zsock.IsInterrupted(err):
+			return
+		}
+	}
+}
+
+// stopping sends gateways what they take now. It says when to look again, and whether there are any.
+func (b *Broker) stopping(now time.Time) (next time.Time, gateways bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.state
+	if s.hangUpEnded(); s.stalled.len == 0 {
+		return now.Add(linger / 10), len(s.muxes) > 0
+	}
+	if !now.Before(s.retry) {
+		s.flush(now)
+	}
+	return s.retry, len(s.muxes) > 0
 }
 
 // batch bounds how many messages are taken before the clock and Close are looked

@@ -64,6 +64,8 @@ type Config struct {
 	// and serve any service.
 	Curve *Curve
 
+	farewell time.Duration // how long a closing broker reads on while there are gateways; default linger
+
 	// Log gets the comings and goings of services (Info) and workers (Debug). It
 	// must not block: nothing moves meanwhile. Nil means none.
 	Log *zap.Logger
@@ -86,6 +88,7 @@ func (c Config) withDefaults() Config {
 	c.ServiceQueueMax = cmp.Or(c.ServiceQueueMax, DefaultServiceQueueMax)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 512<<20)
 	c.OutboxBytes = cmp.Or(c.OutboxBytes, 256<<20)
+	c.farewell = cmp.Or(c.farewell, linger)
 	c.Expiry = cmp.Or(c.Expiry, 5*time.Minute)
 	if c.Log == nil {
 		c.Log = zap.NewNop()

@@ -33,6 +33,10 @@ func (s *state) fromGateway(now time.Time, id []byte, frames [][]byte) {
 	x := s.mux(id)
 	switch m.Command {
 	case mdpx.Request:
+		if s.stopping {
+			s.toClient(now, mdpx.AppendRefused(s.begin(id), &m.ID, mdpx.Stopping), nil, false)
+			return
+		}
 		s.fromCaller(now, x, &m)
 	case mdpx.Cancel:
 		s.cancel(now, x.calls[m.ID])

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
@@ -56,6 +57,42 @@ func wantTold(t *testing.T, d *mdptest.Dealer, command mdpx.Command, n uint64, r
 	}
 	if m.Command != command || m.ID != mdpx.NumberID(n) || got != rest {
 		t.Fatalf("got %+v, want command %02x of %d with %q", m, command, n, rest)
+	}
+}
+
+// What waits is refused when the broker stops, though its gateway still sends.
+func TestABrokerThatStopsRefusesWhatWaits(t *testing.T) {
+	t.Parallel()
+	const waiting = 500
+	for range 5 {
+		b, err := broker.New(broker.WithFarewell(broker.Config{Bind: []string{"tcp://127.0.0.1:*"}}, time.Minute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := mdptest.NewDealer(t, b.Endpoints()[0])
+		for n := range uint64(waiting) {
+			ask(t, d, n, "nobody", "x")
+		}
+		d.Send(mdpx.AppendHeartbeat(nil))
+		wantTold(t, d, mdpx.HeartbeatReply, 0, "")
+		closed := make(chan error)
+		go func() { closed <- b.Close() }()
+		for range waiting {
+			d.Send(mdpx.AppendHeartbeat(nil))
+		}
+		for n := 0; n < waiting; {
+			switch m := told(t, d); {
+			case m.Command == mdpx.HeartbeatReply:
+			case m.Command == mdpx.Refused && m.Code == mdpx.Stopping:
+				n++
+			default:
+				t.Fatalf("got %+v, want that the broker is stopping", m)
+			}
+		}
+		d.Close()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
 	}
 }
 

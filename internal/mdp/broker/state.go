@@ -58,6 +58,8 @@ type state struct {
 	scratch [][]byte  // the frames of the message being sent
 	count   counters
 
+	stopping bool // close was called
+
 	reported map[dropReason]uint64 // what the log says was dropped
 	strange  map[string]bool       // peers that the log named since the last report
 	due      time.Time             // of the next report
@@ -119,6 +121,9 @@ func (s *state) receive(now time.Time, frames [][]byte) {
 	id, frames := frames[0], frames[1:]
 	if mdpx.Speaks(frames) {
 		s.fromGateway(now, id, frames)
+		return
+	}
+	if s.stopping {
 		return
 	}
 	switch d, peer := mdp.Identify(frames); peer {
@@ -199,9 +204,10 @@ func (s *state) silence() time.Duration {
 	return s.cfg.Heartbeat * time.Duration(s.cfg.Liveness)
 }
 
-// close tells every worker that the broker goes, and gateways what no worker will get.
+// close tells every worker that the broker goes, and gateways what no worker will get: from here on none gets anything.
 func (s *state) close(now time.Time) {
 	s.report()
+	s.stopping = true
 	for _, r := range slices.Clone(s.deadlines.heap) {
 		if r.mux != nil && r.line != nil {
 			s.unqueue(r)

@@ -19,7 +19,8 @@ import (
 func TestAStormOfTimeoutsIsToldTruly(t *testing.T) {
 	t.Parallel()
 	const workers, calls = 8, 600
-	endpoint := mdptest.Endpoint(mdptest.Broker(t))
+	b := mdptest.Broker(t)
+	endpoint := mdptest.Endpoint(b)
 	var ledger sync.Map
 	var ran atomic.Int64
 	job := make(chan struct{}) // each worker is at its first job until it is closed
@@ -63,6 +64,7 @@ func TestAStormOfTimeoutsIsToldTruly(t *testing.T) {
 	}
 	running.Wait()
 	t.Logf("%d were not executed, %d may have been; the broker's word came for %d; workers ran %d", told[0].Load(), told[1].Load(), told[2].Load(), ran.Load())
+	eventually(t, "the broker has heard of all", func() bool { return b.Service("slow").Saved == calls-workers })
 	close(job)
 	reply, err := c.Call(t.Context(), gateway.Request{Service: "slow", Frames: fr("after")})
 	if err != nil || string(reply.Frames[0]) != "after" {
