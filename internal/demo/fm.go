@@ -19,7 +19,7 @@ type demodulation struct {
 const maxSamples = 1 << 22
 
 // fm replies a WAV file.
-func fm(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+func fm(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
 	d := demodulation{"cu8", melodyRate, 3, melodyDeviation}
 	data := []byte(first(body))
 	if len(data) == 0 {
@@ -30,7 +30,7 @@ func fm(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, err
 		err = d.check(len(data))
 	}
 	if err != nil {
-		return fail(nil, text("%v", err), nil)
+		return fail(ctx, text("%v", err), nil)
 	}
 	return [][]byte{wav(d.sound(data), int(math.Round(d.SampRate/float64(d.Decim))))}, nil
 }
