@@ -146,7 +146,8 @@ func (c *benchCmd) straight(p *process, body []byte) (attempt, func(), error) {
 	return call, func() { _ = pool.Close(context.WithoutCancel(p.ctx)) }, nil
 }
 
-// load makes calls, Callers at once, and begins none after For or when ctx ends. Those that have begun then, end.
+// load makes calls, Callers at once. Each caller begins one at least, and none after For or when ctx ends. Those that
+// have begun then, end.
 func (c *benchCmd) load(ctx context.Context, call attempt) *measured {
 	m := &measured{failed: map[string]int{}}
 	begun := time.Now()
@@ -154,7 +155,7 @@ func (c *benchCmd) load(ctx context.Context, call attempt) *measured {
 	var callers sync.WaitGroup
 	for range c.Callers {
 		callers.Go(func() {
-			for ctx.Err() == nil && time.Now().Before(over) {
+			for first := true; ctx.Err() == nil && (first || time.Now().Before(over)); first = false {
 				start := time.Now()
 				received, code := call(ctx)
 				if ctx.Err() == nil || code == "" { // an interrupted call says nothing of the service
