@@ -25,9 +25,12 @@ const (
 	// greeting is how long a broker may take for its first word.
 	greeting = 2 * time.Second
 
-	// A broker is sent a heartbeat that often, and is lost if it sent nothing for silence.
-	beat    = 500 * time.Millisecond
-	silence = 3 * time.Second
+	// A broker is sent heartbeats that often. It is lost if its ZeroMQ answers none for silence,
+	// or the broker itself none for deafness: one that copies large messages on a busy
+	// machine answers late.
+	beat     = 500 * time.Millisecond
+	silence  = 3 * time.Second
+	deafness = 10 * time.Second
 )
 
 var (

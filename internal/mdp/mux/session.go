@@ -96,7 +96,7 @@ func (s *session) last(ctx context.Context, address string) (up bool) {
 			switch {
 			case !up && now.Sub(begun) > greeting:
 				e.down("", errUnspoken, true)
-			case up && now.Sub(time.Unix(0, s.control.heard.Load())) > silence:
+			case up && now.Sub(time.Unix(0, s.control.heard.Load())) > deafness:
 				e.down("no heartbeat", errSilent, false)
 				return up
 			case up:
