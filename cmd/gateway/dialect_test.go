@@ -32,6 +32,7 @@ const labDialect = `
 // fake fails the test if it is sent anything but its own requests, such as a question that
 // it would not answer.
 func TestBrokersOfOthersAreCalledThroughTheGateway(t *testing.T) {
+	t.Parallel()
 	var brokers, services strings.Builder
 	fakes := append(mdptest.Fakes(), lab)
 	for i, fake := range fakes {
@@ -100,6 +101,7 @@ func TestACallGoesToABrokerOfTheFileByItsName(t *testing.T) {
 }
 
 func TestADialectThatCannotBeSpokenStopsTheStart(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`loudfy`: `is "loudfy", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects + `; did you mean loudify?`,
 		`[a]`:    `is a list, want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects,
@@ -135,6 +137,7 @@ func TestADialectThatCannotBeSpokenStopsTheStart(t *testing.T) {
 // --check says which messages a broker is sent, and prints a dialect so that it can be
 // given back.
 func TestCheckShowsTheMessagesOfEachBroker(t *testing.T) {
+	t.Parallel()
 	config := "brokers:\n  - {name: a, endpoint: tcp://a:1, dialect: zproto}\n  - name: b\n    endpoint: tcp://b:1\n    mmi: hint\n    dialect:" + labDialect
 	_, first, stderr := runGateway(t, "--config FILE --check", nil, config)
 	for _, want := range []string{
@@ -203,6 +206,7 @@ func TestAReloadTellsWhetherADialectHasChanged(t *testing.T) {
 
 // The page's table has every broker that was seen, and its example of a dialect starts.
 func TestThePageOfBrokersIsTrue(t *testing.T) {
+	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "brokers.md"))
 	if err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ func indented(key string, entries ...string) string {
 
 // The list of principals is the same wherever it stands.
 func TestPrincipalsStandInTheSettingsOrInAFileOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	secret, entry := newKey(t, "web")
 	for name, config := range map[string]string{
 		"in the settings":    indented("access", entry),
@@ -36,6 +37,7 @@ func TestPrincipalsStandInTheSettingsOrInAFileOfTheirOwn(t *testing.T) {
 }
 
 func TestOnlyOneListSaysWhoMayCall(t *testing.T) {
+	t.Parallel()
 	_, entry := newKey(t, "web")
 	path := write(t, t.TempDir(), "list.yaml", entry)
 	const together = " are there together, want one of them"
@@ -58,6 +60,7 @@ func TestOnlyOneListSaysWhoMayCall(t *testing.T) {
 
 // What the check prints is a file that lets the same callers in.
 func TestTheCheckPrintsTheList(t *testing.T) {
+	t.Parallel()
 	_, entry := newKey(t, "web")
 	_, printed, _ := runGateway(t, "serve --check --config FILE", nil, indented("access", entry)+"listen: 0.0.0.0:0\nembedded: true\n")
 	code, again, stderr := runGateway(t, "serve --check --config FILE", nil, printed)
@@ -97,6 +100,7 @@ func TestAReloadMovesTheListFromOnePlaceToAnother(t *testing.T) {
 }
 
 func TestACertificateLetsItsPrincipalIn(t *testing.T) {
+	t.Parallel()
 	authority := certstest.New(t, "lab")
 	server := authority.Server()
 	secret, entry := newKey(t, "web")
@@ -133,6 +137,7 @@ func TestACertificateLetsItsPrincipalIn(t *testing.T) {
 
 // What could let nobody in is a mistake.
 func TestACertificateThatIsNeverAskedForStopsTheStart(t *testing.T) {
+	t.Parallel()
 	code, _, stderr := runGateway(t, "serve --check --config FILE", nil, "access:\n- {id: hall, certificate: {dns: a.lab}, services: [echo]}\n")
 	if want := "gateway: --tls-client-auth is \"none\", want request or require, and --tls-client-ca, for the certificate of the principal \"hall\"\n"; code != exitUsage || stderr != want {
 		t.Errorf("got %d %s want %s", code, stderr, want)
@@ -141,6 +146,7 @@ func TestACertificateThatIsNeverAskedForStopsTheStart(t *testing.T) {
 
 // The complete file of docs/access.md, with files of its own, is taken, and has every key of a principal.
 func TestThePageOfAccessHasACompleteFile(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../docs/access.md")
 	if err != nil {
 		t.Fatal(err)

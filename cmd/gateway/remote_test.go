@@ -22,6 +22,7 @@ func ran(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestTheServicesOfARunningGatewayAreListedAndLoaded(t *testing.T) {
+	t.Parallel()
 	secret, entry := newKey(t, "web")
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte(secret+"\n"), 0o600); err != nil {
@@ -64,6 +65,7 @@ func TestTheServicesOfARunningGatewayAreListedAndLoaded(t *testing.T) {
 }
 
 func TestAGatewayThatIsNotThereIsSaid(t *testing.T) {
+	t.Parallel()
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	url := strings.Replace(gone.Endpoint(), "tcp:", "http:", 1)
@@ -77,6 +79,7 @@ func TestAGatewayThatIsNotThereIsSaid(t *testing.T) {
 }
 
 func TestTopShowsTheBusiestFirstAndFitsTheScreen(t *testing.T) {
+	t.Parallel()
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	second := int64(1000)
 	last := look{at: at, services: []gateway.ServiceInfo{{Name: "idle", Calls: 9}, {Name: "busy", Calls: 10}, {Name: "restarted", Calls: 50}}}

@@ -19,6 +19,7 @@ import (
 )
 
 func TestACallGoesFromHTTPToAWorkerAndBack(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 
@@ -51,6 +52,7 @@ func TestACallGoesFromHTTPToAWorkerAndBack(t *testing.T) {
 }
 
 func TestACallGoesOverHTTP2WithoutTLS(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -64,6 +66,7 @@ func TestACallGoesOverHTTP2WithoutTLS(t *testing.T) {
 }
 
 func TestWorkersOfEveryDialectAreReachableAtOnce(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	for i, d := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		service := fmt.Sprintf("mine-%d", i)
@@ -98,6 +101,7 @@ func randomly(seed uint64, number *atomic.Uint64) worker.Handler {
 }
 
 func TestAnUnknownServiceIsRefusedAtOnceAndNeverSent(t *testing.T) {
+	t.Parallel()
 	var asked atomic.Int64
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
 		if string(m[2]) != mdp.MMIService {
@@ -116,6 +120,7 @@ func TestAnUnknownServiceIsRefusedAtOnceAndNeverSent(t *testing.T) {
 }
 
 func TestWhereNoBrokerListensACallFailsAtOnce(t *testing.T) {
+	t.Parallel()
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	g := start(t, "--broker", gone.Endpoint(), "--timeout", "20s")
@@ -135,6 +140,7 @@ func TestWhereNoBrokerListensACallFailsAtOnce(t *testing.T) {
 }
 
 func TestReadyBrokerSaysHowReadyzFollowsTheBrokers(t *testing.T) {
+	t.Parallel()
 	broker := mdptest.NewRouter(t, nil)
 	once := start(t, "--broker", broker.Endpoint())
 	always := start(t, "--broker", broker.Endpoint(), "--ready-broker", "always")
@@ -160,6 +166,7 @@ func TestReadyBrokerSaysHowReadyzFollowsTheBrokers(t *testing.T) {
 }
 
 func TestAWorkerThatNeverAnswersIsATimeOutThatSaysWhichLimitItMet(t *testing.T) {
+	t.Parallel()
 	g := start(t, "--timeout", "300ms", "--max-timeout", "400ms")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	for _, c := range []struct {
@@ -184,6 +191,7 @@ func TestAWorkerThatNeverAnswersIsATimeOutThatSaysWhichLimitItMet(t *testing.T) 
 }
 
 func TestRequestsThatWereGivenUpAreCountedWhileTheyMayStillRun(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	for range 3 {
@@ -195,6 +203,7 @@ func TestRequestsThatWereGivenUpAreCountedWhileTheyMayStillRun(t *testing.T) {
 }
 
 func TestAScannerCreatesNoSeries(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	before := strings.Count(string(g.get("/metrics").body), "\n")
@@ -353,6 +362,7 @@ func callOnce(t *testing.T, client *http.Client, url, own string, random *rand.R
 }
 
 func TestTheDrainLetsOpenCallsEnd(t *testing.T) {
+	t.Parallel()
 	g := start(t, "--drain", "20s")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	open := make(chan answered, 1)
@@ -369,6 +379,7 @@ func TestTheDrainLetsOpenCallsEnd(t *testing.T) {
 }
 
 func TestTheEndOfTheDrainInterruptsWhatIsOpen(t *testing.T) {
+	t.Parallel()
 	g := start(t, "--drain", "100ms")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	open := make(chan answered, 1)
@@ -472,6 +483,7 @@ func TestMetricsAndProfilesCanHaveAListenerOfTheirOwn(t *testing.T) {
 }
 
 func TestServicesAreDiscovered(t *testing.T) {
+	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	a := g.get("/services/echo")
