@@ -69,16 +69,26 @@ func (c *topCmd) Run(p *process) error {
 // A look is what a gateway said at one moment.
 type look struct {
 	at       time.Time
-	services []gateway.ServiceInfo
+	services []seenService
 	trouble  string // what is wrong, empty if nothing
+}
+
+// A seenService is one of GET /overview.
+type seenService struct {
+	Service gateway.ServiceInfo
+	Recent  struct { // in the last minutes; nil without calls
+		P50 *float64 `json:"p50_ms"`
+		P99 *float64 `json:"p99_ms"`
+	}
 }
 
 func (c *topCmd) look(ctx context.Context) (look, error) {
 	l := look{at: time.Now()}
-	var err error
-	if l.services, err = c.list(ctx); err != nil {
+	var seen struct{ Services []seenService }
+	if err := c.get(ctx, "/overview", &seen); err != nil {
 		return l, err
 	}
+	l.services = seen.Services
 	var ready struct {
 		Degraded []string
 		Detail   string
@@ -96,6 +106,7 @@ func (c *topCmd) look(ctx context.Context) (look, error) {
 type row struct {
 	gateway.ServiceInfo
 	calls, failed float64
+	p50, p99      *float64 // in milliseconds; nil without calls
 }
 
 // topLines returns the lines of a screen of that size.
@@ -108,11 +119,11 @@ func topLines(url string, last, now *look, width, height int, colour bool) []str
 	lines := []string{
 		cut(fmt.Sprintf("%s  %s  %d services  %.1f calls/s  %.1f failed/s  %d in flight", now.at.Format("15:04:05"), url, len(rows), total.calls, total.failed, total.InFlight), width),
 		state, "",
-		cut(fmt.Sprintf("%s  STATE     CALLS/S  FAILED/S  FLIGHT  QUEUE  BUSY/WORKERS  LAST REPLY", column("SERVICE", 24)), width),
+		cut(fmt.Sprintf("%s  STATE     CALLS/S  FAILED/S       P50       P99  FLIGHT  QUEUE  BUSY/WORKERS  LAST REPLY", column("SERVICE", 24)), width),
 	}
 	for _, r := range rows[:min(len(rows), max(height-len(lines), 0))] {
 		workers, busy, queued := liveColumns(r.Live)
-		rest := fmt.Sprintf("  %8.1f  %8.1f  %6d  %5s  %12s  %s", r.calls, r.failed, r.InFlight, queued, busy+"/"+workers, ago(r.LastOK))
+		rest := fmt.Sprintf("  %8.1f  %8.1f  %8s  %8s  %6d  %5s  %12s  %s", r.calls, r.failed, took(r.p50), took(r.p99), r.InFlight, queued, busy+"/"+workers, ago(r.LastOK))
 		lines = append(lines, column(r.Name, 24)+"  "+stateColumn(r.Availability, colour)+cut(rest, max(width-33, 0)))
 	}
 	return lines
@@ -122,11 +133,12 @@ func topLines(url string, last, now *look, width, height int, colour bool) []str
 func rates(last, now *look) (rows []row, total row) {
 	before := map[string]gateway.ServiceInfo{}
 	for _, s := range last.services {
-		before[s.Name] = s
+		before[s.Service.Name] = s.Service
 	}
 	seconds := now.at.Sub(last.at).Seconds()
-	for _, s := range now.services {
-		r := row{ServiceInfo: s}
+	for _, seen := range now.services {
+		s := seen.Service
+		r := row{ServiceInfo: s, p50: seen.Recent.P50, p99: seen.Recent.P99}
 		if b, ok := before[s.Name]; ok && seconds > 0 && s.Calls >= b.Calls && s.Failed >= b.Failed { // else it was restarted
 			r.calls, r.failed = float64(s.Calls-b.Calls)/seconds, float64(s.Failed-b.Failed)/seconds
 		}
@@ -137,6 +149,21 @@ func rates(last, now *look) (rows []row, total row) {
 		return cmp.Or(cmp.Compare(b.calls, a.calls), cmp.Compare(b.InFlight, a.InFlight), cmp.Compare(a.Name, b.Name))
 	})
 	return rows, total
+}
+
+// took writes how long calls took, in milliseconds.
+func took(ms *float64) string {
+	if ms == nil {
+		return "-"
+	}
+	d := time.Duration(*ms * float64(time.Millisecond))
+	switch {
+	case d >= time.Second:
+		d = d.Round(10 * time.Millisecond)
+	case d >= time.Millisecond:
+		d = d.Round(100 * time.Microsecond)
+	}
+	return d.String()
 }
 
 // cut returns at most so many characters of a text.
