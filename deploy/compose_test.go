@@ -42,6 +42,7 @@ func TestComposeRunsWhatThereIs(t *testing.T) {
 			Ports   []string
 			Build   struct{ Context, Dockerfile string }
 		}
+		Volumes map[string]any
 	}](t, read(t, "compose.yaml"))
 	for name, s := range compose.Services {
 		for _, p := range s.Ports {
@@ -50,7 +51,13 @@ func TestComposeRunsWhatThereIs(t *testing.T) {
 			}
 		}
 		for _, v := range s.Volumes {
-			from, _, _ := strings.Cut(v, ":")
+			from, to, _ := strings.Cut(v, ":")
+			if _, named := compose.Volumes[from]; named {
+				if image := read(t, "Dockerfile"); !strings.Contains(image, "--chown=65532:65532 /out/state/ "+filepath.Dir(to)+"/") {
+					t.Errorf("%s: the image has no directory %s that its user may write", name, to)
+				}
+				continue
+			}
 			if _, err := os.Stat(from); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

@@ -92,6 +92,12 @@ func extract(t *testing.T, layer io.Reader, root string) {
 			t.Fatal(err)
 		}
 		path := filepath.Join(root, header.Name)
+		if header.Typeflag == tar.TypeDir {
+			if err := errors.Join(os.MkdirAll(path, header.FileInfo().Mode()), os.Lchown(path, header.Uid, header.Gid)); err != nil && os.Getuid() == 0 {
+				t.Fatal(err)
+			}
+			continue
+		}
 		data, err := io.ReadAll(files)
 		err = errors.Join(err, os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, header.FileInfo().Mode()))
 		if err != nil {
@@ -111,7 +117,7 @@ func TestTheImageIsSmallAndNobodys(t *testing.T) {
 }
 
 // TestTheImageRunsInABareChroot runs what is in the image where nothing else is,
-// as its user: it serves, resolves names and stops on SIGTERM.
+// as its user: it serves, keeps jobs where a volume would be, resolves names and stops on SIGTERM.
 func TestTheImageRunsInABareChroot(t *testing.T) {
 	dir := image(t)
 	if os.Getuid() != 0 {
@@ -129,7 +135,7 @@ func TestTheImageRunsInABareChroot(t *testing.T) {
 	}
 	port, reached := broker(t)
 	cmd := exec.Command("/gateway", "serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*",
-		"--broker", "tcp://broker.test:"+port)
+		"--broker", "tcp://broker.test:"+port, "--jobs", "/var/lib/mdp-gateway/jobs")
 	cmd.Env, cmd.Dir = []string{}, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
 	answers(t, launch(t, cmd).api(t)+"/services/echo")

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,10 +25,12 @@ import (
 )
 
 // nobody is the user of the image; distributions leave the number free.
-const nobody = "65532"
+const nobody = 65532
+
+var user = strconv.Itoa(nobody) + ":" + strconv.Itoa(nobody)
 
 // passwd is the one user, for what asks for its own name.
-const passwd = "gateway:x:" + nobody + ":" + nobody + "::/:/sbin/nologin\n"
+var passwd = "gateway:x:" + user + "::/:/sbin/nologin\n"
 
 func main() {
 	binary := flag.String("binary", "", "the static gateway")
@@ -52,12 +56,15 @@ func main() {
 	}
 }
 
-// A file is what the image has at a path.
+// A file is what the image has at a path: a directory of the user if that ends with a slash.
 type file struct {
 	path string
 	mode int64
 	data []byte
 }
+
+// state is a directory that is empty and the user's: a volume that is mounted there is as writable.
+const state = "var/lib/mdp-gateway/"
 
 // assemble makes the layers: what rarely changes, then the gateway.
 func assemble(binary, roots string) (v1.Image, error) {
@@ -71,7 +78,7 @@ func assemble(binary, roots string) (v1.Image, error) {
 	}
 	var layers []v1.Layer
 	for _, files := range [][]file{
-		{{"etc/passwd", 0o644, []byte(passwd)}, {"etc/ssl/certs/ca-certificates.crt", 0o644, certificates}},
+		{{"etc/passwd", 0o644, []byte(passwd)}, {"etc/ssl/certs/ca-certificates.crt", 0o644, certificates}, {state, 0o700, nil}},
 		{{"gateway", 0o755, program}},
 	} {
 		layer, err := newLayer(files)
@@ -89,6 +96,9 @@ func newLayer(files []file) (v1.Layer, error) {
 	w := tar.NewWriter(&data)
 	for _, f := range files {
 		header := &tar.Header{Name: f.path, Mode: f.mode, Size: int64(len(f.data)), ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
+		if strings.HasSuffix(f.path, "/") {
+			header.Typeflag, header.Uid, header.Gid = tar.TypeDir, nobody, nobody
+		}
 		if err := w.WriteHeader(header); err != nil {
 			return nil, err
 		}
@@ -112,7 +122,7 @@ func configure(image v1.Image, arch, version, revision string) (v1.Image, error)
 	c := got.DeepCopy()
 	c.OS, c.Architecture, c.Created = "linux", arch, v1.Time{Time: time.Unix(0, 0).UTC()}
 	c.Config = v1.Config{
-		User:         nobody + ":" + nobody,
+		User:         user,
 		WorkingDir:   "/",
 		Entrypoint:   []string{"/gateway"},
 		Cmd:          []string{"serve", "--listen", ":8080", "--admin-listen", ":8081"},
