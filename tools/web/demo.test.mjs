@@ -146,8 +146,12 @@ test("a name that needs percent-encoding is shown and called", async () => {
 
 test("a form takes a file, and has the vars of the example", async () => {
   await open("fm");
-  await page.getByRole("button", { name: "Request Body Content Type" }).click();
-  await page.getByRole("option", { name: "multipart/form-data" }).click();
+  const form = page.getByRole("option", { name: "multipart/form-data" });
+  while (!(await form.isVisible())) { // a menu that is opened while the page still renders may close again
+    await page.getByRole("button", { name: "Request Body Content Type" }).click();
+    await form.waitFor({ timeout: 2000 }).catch(() => {});
+  }
+  await form.click();
   await page.locator("input[type=file]").setInputFiles({ name: "melody.cu8", mimeType: "application/octet-stream", buffer: Buffer.alloc(24_000, 127) });
   await sample().getByText("--form frame=@melody.cu8").waitFor();
   assert.match(await sample().innerText(), /--form 'vars={"format":"cu8","samp_rate":24000,/);
