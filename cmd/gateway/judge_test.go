@@ -184,7 +184,9 @@ func (j *judge) is(schema string, text []byte) error {
 // last is final or a problem. One that is resumed begins with any number.
 func (j *judge) events(body []byte, sse, resumed bool) error {
 	number, last := 0, ""
-	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
+	lines := bufio.NewScanner(bytes.NewReader(body))
+	lines.Buffer(nil, len(body)+1) // an event may be the whole of it
+	for lines.Scan() {
 		line, name := lines.Text(), ""
 		if sse {
 			if line == ": ping" || line == "" || strings.HasPrefix(line, "id: ") {
