@@ -119,14 +119,17 @@ func (x *call) ttl(l *link) *mdpx.TTL {
 
 // deliver adds an event. Any goroutine may call it; the caller's takes it.
 func (x *call) deliver(e event) {
-	size := mdp.Size(e.body)
+	size := mdp.Size(e.body) + mdp.FrameOverhead
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	if e.command == mdpx.Partial && x.queued+size > x.maxReply { // nobody takes them
+		if x.queued > x.maxReply {
+			return // the one before ends the call
+		}
 		e.cut, e.body = true, nil
 	}
 	x.queued += size
 	x.events = append(x.events, e)
-	x.mu.Unlock()
 	select {
 	case x.wake <- struct{}{}:
 	default:
