@@ -29,7 +29,6 @@ func newKey(t *testing.T, id string) (secret, entry string) {
 }
 
 func TestANewKeyIsPrintedWithItsEntry(t *testing.T) {
-	t.Parallel()
 	secret, entry := newKey(t, "web-2026-11")
 	var read []struct {
 		ID       string
@@ -59,7 +58,6 @@ func TestANewKeyIsPrintedWithItsEntry(t *testing.T) {
 }
 
 func TestABadKeysFileStopsTheStartWithOneLine(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	path := write(t, dir, "keys.yaml", "# keys\n- {id: a, sha256: mdpgw_secret, services: [echo]}\n")
 	for _, c := range []struct{ args, env, config, want string }{
@@ -77,7 +75,6 @@ func TestABadKeysFileStopsTheStartWithOneLine(t *testing.T) {
 }
 
 func TestTheCheckShowsNoSecret(t *testing.T) {
-	t.Parallel()
 	_, entry := newKey(t, "web")
 	path := write(t, t.TempDir(), "keys.yaml", entry)
 	s := effective(t, "--keys-file "+path+" --cors-origin https://a.example,http://localhost:3000", nil, "")
@@ -98,7 +95,6 @@ func write(t *testing.T, dir, name, text string) string {
 
 // What strangers can reach is worth one warning each, in the log and in the check.
 func TestWhatStrangersReachIsWorthAWarning(t *testing.T) {
-	t.Parallel()
 	_, entry := newKey(t, "web")
 	keys := write(t, t.TempDir(), "keys.yaml", entry)
 	const open = "--listen 0.0.0.0:0 --embedded --access open"
@@ -166,7 +162,6 @@ func TestAStandAloneBrokerThatStrangersReachIsWorthAWarning(t *testing.T) {
 }
 
 func TestAKeyIsMadeForSomeServicesForSomeTime(t *testing.T) {
-	t.Parallel()
 	code, stdout, stderr := runGateway(t, "key new web --services echo,lora_* --expires 2027-02-01 --rate 50/m", nil, "")
 	if want := "services: ['echo', 'lora_*'], expires: 2027-02-01T00:00:00Z, rate: 50/m}\n"; code != exitOK || stderr != "" || !strings.HasSuffix(stdout, want) {
 		t.Errorf("got %d %q %s, want an entry with %s", code, stdout, stderr, want)
@@ -183,7 +178,6 @@ func TestAKeyIsMadeForSomeServicesForSomeTime(t *testing.T) {
 }
 
 func TestKeysAndOriginsHoldForTheWholeProgram(t *testing.T) {
-	t.Parallel()
 	secret, entry := newKey(t, "web")
 	keys := write(t, t.TempDir(), "keys.yaml", strings.Replace(entry, "'*'", "echo", 1))
 	g := start(t, "--keys-file", keys, "--cors-origin", "https://lab.example", "--admin-listen", "127.0.0.1:0")

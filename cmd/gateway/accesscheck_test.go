@@ -11,7 +11,6 @@ import (
 )
 
 func TestTheCheckSaysWhatACallerMayDoAndWhy(t *testing.T) {
-	t.Parallel()
 	signer, authority, dir := oidctest.NewSigner(t), certstest.New(t, "lab"), t.TempDir()
 	certFile, keyFile := authority.Server().Write(dir)
 	pemOf := func(name string) string { return string(authority.Client(name).PEM) + string(authority.PEM) }

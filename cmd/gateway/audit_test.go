@@ -12,7 +12,6 @@ import (
 
 // Every call of a valid key is a line, whatever came of it; a stranger fills no file.
 func TestTheAuditLogHasALineForEachCall(t *testing.T) {
-	t.Parallel()
 	secret, entry := newKey(t, "web")
 	dir := t.TempDir()
 	keys := write(t, dir, "keys.yaml", strings.Replace(entry, "'*'", "echo, sleep", 1))
@@ -60,7 +59,6 @@ func TestTheAuditLogHasALineForEachCall(t *testing.T) {
 
 // /dev/full takes nothing.
 func TestNoCallIsMadeThatCannotBeRecorded(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--audit-log", "/dev/full", "--admin-listen", "127.0.0.1:0")
 	var last answered
 	eventually(t, "calls are refused", func() bool {
@@ -77,7 +75,6 @@ func TestNoCallIsMadeThatCannotBeRecorded(t *testing.T) {
 }
 
 func TestCallsGoOnIfTheAuditLogMayLoseLines(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--audit-log", "/dev/full", "--audit-log-mode", "best-effort")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	eventually(t, "the lines are counted", func() bool {
@@ -90,7 +87,6 @@ func TestCallsGoOnIfTheAuditLogMayLoseLines(t *testing.T) {
 }
 
 func TestAnAuditLogThatCannotBeOpenedStopsTheStart(t *testing.T) {
-	t.Parallel()
 	code, _, stderr := runGateway(t, "serve --listen 127.0.0.1:0 --embedded-bind tcp://127.0.0.1:* --audit-log "+t.TempDir(), nil, "")
 	if code != exitFailed || !strings.Contains(stderr, "gateway: audit log: open ") {
 		t.Errorf("got %d %s, want that the file can't be opened", code, stderr)

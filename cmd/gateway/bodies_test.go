@@ -15,7 +15,6 @@ import (
 	"testing"
 
 	"mdpgateway/internal/mdp/mdptest"
-	"mdpgateway/internal/mdp/worker"
 )
 
 // hundred is as many frames as a service takes that says nothing else: empty ones,
@@ -52,7 +51,6 @@ func sameFrames(a, b [][]byte) bool {
 // A hundred frames of mixed encodings come back as they went, as JSON and as a
 // form, whichever of them they came as.
 func TestAHundredFramesGoRoundInEveryForm(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	g.waitForDemo()
 	frames := hundred()
@@ -118,17 +116,16 @@ func framesOf(t *testing.T, a answered) (frames [][]byte) {
 	return frames
 }
 
-// The largest body that the defaults take goes to the worker and back. The worker waits for the broker's heartbeats
-// behind it, however long it takes on a busy machine.
+// The largest body that the defaults take goes to the worker and back.
 func TestSixtyFourMebibytesGoRound(t *testing.T) {
+	t.Parallel()
 	g := start(t)
-	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Liveness: 1000, Services: map[string]worker.Handler{"large": echoBack}})
-	eventually(t, "the worker is there", func() bool { return g.post("large", `{}`).status == http.StatusOK })
+	g.waitForDemo()
 	body := make([]byte, 64<<20)
 	_, _ = rand.NewChaCha8([32]byte{7}).Read(body)
 	client := newClient(t)
 	client.Timeout = 0 // on a busy machine, under the race detector, it takes its time
-	r := g.request(t, http.MethodPost, "/services/large", bytes.NewReader(body), []string{"Content-Type", rawBody, "Prefer", "wait=300"})
+	r := g.request(t, http.MethodPost, "/services/echo", bytes.NewReader(body), []string{"Content-Type", rawBody, "Prefer", "wait=300"})
 	if x := exchanged(t, client, r); x.answer.status != http.StatusOK || !bytes.Equal(x.answer.body, body) {
 		t.Errorf("got %d and %d bytes, want the %d that were sent: %.500s\nthe log: %v",
 			x.answer.status, len(x.answer.body), len(body), x.answer.body, g.lines())
@@ -137,7 +134,6 @@ func TestSixtyFourMebibytesGoRound(t *testing.T) {
 
 // majortomo's partial replies come as events and, with JSON, as partials.
 func TestPartialsOfMajortomoComeThrough(t *testing.T) {
-	t.Parallel()
 	j := newJudge(t)
 	reply := func(command byte, text string) [][]byte {
 		return [][]byte{nil, []byte("MDPC02"), {command}, []byte(text)}
@@ -179,7 +175,6 @@ data: {"event":"final","seq":2,"frames":[{"data":"end","encoding":"text"}]}
 
 // A caller who leaves, be it from a stream, frees its connection at once.
 func TestACallerWhoLeavesFreesItsConnection(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--pool-max", "2", "--pool-reserve", "0")
 	g.waitForDemo()
 	for _, accept := range []string{"application/json", "text/event-stream"} {

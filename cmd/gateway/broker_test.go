@@ -87,7 +87,6 @@ func logged(t *testing.T, lines <-chan map[string]any, message string) map[strin
 }
 
 func TestTheBrokerAndTheWorkerServeAClient(t *testing.T) {
-	t.Parallel()
 	lines, stopBroker := background(t, "broker --bind tcp://127.0.0.1:*")
 	endpoint := logged(t, lines, "broker listens")["endpoint"].(string)
 	for _, dialect := range []string{"mdp/0.1", "mdp/0.2", "loudify"} {
@@ -146,7 +145,6 @@ func echoes(t *testing.T, endpoint string) {
 }
 
 func TestABrokerThatCannotBindSaysSo(t *testing.T) {
-	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mdpgateway/internal/catalogue"
-	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/mdptest"
 	"mdpgateway/internal/mdp/worker"
 )
@@ -30,17 +29,6 @@ func posting(body string, header ...string) func(t *testing.T, g *running) answe
 	return func(t *testing.T, g *running) answered { return g.post("mine", body, header...) }
 }
 
-// timingOut posts until the call was sent: on a busy machine its time may pass before.
-func timingOut(header ...string) func(t *testing.T, g *running) answered {
-	return func(t *testing.T, g *running) (a answered) {
-		eventually(t, "the call is sent in its time", func() bool {
-			a = g.post("mine", `{"body":"hang"}`, header...)
-			return a.json("reason") != gateway.ReasonDeadline
-		})
-		return a
-	}
-}
-
 func discovery(_ *testing.T, g *running) answered { return g.get("/services/mine") }
 
 func has(text string) func(a answered) bool {
@@ -53,8 +41,8 @@ var keyEffects = map[string]keyEffect{
 	"brokers": {"[gone]", posting(`{}`), func(a answered) bool {
 		return a.json("code") == "broker_unavailable" // the one that has its worker may not be asked
 	}},
-	"timeout":     {"150ms", timingOut("Prefer", "wait=x"), func(a answered) bool { return a.json("limit_by") == "services.mine.timeout" }},
-	"max_timeout": {"150ms", timingOut(), func(a answered) bool { return a.json("limit_by") == "services.mine.max_timeout" }},
+	"timeout":     {"150ms", posting(`{"body":"hang"}`, "Prefer", "wait=x"), func(a answered) bool { return a.json("limit_by") == "services.mine.timeout" }},
+	"max_timeout": {"150ms", posting(`{"body":"hang"}`), func(a answered) bool { return a.json("limit_by") == "services.mine.max_timeout" }},
 	"vars":        {"json", posting(`{"body":"hi","vars":{"on":true}}`), func(a answered) bool { return fmt.Sprint(a.data()) == `[hi {"on":true}]` }},
 	"vars_schema": {"{required: [sf]}", posting(`{"vars":{}}`), func(a answered) bool { return a.json("code") == "invalid_vars" }},
 	"max_frames":  {"3", posting(`{"frames":["1","2","3"]}`), func(a answered) bool { return a.status == 200 }},
@@ -106,7 +94,6 @@ func secondOfTwo(t *testing.T, g *running) answered {
 // Every key that a service can have has its effect on the whole program, and none
 // is forgotten here.
 func TestEveryKeyOfAServiceHasItsEffect(t *testing.T) {
-	t.Parallel()
 	var root yaml.Node
 	if err := yaml.Unmarshal([]byte("a: {nothing: 1}"), &root); err != nil {
 		t.Fatal(err)
@@ -121,7 +108,6 @@ func TestEveryKeyOfAServiceHasItsEffect(t *testing.T) {
 	}
 	for key, effect := range keyEffects {
 		t.Run(key, func(t *testing.T) {
-			t.Parallel()
 			for with, line := range map[bool]string{true: key + ": " + effect.value, false: ""} {
 				g := startMine(t, line, strings.Contains(key, "timeout"))
 				if a := effect.ask(t, g); effect.holds(a) != with {

@@ -49,7 +49,6 @@ func effective(t *testing.T, args string, env []string, config string) map[strin
 }
 
 func TestABadSettingStopsTheStartWithOneLine(t *testing.T) {
-	t.Parallel()
 	const (
 		duration = "want a duration above 0 such as 25s or 500ms"
 		size     = "want a number of bytes of at least 1, such as 65536 or 64MiB"
@@ -213,7 +212,6 @@ func TestTheEmbeddedBrokerRunsOnlyWhereNobodyElseCanReachIt(t *testing.T) {
 }
 
 func TestHostsAreThoseOfThisMachineWhereNoKeyIsNeeded(t *testing.T) {
-	t.Parallel()
 	own, err := os.Hostname()
 	if err != nil {
 		t.Fatal(err)
@@ -249,7 +247,6 @@ func TestVariablesThatKubernetesMakesAreNotOurs(t *testing.T) {
 }
 
 func TestWhatCheckPrintsMeansTheSameWhenGivenBack(t *testing.T) {
-	t.Parallel()
 	const config = `
 brokers:
   - {name: hall1, endpoint: "tcp://hall1:5555", dialect: loudify}
@@ -279,7 +276,6 @@ embedded: on # YAML's other words for true are not ours
 }
 
 func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
-	t.Parallel()
 	code, help, stderr := runGateway(t, "serve --help-all", nil, "")
 	if code != exitOK || stderr != "" {
 		t.Fatalf("exit code %d, %s", code, stderr)
@@ -300,7 +296,6 @@ func TestEverySettingIsInTheHelpWithItsVariable(t *testing.T) {
 
 // The first screen has what people set; the rest works, and is in --help-all.
 func TestTheHelpHidesWhatFewNeed(t *testing.T) {
-	t.Parallel()
 	_, help, _ := runGateway(t, "serve --help", nil, "")
 	_, all, _ := runGateway(t, "serve --help-all", nil, "")
 	for _, name := range strings.Fields("pool-idle connect-timeout queue-max pool-reserve max-vars header-timeout max-header idle-timeout metrics-max-services slow-log no-workers-wait") {
@@ -319,7 +314,6 @@ func TestTheHelpHidesWhatFewNeed(t *testing.T) {
 }
 
 func TestHelpNeedsNoValidSettings(t *testing.T) {
-	t.Parallel()
 	for _, args := range []string{"--help", "serve --help", "healthcheck --help", "-h", "help", "help serve", "--help-all", "call --help-all"} {
 		if code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x"}, ""); code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "Usage: gateway") {
 			t.Errorf("gateway %s: got %d %q %q", args, code, stdout, stderr)
@@ -328,7 +322,6 @@ func TestHelpNeedsNoValidSettings(t *testing.T) {
 }
 
 func TestVersionReadsNoSettings(t *testing.T) {
-	t.Parallel()
 	for _, args := range []string{"version", "--version", "-v"} {
 		code, stdout, stderr := runGateway(t, args, []string{"GATEWAY_TIMEOUT=x", "GATEWAY_UNKNOWN=1"}, "")
 		if code != exitOK || stderr != "" || !strings.HasPrefix(stdout, "gateway ") || !strings.Contains(stdout, "go1.") {

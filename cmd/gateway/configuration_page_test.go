@@ -25,7 +25,6 @@ func readConfigurationPage(t *testing.T) string {
 // TestThePageHasEverySettingWithItsDefault holds its table against what --check
 // prints. Defaults that follow from other settings are told in words.
 func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
-	t.Parallel()
 	page := readConfigurationPage(t)
 	_, printed, _ := runGateway(t, "serve --check", nil, "")
 	for line := range strings.Lines(printed) {
@@ -46,7 +45,6 @@ func TestThePageHasEverySettingWithItsDefault(t *testing.T) {
 // TestThePagesFileIsTaken holds that the first file of the page starts a gateway, and
 // that it has every key of a service and of a rule.
 func TestThePagesFileIsTaken(t *testing.T) {
-	t.Parallel()
 	_, block, _ := strings.Cut(readConfigurationPage(t), "\n```yaml\n")
 	block, _, closed := strings.Cut(block, "\n```\n")
 	if !closed {

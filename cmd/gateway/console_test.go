@@ -59,7 +59,6 @@ INFO    ready for calls at http://[::1]:8080, try: curl -H "A: b" http://[::1]:8
 
 // The log says that calls can be made only when they can.
 func TestReadyIsSaidWhenABrokerIsReached(t *testing.T) {
-	t.Parallel()
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	g := start(t, "--broker", gone.Endpoint())

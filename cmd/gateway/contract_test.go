@@ -91,7 +91,6 @@ func examples(one any, many openapi3.Examples) map[string]any {
 
 // Every request that the document shows is taken, and answered as it says.
 func TestEveryExampleOfARequestIsAnswered(t *testing.T) {
-	t.Parallel()
 	j, g := newJudge(t), startLora(t)
 	client := newClient(t)
 	replayed := 0
@@ -235,7 +234,6 @@ func (j *judge) answersOf() map[string]any {
 // every code: each is provoked for real, its answer held against the schemas and
 // against the example.
 func TestEveryExampleOfAnAnswerIsGiven(t *testing.T) {
-	t.Parallel()
 	j := newJudge(t)
 	shown := j.answersOf()
 	provoked := slices.Sorted(maps.Keys(provocations))
@@ -244,7 +242,6 @@ func TestEveryExampleOfAnAnswerIsGiven(t *testing.T) {
 	}
 	for name, provoke := range provocations {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			x := provoke(t)
 			if err := j.answer(x); err != nil {
 				t.Errorf("%d %s: %v", x.answer.status, x.answer.body, err)

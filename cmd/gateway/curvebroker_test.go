@@ -143,7 +143,6 @@ os._exit(0)
 `
 
 func TestThievesOfRequestsGetNone(t *testing.T) {
-	t.Parallel()
 	h := newHall(t)
 	python(t, honestWorker, h.endpoint, h.key("hall1"), h.secret("lora-worker"))
 	started, endThieves := python(t, thieves, h.endpoint, h.key("hall1"), h.secret("gateway-1"), h.secret("stranger"), h.secret("lora-worker"))
@@ -235,7 +234,6 @@ func TestABrokerThatRefusesTheGatewayDegradesIt(t *testing.T) {
 
 // A list that is read again holds at once for those that are connected, and a bad one changes nothing.
 func TestABrokersListIsReadAgain(t *testing.T) {
-	t.Parallel()
 	h := newHall(t)
 	python(t, honestWorker, h.endpoint, h.key("hall1"), h.secret("lora-worker"))
 	g := startWith(t, h.config("gateway-1"), nil)
@@ -260,7 +258,6 @@ func TestABrokersListIsReadAgain(t *testing.T) {
 
 // The caller of gateway call is told what is wrong with its keys.
 func TestACallSaysWhatIsWrongWithItsKeys(t *testing.T) {
-	t.Parallel()
 	h := newHall(t)
 	plain := spawn(t, "broker", "--bind", "tcp://127.0.0.1:*").logged(t, "broker listens", "endpoint")
 	for _, c := range []struct{ name, endpoint, server, own, want string }{
@@ -304,7 +301,6 @@ while True:
 `
 
 func TestABrokerInPyzmqWithCURVE(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	for _, id := range []string{"hall2", "gateway-1", "stranger"} {
 		newPair(t, dir, id)

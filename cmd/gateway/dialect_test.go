@@ -32,7 +32,6 @@ const labDialect = `
 // fake fails the test if it is sent anything but its own requests, such as a question that
 // it would not answer.
 func TestBrokersOfOthersAreCalledThroughTheGateway(t *testing.T) {
-	t.Parallel()
 	var brokers, services strings.Builder
 	fakes := append(mdptest.Fakes(), lab)
 	for i, fake := range fakes {
@@ -101,7 +100,6 @@ func TestACallGoesToABrokerOfTheFileByItsName(t *testing.T) {
 }
 
 func TestADialectThatCannotBeSpokenStopsTheStart(t *testing.T) {
-	t.Parallel()
 	for text, want := range map[string]string{
 		`loudfy`: `is "loudfy", want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects + `; did you mean loudify?`,
 		`[a]`:    `is a list, want one of mdp/0.1, mdp/0.2, loudify, majortomo, ` + otherDialects,
@@ -137,7 +135,6 @@ func TestADialectThatCannotBeSpokenStopsTheStart(t *testing.T) {
 // --check says which messages a broker is sent, and prints a dialect so that it can be
 // given back.
 func TestCheckShowsTheMessagesOfEachBroker(t *testing.T) {
-	t.Parallel()
 	config := "brokers:\n  - {name: a, endpoint: tcp://a:1, dialect: zproto}\n  - name: b\n    endpoint: tcp://b:1\n    mmi: hint\n    dialect:" + labDialect
 	_, first, stderr := runGateway(t, "--config FILE --check", nil, config)
 	for _, want := range []string{
@@ -206,7 +203,6 @@ func TestAReloadTellsWhetherADialectHasChanged(t *testing.T) {
 
 // The page's table has every broker that was seen, and its example of a dialect starts.
 func TestThePageOfBrokersIsTrue(t *testing.T) {
-	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "brokers.md"))
 	if err != nil {
 		t.Fatal(err)

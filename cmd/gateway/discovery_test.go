@@ -123,7 +123,6 @@ func TestAScannerOfManyNamesReachesTheBrokerTwentyTimesASecondAndHarmsNobody(t *
 }
 
 func TestTheModesOfDiscoveryHoldForTheWholeProgram(t *testing.T) {
-	t.Parallel()
 	const any, svc = "any", "svc" // svc is in the catalogue, the broker denies both
 	for _, c := range []struct {
 		flags     string

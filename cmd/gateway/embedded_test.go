@@ -99,7 +99,6 @@ func (g *running) join() *worker.Worker {
 }
 
 func TestServicesOfTheEmbeddedBrokerAreListedBeforeAnybodyCallsThem(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	w := g.join()
 	if got := g.listed(); !slices.Contains(got, "fresh up 0 2/0/0") {
@@ -118,7 +117,6 @@ func TestServicesOfTheEmbeddedBrokerAreListedBeforeAnybodyCallsThem(t *testing.T
 }
 
 func TestALiveServiceIsShownOnlyToKeysThatMayCallIt(t *testing.T) {
-	t.Parallel()
 	var secrets, entries []string
 	for _, services := range []string{"'fre*'", "echo"} {
 		secret, entry := newKey(t, "key"+fmt.Sprint(len(secrets)))
@@ -142,7 +140,6 @@ func TestALiveServiceIsShownOnlyToKeysThatMayCallIt(t *testing.T) {
 }
 
 func TestALiveServiceIsNotListedBesideAnExclusiveCatalogue(t *testing.T) {
-	t.Parallel()
 	config := write(t, t.TempDir(), "gateway.yaml", "services: {echo: {}, absent: {}}\n")
 	g := start(t, "--config", config, "--catalogue", "only")
 	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Dialect: mdp.Loudify, Services: map[string]worker.Handler{"fresh": echoBack}})

@@ -8,7 +8,6 @@ import (
 )
 
 func TestHealthcheckAsksTheGatewayThatTheSettingsDescribe(t *testing.T) {
-	t.Parallel()
 	ready := false
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {

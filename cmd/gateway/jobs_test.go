@@ -51,7 +51,6 @@ var boundary = regexp.MustCompile(`[A-Z2-7]{26}`)
 
 // The reply of a job is byte for byte what the synchronous call is answered with, in every form.
 func TestTheReplyOfAJobIsTheAnswerOfTheCall(t *testing.T) {
-	t.Parallel()
 	g := startLora(t)
 	all := []sameAs{
 		{service: "stream", contentType: jsonBody, body: `{"body":"3"}`},
@@ -115,7 +114,6 @@ func TestTheReplyOfAJobIsTheAnswerOfTheCall(t *testing.T) {
 func steadied(body []byte) []byte { return boundary.ReplaceAll(body, []byte("boundary")) }
 
 func TestAJobIsFollowed(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	g.waitForDemo()
 	id := g.submit(t, "stream", jsonBody, `{"body":"4"}`)
@@ -148,7 +146,6 @@ func TestAJobIsFollowed(t *testing.T) {
 
 // The events of a job come while it runs, and so does a change that a caller waits for.
 func TestAJobIsFollowedWhileItRuns(t *testing.T) {
-	t.Parallel()
 	next := make(chan struct{})
 	g := start(t)
 	mdptest.WorkerWith(t, worker.Config{Endpoint: g.broker, Dialect: mdp.V02, Services: map[string]worker.Handler{
@@ -223,7 +220,6 @@ func (g *running) metric(t *testing.T, line string) {
 }
 
 func TestAJobIsCanceledAndDeleted(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--catalogue", "open", "--config", write(t, t.TempDir(), "gateway.yaml", "services: {nobody: {}, echo: {jobs: no}, slow: {jobs: only}}"))
 	g.waitForDemo()
 	id := g.submit(t, "nobody", rawBody, "x")
@@ -257,7 +253,6 @@ func TestAJobIsCanceledAndDeleted(t *testing.T) {
 }
 
 func TestAnIdempotencyKeyStandsForOneRequest(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	g.waitForDemo()
 	key := []string{"Prefer", "respond-async", "Idempotency-Key", "k"}
@@ -313,7 +308,6 @@ func TestJobsAreTheirOwners(t *testing.T) {
 }
 
 func TestJobsAreListedByPage(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	g.waitForDemo()
 	var want []string
@@ -344,7 +338,6 @@ func TestJobsAreListedByPage(t *testing.T) {
 
 // A roll loses nothing: what is queued goes on afterwards, what runs has the drain to end.
 func TestJobsOutliveTheGateway(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	router := mdptest.NewRouter(t, nil)
 	args := []string{"--broker", router.Endpoint(), "--catalogue", "open", "--mmi", "off", "--jobs", dir, "--jobs-in-flight", "1", "--drain", "10ms"}
@@ -367,7 +360,6 @@ func TestJobsOutliveTheGateway(t *testing.T) {
 }
 
 func TestWithoutJobsThePreferenceIsIgnored(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--jobs", "off")
 	g.waitForDemo()
 	if a := g.call(t, "echo", rawBody, "x", "Prefer", "respond-async", "Idempotency-Key", "k").answer; a.status != 200 || string(a.body) != "x" {
@@ -379,7 +371,6 @@ func TestWithoutJobsThePreferenceIsIgnored(t *testing.T) {
 }
 
 func TestTheStoreOfJobsIsChecked(t *testing.T) {
-	t.Parallel()
 	for args, want := range map[string]string{
 		"--jobs http://127.0.0.1:4222":    `--jobs is "http://127.0.0.1:4222", want off, memory, a directory, or nats://host:4222 or tls://host:4222, more of them with commas`,
 		"--jobs nats://u:p@127.0.0.1":     `want no user or password: --jobs-nats-creds names a file with them`,

@@ -92,7 +92,6 @@ func TestALoadedGatewayHasEveryMetricThatIsDocumented(t *testing.T) {
 // TestDurationsAreClassicAndNativeHistogramsWithExemplars reads the exposition as
 // Prometheus does that takes native histograms, and as OpenMetrics.
 func TestDurationsAreClassicAndNativeHistogramsWithExemplars(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
@@ -190,7 +189,6 @@ func families(t *testing.T, base string) map[string]*dto.MetricFamily {
 // A body that is refused for its bytes never becomes a call of the dispatcher's, and
 // is counted as one all the same: alerts and the runbook ask for it.
 func TestABodyWithoutRoomIsARejectedCall(t *testing.T) {
-	t.Parallel()
 	g := startFull(t)
 	if a := g.post("echo", `{}`); a.status != http.StatusServiceUnavailable {
 		t.Errorf("got %d %s, want 503", a.status, a.body)

@@ -17,7 +17,6 @@ func indented(key string, entries ...string) string {
 
 // The list of principals is the same wherever it stands.
 func TestPrincipalsStandInTheSettingsOrInAFileOfTheirOwn(t *testing.T) {
-	t.Parallel()
 	secret, entry := newKey(t, "web")
 	for name, config := range map[string]string{
 		"in the settings":    indented("access", entry),
@@ -37,7 +36,6 @@ func TestPrincipalsStandInTheSettingsOrInAFileOfTheirOwn(t *testing.T) {
 }
 
 func TestOnlyOneListSaysWhoMayCall(t *testing.T) {
-	t.Parallel()
 	_, entry := newKey(t, "web")
 	path := write(t, t.TempDir(), "list.yaml", entry)
 	const together = " are there together, want one of them"
@@ -60,7 +58,6 @@ func TestOnlyOneListSaysWhoMayCall(t *testing.T) {
 
 // What the check prints is a file that lets the same callers in.
 func TestTheCheckPrintsTheList(t *testing.T) {
-	t.Parallel()
 	_, entry := newKey(t, "web")
 	_, printed, _ := runGateway(t, "serve --check --config FILE", nil, indented("access", entry)+"listen: 0.0.0.0:0\nembedded: true\n")
 	code, again, stderr := runGateway(t, "serve --check --config FILE", nil, printed)
@@ -100,7 +97,6 @@ func TestAReloadMovesTheListFromOnePlaceToAnother(t *testing.T) {
 }
 
 func TestACertificateLetsItsPrincipalIn(t *testing.T) {
-	t.Parallel()
 	authority := certstest.New(t, "lab")
 	server := authority.Server()
 	secret, entry := newKey(t, "web")
@@ -137,7 +133,6 @@ func TestACertificateLetsItsPrincipalIn(t *testing.T) {
 
 // What could let nobody in is a mistake.
 func TestACertificateThatIsNeverAskedForStopsTheStart(t *testing.T) {
-	t.Parallel()
 	code, _, stderr := runGateway(t, "serve --check --config FILE", nil, "access:\n- {id: hall, certificate: {dns: a.lab}, services: [echo]}\n")
 	if want := "gateway: --tls-client-auth is \"none\", want request or require, and --tls-client-ca, for the certificate of the principal \"hall\"\n"; code != exitUsage || stderr != want {
 		t.Errorf("got %d %s want %s", code, stderr, want)
@@ -146,7 +141,6 @@ func TestACertificateThatIsNeverAskedForStopsTheStart(t *testing.T) {
 
 // The complete file of docs/access.md, with files of its own, is taken, and has every key of a principal.
 func TestThePageOfAccessHasACompleteFile(t *testing.T) {
-	t.Parallel()
 	page, err := os.ReadFile("../../docs/access.md")
 	if err != nil {
 		t.Fatal(err)

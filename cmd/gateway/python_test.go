@@ -17,7 +17,6 @@ import (
 // TestAPythonWorkerIsReachableAtOnce runs the worker of examples/python as it is.
 // It reads its vars with ast.literal_eval and dies of none that are missing.
 func TestAPythonWorkerIsReachableAtOnce(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	worker := exec.Command("/usr/bin/python3", filepath.Join("..", "..", "examples", "python", "worker.py"), "--broker", g.broker, "--service", "lora")
 	worker.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // also if the test is killed
@@ -66,7 +65,6 @@ func asciiRepr(s string) (ascii string) {
 // TestAPythonModuleServesWhatItsPageShows runs the first program of docs/workers.md, with
 // mdpworker.py beside it, at an embedded broker.
 func TestAPythonModuleServesWhatItsPageShows(t *testing.T) {
-	t.Parallel()
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "workers.md"))
 	if err != nil {
 		t.Fatal(err)

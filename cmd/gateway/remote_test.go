@@ -22,7 +22,6 @@ func ran(t *testing.T, args ...string) (code int, stdout, stderr string) {
 }
 
 func TestTheServicesOfARunningGatewayAreListedAndLoaded(t *testing.T) {
-	t.Parallel()
 	secret, entry := newKey(t, "web")
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte(secret+"\n"), 0o600); err != nil {
@@ -65,7 +64,6 @@ func TestTheServicesOfARunningGatewayAreListedAndLoaded(t *testing.T) {
 }
 
 func TestAGatewayThatIsNotThereIsSaid(t *testing.T) {
-	t.Parallel()
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	url := strings.Replace(gone.Endpoint(), "tcp:", "http:", 1)
@@ -79,7 +77,6 @@ func TestAGatewayThatIsNotThereIsSaid(t *testing.T) {
 }
 
 func TestTopShowsTheBusiestFirstAndFitsTheScreen(t *testing.T) {
-	t.Parallel()
 	at := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	second := int64(1000)
 	seen := func(infos ...gateway.ServiceInfo) (all []seenService) {

@@ -19,7 +19,6 @@ import (
 )
 
 func TestACallGoesFromHTTPToAWorkerAndBack(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 
@@ -52,7 +51,6 @@ func TestACallGoesFromHTTPToAWorkerAndBack(t *testing.T) {
 }
 
 func TestACallGoesOverHTTP2WithoutTLS(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -66,7 +64,6 @@ func TestACallGoesOverHTTP2WithoutTLS(t *testing.T) {
 }
 
 func TestWorkersOfEveryDialectAreReachableAtOnce(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	for i, d := range []*mdp.Dialect{mdp.V01, mdp.V02, mdp.Loudify} {
 		service := fmt.Sprintf("mine-%d", i)
@@ -101,7 +98,6 @@ func randomly(seed uint64, number *atomic.Uint64) worker.Handler {
 }
 
 func TestAnUnknownServiceIsRefusedAtOnceAndNeverSent(t *testing.T) {
-	t.Parallel()
 	var asked atomic.Int64
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
 		if string(m[2]) != mdp.MMIService {
@@ -120,7 +116,6 @@ func TestAnUnknownServiceIsRefusedAtOnceAndNeverSent(t *testing.T) {
 }
 
 func TestWhereNoBrokerListensACallFailsAtOnce(t *testing.T) {
-	t.Parallel()
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	g := start(t, "--broker", gone.Endpoint(), "--timeout", "20s")
@@ -140,7 +135,6 @@ func TestWhereNoBrokerListensACallFailsAtOnce(t *testing.T) {
 }
 
 func TestReadyBrokerSaysHowReadyzFollowsTheBrokers(t *testing.T) {
-	t.Parallel()
 	broker := mdptest.NewRouter(t, nil)
 	once := start(t, "--broker", broker.Endpoint())
 	always := start(t, "--broker", broker.Endpoint(), "--ready-broker", "always")
@@ -166,7 +160,6 @@ func TestReadyBrokerSaysHowReadyzFollowsTheBrokers(t *testing.T) {
 }
 
 func TestAWorkerThatNeverAnswersIsATimeOutThatSaysWhichLimitItMet(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--timeout", "300ms", "--max-timeout", "400ms")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	for _, c := range []struct {
@@ -191,7 +184,6 @@ func TestAWorkerThatNeverAnswersIsATimeOutThatSaysWhichLimitItMet(t *testing.T) 
 }
 
 func TestRequestsThatWereGivenUpAreCountedWhileTheyMayStillRun(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	for range 3 {
@@ -203,7 +195,6 @@ func TestRequestsThatWereGivenUpAreCountedWhileTheyMayStillRun(t *testing.T) {
 }
 
 func TestAScannerCreatesNoSeries(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	before := strings.Count(string(g.get("/metrics").body), "\n")
@@ -362,7 +353,6 @@ func callOnce(t *testing.T, client *http.Client, url, own string, random *rand.R
 }
 
 func TestTheDrainLetsOpenCallsEnd(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--drain", "20s")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	open := make(chan answered, 1)
@@ -379,7 +369,6 @@ func TestTheDrainLetsOpenCallsEnd(t *testing.T) {
 }
 
 func TestTheEndOfTheDrainInterruptsWhatIsOpen(t *testing.T) {
-	t.Parallel()
 	g := start(t, "--drain", "100ms")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	open := make(chan answered, 1)
@@ -483,7 +472,6 @@ func TestMetricsAndProfilesCanHaveAListenerOfTheirOwn(t *testing.T) {
 }
 
 func TestServicesAreDiscovered(t *testing.T) {
-	t.Parallel()
 	g := start(t)
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	a := g.get("/services/echo")

@@ -131,7 +131,6 @@ func (s *setUp) call(t *testing.T, service, key string, pairs ...certstest.Pair)
 }
 
 func TestTheSetUpsOfThePageLetInWhomTheySay(t *testing.T) {
-	t.Parallel()
 	files := setUps(t)
 	if got := len(files); got != 4 {
 		t.Fatalf("the page has %d set-ups, want 4", got)
@@ -178,7 +177,6 @@ func TestTheSetUpsOfThePageLetInWhomTheySay(t *testing.T) {
 
 // A mistake in a set-up must not start: a file without what the page has it read.
 func TestASetUpWithoutItsKeyFileDoesNotStart(t *testing.T) {
-	t.Parallel()
 	file := strings.ReplaceAll(setUps(t)["The internet"], "/etc/mdp-gateway/", filepath.Join(t.TempDir(), "none")+"/")
 	var clear string // the same without CURVE
 	for line := range strings.Lines(file) {

@@ -36,7 +36,6 @@ func spawnUnread(t *testing.T, args ...string) *exec.Cmd {
 // The reader of a log may end before the program does, as tee or logger may: the write that
 // fails then must not raise SIGPIPE.
 func TestNoCommandEndsWhenTheReaderOfItsOutputIsGone(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	var registered atomic.Bool
 	router := mdptest.NewRouter(t, func([]byte, [][]byte) [][][]byte {

@@ -44,7 +44,6 @@ func shown(t *testing.T, c *http.Client, url string) (serial string, resumed boo
 }
 
 func TestCallsGoOverTLSAndBesideItInTheClearOnlyIfAskedFor(t *testing.T) {
-	t.Parallel()
 	authority := certstest.New(t, "lab")
 	cert, key := authority.Server().Write(t.TempDir())
 	g := start(t, "--listen", "127.0.0.1:0", "--listen", "http://127.0.0.1:0", "--tls-cert", cert, "--tls-key", key)
@@ -87,7 +86,6 @@ func TestCallsGoOverTLSAndBesideItInTheClearOnlyIfAskedFor(t *testing.T) {
 }
 
 func TestSettingsOfTLSThatMakeNoSenseStopTheStart(t *testing.T) {
-	t.Parallel()
 	authority, dir := certstest.New(t, "lab"), t.TempDir()
 	cert, key := authority.Server().Write(dir)
 	_, other := authority.Server().Write(t.TempDir())
@@ -273,7 +271,6 @@ func TestAPairThatChangesUnderLoadFailsNoCall(t *testing.T) {
 }
 
 func TestOverTLSAloneAnyNameIsAnswered(t *testing.T) {
-	t.Parallel()
 	authority := certstest.New(t, "lab")
 	cert, key := authority.Server("mdp.lab").Write(t.TempDir())
 	for args, want := range map[string]int{
@@ -295,7 +292,6 @@ func TestOverTLSAloneAnyNameIsAnswered(t *testing.T) {
 }
 
 func TestHealthcheckAsksOverTLS(t *testing.T) {
-	t.Parallel()
 	authority, dir := certstest.New(t, "lab"), t.TempDir()
 	cert, key := authority.Issue(func(c *x509.Certificate) { c.DNSNames = []string{"mdp.lab"} }).Write(dir) // not for an address
 	pair, ca := []string{"--tls-cert", cert, "--tls-key", key}, []string{"--tls-client-ca", certstest.Write(t, dir, "ca.crt", authority.PEM)}

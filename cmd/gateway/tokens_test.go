@@ -65,7 +65,6 @@ access:
 
 // The console logs in at an issuer whose tokens are taken.
 func TestTheConsolesIssuerIsOneOfTheList(t *testing.T) {
-	t.Parallel()
 	const issuers = "issuers: [{issuer: https://a.lab, audience: x}, {issuer: https://b.lab, audience: x}]\n"
 	const list = issuers + "access: [{id: a, token: {issuer: https://a.lab, claims: {sub: \"*\"}}, services: [\"*\"]}]\n"
 	code, stdout, stderr := runGateway(t, "serve --check --config FILE", nil, list+"console: {oidc: {issuer: https://a.lab, client_id: page}}\n")
@@ -91,7 +90,6 @@ func TestTheConsolesIssuerIsOneOfTheList(t *testing.T) {
 
 // An issuer that can't be used stops the start with one line.
 func TestABadIssuerStopsTheStartWithOneLine(t *testing.T) {
-	t.Parallel()
 	const url = "want a URL such as https://login.lab; http only on loopback"
 	for issuer, want := range map[string]string{
 		"{audience: x}":                                                              "issuers[0] has no issuer, " + url,

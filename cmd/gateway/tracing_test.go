@@ -17,7 +17,6 @@ import (
 // TestTheWholeGatewaySendsItsTraces follows one call with a traceparent into the
 // collector, the log and the metrics.
 func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
-	t.Parallel()
 	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 	var mu sync.Mutex
 	var names []string
@@ -70,7 +69,6 @@ func TestTheWholeGatewaySendsItsTraces(t *testing.T) {
 }
 
 func TestACollectorsAddressIsCheckedAndItsPasswordNotShown(t *testing.T) {
-	t.Parallel()
 	const want = ", want http://host:port or https://host:port, without a user or password\n"
 	for endpoint, shown := range map[string]string{
 		"collector:4318":                  "collector:4318",
@@ -95,7 +93,6 @@ func TestACollectorsAddressIsCheckedAndItsPasswordNotShown(t *testing.T) {
 }
 
 func TestACollectorsHeadersAreCheckedAndNotShown(t *testing.T) {
-	t.Parallel()
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"} {
 		env := []string{name + "=secret"}
 		code, _, stderr := runGateway(t, "serve --otlp-endpoint http://collector", env, "")
