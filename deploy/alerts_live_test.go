@@ -32,6 +32,7 @@ tls-cert: PAIR/tls.crt
 tls-key: PAIR/tls.key
 admin-listen: 127.0.0.1:0
 embedded: true
+dialect: mdp/0.2 # with mdpx/1 the broker tells which requests still run, and few do
 embedded-bind: tcp://127.0.0.1:*
 brokers:
   - {name: lost, endpoint: "LOST", dialect: mdp/0.2}

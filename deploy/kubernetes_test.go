@@ -152,7 +152,7 @@ func TestPodsKeepTheRestrictedStandard(t *testing.T) {
 }
 
 // checked returns what gateway serve --check makes of a configuration. The keys
-// file is looked for in deploy/kubernetes, not where the pod has it.
+// file is looked for in deploy/kubernetes, not where the pod has it, and CURVE's keys are made.
 func checked(t *testing.T, program, config string) map[string]any {
 	t.Helper()
 	keys, err := filepath.Abs("kubernetes/overlays/production/keys.yaml")
@@ -161,6 +161,10 @@ func checked(t *testing.T, program, config string) map[string]any {
 	}
 	path := filepath.Join(t.TempDir(), "gateway.yaml")
 	config = strings.ReplaceAll(config, "/etc/mdp-gateway-keys/keys.yaml", keys)
+	if curve := "/etc/mdp-gateway-curve"; strings.Contains(config, curve) {
+		secrets := filepath.Join(makeKeys(t, "kubernetes/overlays/curve/kustomization.yaml"), "secrets")
+		config = strings.ReplaceAll(config, curve, filepath.Join(secrets, "mdp-curve-gateway"))
+	}
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
