@@ -16,7 +16,11 @@ import (
 
 // The I/O thread runs under SCHED_BATCH unless the process was given a policy of its own.
 func TestTheIOThreadLetsItsWakerFinish(t *testing.T) {
-	if own, err := unix.SchedGetAttr(0, 0); err != nil || own.Policy != unix.SCHED_NORMAL {
+	own, err := unix.SchedGetAttr(0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if own.Policy != unix.SCHED_NORMAL {
 		t.Skip("this test needs the policy SCHED_NORMAL, which a process has unless it was given another")
 	}
 	c, err := zsock.NewContext(8)
