@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,7 +82,7 @@ func unpack(t *testing.T, dir string) (root string, config map[string]any, size 
 	return root, configuration.Config, size
 }
 
-// extract writes the files of a layer.
+// extract writes the files of a layer. As runtimes do, it makes directories that the layer does not list open to all.
 func extract(t *testing.T, layer io.Reader, root string) {
 	t.Helper()
 	for files := tar.NewReader(layer); ; {
@@ -93,7 +94,8 @@ func extract(t *testing.T, layer io.Reader, root string) {
 		}
 		path := filepath.Join(root, header.Name)
 		if header.Typeflag == tar.TypeDir {
-			if err := errors.Join(os.MkdirAll(path, header.FileInfo().Mode()), os.Lchown(path, header.Uid, header.Gid)); err != nil && os.Getuid() == 0 {
+			err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, header.FileInfo().Mode()), os.Lchown(path, header.Uid, header.Gid))
+			if err != nil && os.Getuid() == 0 {
 				t.Fatal(err)
 			}
 			continue
@@ -117,7 +119,7 @@ func TestTheImageIsSmallAndNobodys(t *testing.T) {
 }
 
 // TestTheImageRunsInABareChroot runs what is in the image where nothing else is,
-// as its user: it serves, keeps jobs where a volume would be, resolves names and stops on SIGTERM.
+// as its user: it serves, keeps jobs where a volume would be beyond a restart, resolves names and stops on SIGTERM.
 func TestTheImageRunsInABareChroot(t *testing.T) {
 	dir := image(t)
 	if os.Getuid() != 0 {
@@ -134,20 +136,56 @@ func TestTheImageRunsInABareChroot(t *testing.T) {
 		t.Fatal(err)
 	}
 	port, reached := broker(t)
-	cmd := exec.Command("/gateway", "serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*",
-		"--broker", "tcp://broker.test:"+port, "--jobs", "/var/lib/mdp-gateway/jobs")
-	cmd.Env, cmd.Dir = []string{}, "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
-	answers(t, launch(t, cmd).api(t)+"/services/echo")
+	serve := func() *process {
+		cmd := exec.Command("/gateway", "serve", "--listen", "127.0.0.1:0", "--embedded", "--embedded-bind", "tcp://127.0.0.1:*",
+			"--broker", "tcp://broker.test:"+port, "--jobs", "/var/lib/mdp-gateway/jobs")
+		cmd.Env, cmd.Dir = []string{}, "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
+		return launch(t, cmd)
+	}
+	first := serve()
+	api := first.api(t)
+	answers(t, api+"/services/echo")
 	select {
 	case <-reached:
 	case <-time.After(20 * time.Second):
 		t.Error("the gateway did not reach the broker by its name")
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	job := submit(t, api+"/services/echo", "kept")
+	first.stop(t)
+	second := serve()
+	if reply := get(t, second.api(t)+job+"/reply?wait=30s"); !strings.Contains(reply, "kept") {
+		t.Errorf("after a restart the job's reply is %q, want its body", reply)
+	}
+	second.stop(t)
+}
+
+// submit sends a call whose reply is received later, and returns the path of its job.
+func submit(t *testing.T, url, body string) string {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Wait(); err != nil {
+	r.Header.Set("Prefer", "respond-async")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusAccepted {
+		t.Fatalf("a call to be answered later has status %d, want 202", response.StatusCode)
+	}
+	return response.Header.Get("Location")
+}
+
+// stop ends a process as an orchestrator does.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v, want exit code 0", err)
 	}
 }

@@ -63,6 +63,9 @@ func launch(t *testing.T, cmd *exec.Cmd) *process {
 		_ = cmd.Process.Kill()
 		<-read
 		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("the log of %s:\n%s", cmd.Path, strings.Join(p.log, "\n"))
+		}
 	})
 	return p
 }
