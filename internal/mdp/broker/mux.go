@@ -52,7 +52,7 @@ func (s *state) fromGateway(now time.Time, id []byte, frames [][]byte) {
 func (s *state) mux(id []byte) *mux {
 	x := s.muxes[string(id)]
 	if x != nil && x.connection.Ended() {
-		s.hangUp(x)
+		s.hangUp(x, dropClientGone)
 		x = nil
 	}
 	if x == nil {
@@ -126,9 +126,13 @@ func (s *state) giveUp(now time.Time, r *request, why mdpx.Code) {
 }
 
 // hangUp forgets a connection that has ended, or that lost a message and must end, since a
-// request of it would stay without an answer.
-func (s *state) hangUp(x *mux) {
+// request of it would stay without an answer. What waits in its outbox is dropped: another connection
+// with the same routing id may have requests with the same ids.
+func (s *state) hangUp(x *mux, why dropReason) {
 	delete(s.muxes, string(x.client))
+	if box := s.outboxes[string(x.client)]; box != nil {
+		s.discard(box, why)
+	}
 	x.watching.remove()
 	x.connection.End()
 	for _, r := range x.calls {
@@ -143,7 +147,7 @@ func (s *state) hangUp(x *mux) {
 func (s *state) hangUpEnded() {
 	for _, x := range s.muxes {
 		if x.connection.Ended() {
-			s.hangUp(x)
+			s.hangUp(x, dropClientGone)
 		}
 	}
 }

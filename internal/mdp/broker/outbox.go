@@ -61,7 +61,7 @@ func (s *state) toClient(now time.Time, frames [][]byte, r *request, final bool)
 	if err != nil {
 		s.drop(clientFault(err))
 		if x := s.muxes[string(frames[0])]; x != nil {
-			s.hangUp(x)
+			s.hangUp(x, clientFault(err))
 		}
 	}
 	return err == nil
@@ -165,7 +165,7 @@ func (s *state) discard(box *outbox, why dropReason) {
 	}
 	s.remove(box)
 	if x := s.muxes[string(box.client)]; x != nil {
-		s.hangUp(x)
+		s.hangUp(x, why)
 	}
 }
 
