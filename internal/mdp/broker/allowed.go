@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -109,6 +110,31 @@ func (b *Broker) authenticate(c *Curve) (err error) {
 		return false
 	})
 	return err
+}
+
+// wakeWithoutAuthenticator has run look at unguarded when the authenticator ends. What it returns waits for that.
+func (b *Broker) wakeWithoutAuthenticator() (wait func()) {
+	var waiting sync.WaitGroup
+	if a := b.authenticator; a != nil {
+		waiting.Go(func() {
+			<-a.Done()
+			b.router.Interrupt()
+		})
+	}
+	return waiting.Wait
+}
+
+// unguarded returns why the authenticator has ended, if it has: nobody could connect any more.
+func (b *Broker) unguarded() error {
+	if b.authenticator == nil {
+		return nil
+	}
+	select {
+	case <-b.authenticator.Done():
+		return b.authenticator.Err()
+	default:
+		return nil
+	}
 }
 
 func (b *Broker) endAuthenticator() error {

@@ -136,7 +136,7 @@ func (b *Broker) Service(name string) gateway.LiveService {
 }
 
 // Done is closed when the broker has ended, by Close or because its socket
-// failed.
+// or its authenticator failed.
 func (b *Broker) Done() <-chan struct{} { return b.done }
 
 // Close disconnects the workers, drops what is queued, and waits until every
@@ -152,6 +152,7 @@ func (b *Broker) Close() error {
 // run owns the router.
 func (b *Broker) run() {
 	defer close(b.done)
+	defer b.wakeWithoutAuthenticator()()
 	err := b.serve()
 	b.mu.Lock()
 	b.state.close(time.Now())
@@ -203,7 +204,7 @@ func (b *Broker) stopping(now time.Time) (next time.Time, gateways bool) {
 // at again.
 const batch = 1000
 
-// serve moves messages until the broker is closed or its socket fails.
+// serve moves messages until the broker is closed, or its socket or its authenticator fails.
 func (b *Broker) serve() error {
 	var wake time.Time
 	for {
@@ -215,6 +216,9 @@ func (b *Broker) serve() error {
 		// came first and the interruption stands, or the flag is seen here.
 		if b.closing.Load() {
 			return nil
+		}
+		if err := b.unguarded(); err != nil {
+			return err
 		}
 		if b.allowed.Load() != b.state.allowed { // which Allow does not change
 			continue

@@ -2,6 +2,7 @@ package zsock
 
 import (
 	"errors"
+	"fmt"
 
 	zmq "github.com/pebbe/zmq4"
 
@@ -39,7 +40,8 @@ func curveServer(secret *curve.Secret) func(*zmq.Socket) error {
 // in (ZAP, RFC 27). Those let in have their key as User-Id.
 type Authenticator struct {
 	socket *Socket
-	done   chan struct{} // closed when run has ended
+	done   chan struct{} // closed when run has ended, and err is set
+	err    error         // why, if not by Close
 }
 
 // Authenticate starts an Authenticator. accept is called by its goroutine, with the address of who asks.
@@ -56,6 +58,13 @@ func (c *Context) Authenticate(accept func(key curve.Key, address string) bool) 
 	return a, nil
 }
 
+// Done is closed when the Authenticator has ended. Without one, handshakes of the context's CURVE servers are not
+// answered.
+func (a *Authenticator) Done() <-chan struct{} { return a.done }
+
+// Err returns, once Done is closed, why the Authenticator ended, nil if Close did it.
+func (a *Authenticator) Err() error { return a.err }
+
 // Close ends the Authenticator and waits for it.
 func (a *Authenticator) Close() error {
 	a.socket.Interrupt()
@@ -63,26 +72,36 @@ func (a *Authenticator) Close() error {
 	return a.socket.Close()
 }
 
-// run answers one request after the other: version, request id, domain, address, routing id, mechanism, key. The
-// answer has the first two, a status, its text, the User-Id and no metadata.
+// run answers until Close, or until the socket fails.
 func (a *Authenticator) run(accept func(key curve.Key, address string) bool) {
 	defer close(a.done)
 	for {
-		request, err := a.socket.Receive()
+		err := a.answer(accept)
+		if IsInterrupted(err) {
+			return
+		}
 		if err != nil {
-			return
-		}
-		status, user := "400", ""
-		if len(request) == 7 && string(request[5]) == "CURVE" && len(request[6]) == curve.Size {
-			if key := curve.Key(request[6]); accept(key, string(request[3])) {
-				status, user = "200", key.String()
-			}
-		}
-		if len(request) < 2 {
-			return
-		}
-		if a.socket.Send([][]byte{request[0], request[1], []byte(status), nil, []byte(user), nil}) != nil {
+			a.err = fmt.Errorf("authenticator: %w", err)
 			return
 		}
 	}
+}
+
+// answer answers one request: version, request id, domain, address, routing id, mechanism, key. The answer has the
+// first two, a status, its text, the User-Id and no metadata.
+func (a *Authenticator) answer(accept func(key curve.Key, address string) bool) error {
+	request, err := a.socket.Receive()
+	if err != nil {
+		return err
+	}
+	status, user := "400", ""
+	if len(request) == 7 && string(request[5]) == "CURVE" && len(request[6]) == curve.Size {
+		if key := curve.Key(request[6]); accept(key, string(request[3])) {
+			status, user = "200", key.String()
+		}
+	}
+	if len(request) < 2 {
+		return fmt.Errorf("a request of %d frames", len(request))
+	}
+	return a.socket.Send([][]byte{request[0], request[1], []byte(status), nil, []byte(user), nil})
 }
