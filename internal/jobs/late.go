@@ -27,7 +27,12 @@ func (r *Runner) Late(call LateCall, room int64) (job Job, wait gateway.LateWait
 		return job, wait, false
 	}
 	held := r.cfg.Budget.Lease()
+	job = call.Job
+	job.ID, job.Started = NewID(job.Service), time.Now()
+	ctx, cancel := context.WithCancelCause(context.Background())
 	giveBack := func() {
+		cancel(nil)
+		r.release(job.ID)
 		held.Release()
 		r.endLate(&call.Job)
 	}
@@ -36,27 +41,22 @@ func (r *Runner) Late(call LateCall, room int64) (job Job, wait gateway.LateWait
 			giveBack()
 		}
 	}()
-	job = call.Job
-	job.ID, job.Started = NewID(job.Service), time.Now()
+	r.mu.Lock()
+	r.active[job.ID] = cancel // before anybody can read the job, and cancel it
+	r.mu.Unlock()
 	job.Expires = job.Started
 	s := Submission{Call: gateway.Call{Request: gateway.Request{Service: job.Service}}}
 	job.Timeout, job.TimeoutBy = r.timeout(&s, r.cfg.Caller.JobRules(job.Service))
 	if !held.Resize(room) || r.storeLate(store, &job) != nil {
 		return job, wait, false
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	r.mu.Lock()
-	r.active[job.ID] = cancel
-	r.mu.Unlock()
 	r.cfg.Observer.JobSubmitted(job.Service, "late")
 	r.cfg.Observer.JobStarted(job.Service, 0)
 	return job, gateway.LateWait{
 		Ctx: ctx, Deadline: job.Started.Add(job.Timeout), Timeout: job.Timeout, TimeoutBy: job.TimeoutBy, Room: &held,
 		Done: func(reply gateway.Reply, err error) {
 			defer giveBack()
-			defer cancel(nil)
 			r.finishLate(&job, &held, &reply, err)
-			r.release(job.ID)
 		},
 	}, true
 }

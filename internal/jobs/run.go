@@ -177,17 +177,16 @@ func (r *Runner) call(job *Job, frames [][]byte) verdict {
 			Service: job.Service, Frames: frames, Room: &room, Within: job.Timeout, Partial: parts.put, Route: route,
 			Sending: func() error {
 				if claim = r.claim(job, route, cancel); claim == nil {
-					sent = true
+					claim = context.Cause(ctx) // it was canceled, or the gateway ends
 				}
+				sent = claim == nil
 				return claim
 			},
 		},
 		Timeout: job.Timeout, TimeoutBy: job.TimeoutBy, RequestID: job.RequestID, TraceID: job.Trace.ID, Caller: job.Owner,
 	}
+	defer r.release(job.ID)
 	reply, err := r.cfg.Caller.RunJob(ctx, call)
-	if sent {
-		defer r.release(job.ID)
-	}
 	if err == nil && parts.total > 0 && parts.total+mdp.Size(reply.Frames) > r.cfg.MaxReply {
 		err = tooLarge("", "the reply is larger than the gateway takes")
 	}
@@ -207,7 +206,8 @@ func (r *Runner) call(job *Job, frames [][]byte) verdict {
 	return claimed
 }
 
-// claim makes a queued job one that runs, unless it is canceled or expired by then.
+// claim makes a queued job one that runs, unless it is canceled or expired by then. The run is registered before the
+// write, so that whoever cancels the job after the write finds it. release forgets it.
 func (r *Runner) claim(job *Job, route *gateway.Route, cancel context.CancelCauseFunc) error {
 	now := time.Now()
 	if !now.Before(job.Expires) {
@@ -217,13 +217,15 @@ func (r *Runner) claim(job *Job, route *gateway.Route, cancel context.CancelCaus
 	if route != nil {
 		move.Route = *route
 	}
+	r.mu.Lock()
+	r.active[job.ID] = cancel
+	r.mu.Unlock()
 	running, err := r.move(move)
 	if err != nil {
 		return err
 	}
 	*job = running
 	r.mu.Lock()
-	r.active[job.ID] = cancel
 	r.queues.queued--
 	r.queues.lines[job.Service].rest = 0 // it can be sent to
 	r.kick()
@@ -233,7 +235,7 @@ func (r *Runner) claim(job *Job, route *gateway.Route, cancel context.CancelCaus
 	return nil
 }
 
-// release forgets a run that was claimed.
+// release forgets a run, if it was registered.
 func (r *Runner) release(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -69,8 +69,16 @@ func startReplica(t *testing.T, c *natstest.Cluster, prefix string, w *workers) 
 
 func startWith(t *testing.T, c *natstest.Cluster, prefix string, cfg jobs.Config) *replica {
 	t.Helper()
-	r := &replica{store: start(t, c, prefix, nil), t: t}
-	cfg.Store = r.store
+	return startThrough(t, start(t, c, prefix, nil), cfg)
+}
+
+// startThrough starts a gateway over a store, or over what cfg has of it.
+func startThrough(t *testing.T, s *Store, cfg jobs.Config) *replica {
+	t.Helper()
+	r := &replica{store: s, t: t}
+	if cfg.Store == nil {
+		cfg.Store = s
+	}
 	var err error
 	if r.Runner, err = jobs.New(cfg); err != nil {
 		t.Fatal(err)
@@ -120,6 +128,8 @@ func gateways(t *testing.T, c *natstest.Cluster) {
 		"one key at three gateways at once makes one job":     oneKey,
 		"a waiting request is woken by what another does":     woken,
 		"what runs elsewhere is canceled there":               canceledElsewhere,
+		"a job is canceled while it is claimed":               canceledInClaim,
+		"a job is canceled elsewhere while it is claimed":     canceledInClaimElsewhere,
 		"jobs of a gateway that is gone are taken over":       takenOver,
 		"gateways share what waits and seldom meet":           shares,
 		"a job is not interrupted while its gateway has it":   owned,
@@ -230,6 +240,80 @@ func canceledElsewhere(t *testing.T, c *natstest.Cluster) {
 	<-ended
 	if job := all[0].reach(job.ID, jobs.Canceled); job.Executed() != gateway.Maybe {
 		t.Errorf("the job is executed: %s", job.Executed())
+	}
+}
+
+// afterClaim is a store that calls a function between the write of a claim and its confirmation, and another when its
+// gateway was told that a job is canceled.
+type afterClaim struct {
+	*Store
+	jobs.Watcher
+	wrote, told func(id string)
+}
+
+func (s *afterClaim) Move(ctx context.Context, move jobs.Move) (jobs.Job, error) {
+	job, err := s.Store.Move(ctx, move)
+	if err == nil && move.To == jobs.Running {
+		s.wrote(job.ID)
+	}
+	return job, err
+}
+
+func (s *afterClaim) Watch(w jobs.Watcher) {
+	s.Watcher = w
+	s.Store.Watch(s)
+}
+
+func (s *afterClaim) Changed(job jobs.Job) {
+	s.Watcher.Changed(job)
+	if job.State == jobs.Canceled {
+		s.told(job.ID)
+	}
+}
+
+func canceledInClaim(t *testing.T, c *natstest.Cluster) {
+	cancelInClaim(t, c, func(first, _ *replica, _ <-chan string, id string) error {
+		_, err := first.Cancel(context.Background(), anyone, id)
+		return err
+	})
+}
+
+func canceledInClaimElsewhere(t *testing.T, c *natstest.Cluster) {
+	cancelInClaim(t, c, func(_, second *replica, told <-chan string, id string) error {
+		_, err := second.Cancel(context.Background(), anyone, id)
+		if err == nil {
+			<-told
+		}
+		return err
+	})
+}
+
+// cancelInClaim cancels the first job of a gateway before the write of its claim is confirmed: it is not sent.
+func cancelInClaim(t *testing.T, c *natstest.Cluster, cancel func(first, second *replica, told <-chan string, id string) error) {
+	w, prefix := &workers{sent: map[string]int{}}, newPrefix()
+	second := startWith(t, c, prefix, jobs.Config{Caller: w})
+	second.Drain() // it runs nothing
+	told := make(chan string, 1)
+	s := &afterClaim{Store: start(t, c, prefix, nil), told: func(id string) { told <- id }}
+	var first *replica
+	canceled := false
+	s.wrote = func(id string) {
+		if canceled {
+			return
+		}
+		canceled = true
+		if err := cancel(first, second, told, id); err != nil {
+			t.Errorf("cancel: %v", err)
+		}
+	}
+	first = startThrough(t, s.Store, jobs.Config{Caller: w, Store: s, InFlight: 1})
+	job, next := first.submit("canceled", ""), first.submit("next", "")
+	first.reach(next.ID, jobs.Done)
+	first.reach(job.ID, jobs.Canceled)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sent["canceled"] != 0 {
+		t.Error("a job was sent that had been canceled before")
 	}
 }
 

@@ -62,7 +62,7 @@ func Start(t testing.TB, n int, extra ...string) *Cluster {
 		dir := t.TempDir()
 		lines := []string{
 			fmt.Sprintf("server_name: n%d", i), fmt.Sprintf("listen: 127.0.0.1:%d", ports[3*i]), fmt.Sprintf("http: 127.0.0.1:%d", ports[3*i+1]),
-			fmt.Sprintf("jetstream: { store_dir: %q, max_file_store: 8GB, max_memory_store: 64MB, sync_interval: always }", dir),
+			fmt.Sprintf("jetstream: { store_dir: %q, max_file_store: 64GB, max_memory_store: 64MB, sync_interval: always }", dir),
 		}
 		if n > 1 {
 			lines = append(lines, fmt.Sprintf("cluster: { name: test, listen: 127.0.0.1:%d, routes: [%s], connect_retries: 100000 }",
