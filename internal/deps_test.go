@@ -206,6 +206,9 @@ func TestTheBrokersStateImportsNoSockets(t *testing.T) {
 	}
 	var shells []string
 	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue // they test the shell, too
+		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 		if err != nil {
 			t.Fatal(err)
