@@ -1,9 +1,28 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 )
+
+func TestTheNullServerAnswersBothOfItsWindows(t *testing.T) {
+	server, err := nullHTTP()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, body := range map[string]string{"/null": "hello", "/services/echo": `{"body":"hello"}`} {
+		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		server.Handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "hello") {
+			t.Errorf("%s: got %d %s, want 200 with the body", path, w.Code, w.Body)
+		}
+	}
+}
 
 func TestASpreadIsTheMedianWithTheLeastAndTheMost(t *testing.T) {
 	for _, c := range []struct {

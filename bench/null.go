@@ -17,16 +17,24 @@ import (
 // argument. /null returns the body without any code of the gateway. All other paths pass
 // through httpapi, with a service that answers at once in place of the broker.
 func serveNull(ctx context.Context, args []string) error {
-	api, err := httpapi.New(httpapi.Config{Caller: instants{}, Health: instants{}})
+	server, err := nullHTTP()
 	if err != nil {
 		return err
+	}
+	return serveUntil(ctx, server, args[0])
+}
+
+func nullHTTP() (*http.Server, error) {
+	api, err := httpapi.New(httpapi.Config{Caller: instants{}, Health: instants{}})
+	if err != nil {
+		return nil, err
 	}
 	server := api.Server()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /null", echo)
 	mux.Handle("/", server.Handler)
 	server.Handler = mux
-	return serveUntil(ctx, server, args[0])
+	return server, nil
 }
 
 // serveEcho serves the null handler from a plain server.
@@ -76,6 +84,8 @@ func (instant) Call(_ context.Context, call gateway.Call) (gateway.Reply, error)
 	}
 	return gateway.Reply{Frames: frames}, nil
 }
+
+func (instant) Admit() error { return nil }
 
 func (instant) Limit(gateway.Call) time.Duration { return 25 * time.Second }
 
