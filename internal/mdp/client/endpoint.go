@@ -60,7 +60,7 @@ type endpoint struct {
 	// Owned by watch.
 	grace     *time.Timer
 	graceEnds time.Time
-	outage    outage
+	outage    Outage
 
 	// Guarded by pool.mu.
 	state      gateway.EndpointState
@@ -183,7 +183,7 @@ func (e *endpoint) startGrace(up, now time.Time) {
 // up lets calls use the endpoint.
 func (e *endpoint) up(address string, handshake time.Duration) {
 	p := e.pool
-	e.outage = outage{}
+	e.outage = Outage{}
 	p.mu.Lock()
 	if !e.upSince.IsZero() {
 		e.reconnects++
@@ -213,7 +213,7 @@ func (e *endpoint) down(event zsock.Event, reason string, cause error) {
 	p.serve()
 	p.mu.Unlock()
 	closeAll(idle)
-	if tell, attempts, lasts := e.outage.note(time.Now()); tell && !zsock.IsInterrupted(cause) {
+	if tell, attempts, lasts := e.outage.Note(time.Now()); tell && !zsock.IsInterrupted(cause) {
 		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Int("attempts", attempts), zap.Duration("took", lasts), zap.Error(cause))
 	}
 }

@@ -5,15 +5,15 @@ import "time"
 // remindEvery is how often the log says that a broker is still unavailable.
 const remindEvery = time.Minute
 
-// An outage is the time from a broker's loss, or from the first attempt to reach it, until it is connected. It belongs to
-// the goroutine of the endpoint's sentinel.
-type outage struct {
+// An Outage is the time from a broker's loss, or from the first attempt to reach it, until it is connected. It is not safe
+// for concurrent use.
+type Outage struct {
 	since, told time.Time
 	attempts    int // that failed, or the loss
 }
 
-// note counts a failure. It says whether to log it, how many there were, and for how long the broker has been unavailable.
-func (o *outage) note(now time.Time) (tell bool, attempts int, lasts time.Duration) {
+// Note counts a failure. It says whether to log it, how many there were, and for how long the broker has been unavailable.
+func (o *Outage) Note(now time.Time) (tell bool, attempts int, lasts time.Duration) {
 	if o.attempts == 0 {
 		o.since = now
 	}

@@ -11,7 +11,6 @@ import (
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/internal/zsock"
-	"mdpgateway/internal/mdp/mdpx"
 )
 
 const (
@@ -22,7 +21,7 @@ const (
 	// flight are ended. Their own connections mostly see it earlier.
 	lostGrace = time.Second
 
-	// greeting is how long a broker may take for its first word.
+	// greeting is how long a broker may take for its first word until it is taken for one of another dialect.
 	greeting = 2 * time.Second
 
 	// A broker is sent heartbeats that often. It is lost if its ZeroMQ answers none for silence,
@@ -39,7 +38,7 @@ var (
 )
 
 // An endpoint is one broker. watch keeps its state, by a sentinel and by a connection over
-// which it says what services it has; keep keeps the connections of calls.
+// which it says what services it has; keep (keep.go) keeps the connections of calls.
 type endpoint struct {
 	// Set once.
 	client.Endpoint
@@ -48,17 +47,21 @@ type endpoint struct {
 	log    *zap.Logger
 	table  *Table
 
+	firstWord time.Duration // how long a broker may take for it before another address is tried; owned by watch
+
 	lastReply atomic.Int64 // in Unix nanoseconds; 0 if there was none
 
 	// Guarded by client.mu.
-	state      gateway.EndpointState
-	address    string // with the host's name resolved
+	state      gateway.EndpointState // Down, too, if it is present and no connection for calls can be opened
+	present    bool                  // it says what services it has
+	address    string                // with the host's name resolved
 	reconnects uint64
 	upSince    time.Time
 	refusals   client.Refusals
-	mute       bool   // it takes connections, and does not speak MDPX/1
-	turn       uint64 // of the last call that was given a connection
-	next       int    // of a lane's links, for the next call
+	mute       bool          // it takes connections, and does not speak MDPX/1
+	faults     client.Outage // of connections for calls
+	turn       uint64        // of the last call that was given a connection
+	next       int           // of a lane's links, for the next call
 	inFlight   int
 	links      []*link // of small calls, then as many of large ones; nil where there is none
 }
@@ -67,7 +70,7 @@ func newEndpoint(c *Client, index int, e client.Endpoint) *endpoint {
 	return &endpoint{
 		Endpoint: e, client: c, index: index, table: new(Table), refusals: client.NewRefusals(e.Curve != nil),
 		log:   c.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
-		links: make([]*link, 2*c.cfg.Connections),
+		links: make([]*link, 2*c.cfg.Connections), firstWord: greeting,
 	}
 }
 
@@ -137,21 +140,36 @@ func (e *endpoint) attempt(ctx context.Context) (up bool) {
 	addresses, err := client.Resolve(ctx, e.client.cfg.Resolver, e.Address)
 	if err != nil {
 		e.down("name not resolved", err, false)
+		e.setMute(false)
 		return false
 	}
+	anyMute := false
 	for _, address := range addresses {
-		if up = e.stay(ctx, address); up {
-			break
+		up, mute := e.stay(ctx, address)
+		if up {
+			e.firstWord = greeting
+			return true
 		}
+		anyMute = anyMute || mute
 	}
-	return up
+	e.setMute(anyMute)
+	// One that is slow has more time when it is tried again.
+	e.firstWord = deafness
+	return false
+}
+
+// setMute says whether the broker takes connections and does not speak MDPX/1.
+func (e *endpoint) setMute(mute bool) {
+	e.client.mu.Lock()
+	defer e.client.mu.Unlock()
+	e.mute = mute
 }
 
 // abandonIfDown ends the calls in flight of an endpoint that did not come back.
 func (e *endpoint) abandonIfDown() {
 	e.client.mu.Lock()
 	defer e.client.mu.Unlock()
-	if e.state != gateway.Down {
+	if e.present {
 		return
 	}
 	for _, l := range e.links {
@@ -176,19 +194,19 @@ func (e *endpoint) up(address string) {
 		e.reconnects++
 	}
 	reconnects := e.reconnects
-	e.state, e.address, e.upSince, e.mute = gateway.Up, address, time.Now(), false
+	e.state, e.present, e.address, e.upSince, e.mute = gateway.Up, true, address, time.Now(), false
 	c.announce()
 	c.mu.Unlock()
 	e.log.Info("broker connected", zap.Uint64("reconnects", reconnects))
 }
 
 // down keeps new calls from the endpoint. Those in flight go on: their connections may still
-// be alive.
+// be alive. An address that is mute is told of until the broker is up, or no address is mute any more.
 func (e *endpoint) down(reason string, cause error, mute bool) {
 	c := e.client
 	c.mu.Lock()
 	changed := e.state != gateway.Down || mute && !e.mute
-	e.state, e.mute = gateway.Down, mute
+	e.state, e.present, e.mute = gateway.Down, false, e.mute || mute
 	c.announce()
 	c.mu.Unlock()
 	switch {
@@ -199,86 +217,3 @@ func (e *endpoint) down(reason string, cause error, mute bool) {
 		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Error(cause))
 	}
 }
-
-// keep keeps one of the connections for calls until ctx ends.
-func (e *endpoint) keep(ctx context.Context, slot int) {
-	for ctx.Err() == nil {
-		address, changed := e.reachable()
-		if address == "" {
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
-			continue
-		}
-		begun := time.Now()
-		if err := e.carry(ctx, address, slot); err != nil && ctx.Err() == nil {
-			select { // one that breaks at once is not opened again at once
-			case <-ctx.Done():
-			case <-time.After(time.Until(begun.Add(minBackoff))):
-			}
-		}
-	}
-}
-
-// reachable returns the address of a broker that is up; else what tells of a change.
-func (e *endpoint) reachable() (address string, changed <-chan struct{}) {
-	e.client.mu.Lock()
-	defer e.client.mu.Unlock()
-	if e.state == gateway.Up {
-		return e.address, nil
-	}
-	return "", e.client.changed
-}
-
-// carry opens a connection, lets calls use it until it is lost, and ends them.
-func (e *endpoint) carry(ctx context.Context, address string, slot int) error {
-	l, err := e.dial(ctx, address, nil)
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, l.socket.Interrupt)()
-	e.place(slot, l, "")
-	if ctx.Err() == nil {
-		err = l.socket.Run()
-	}
-	reason := closedLost
-	if ctx.Err() != nil {
-		reason = closedShutdown
-	}
-	e.place(slot, nil, reason)
-	l.end()
-	return errors.Join(err, l.socket.Close())
-}
-
-// place gives calls a connection, or takes it from them for a reason.
-func (e *endpoint) place(slot int, l *link, closed string) {
-	e.client.mu.Lock()
-	defer e.client.mu.Unlock()
-	e.links[slot] = l
-	if closed != "" {
-		e.client.closed[closed]++
-	}
-	e.client.announce()
-}
-
-// dial opens a connection. services, if set, is told what the broker tells of its services.
-func (e *endpoint) dial(ctx context.Context, address string, services func([]mdpx.Service)) (*link, error) {
-	l := &link{endpoint: e, services: services, calls: map[mdpx.ID]*call{}}
-	var err error
-	if l.socket, err = e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: e.Curve}, l.take); err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, l.socket.Interrupt)
-	err = l.socket.Connect(address, time.Now().Add(e.client.cfg.ConnectTimeout))
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.socket.Close())
-	}
-	return l, nil
-}
-
-// replyHeadroom is for what a message has beside a reply's body.
-const replyHeadroom = 64 << 10

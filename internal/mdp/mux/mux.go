@@ -9,8 +9,9 @@
 //
 // mux.go has the way of a call up to its connection, places.go who may be in flight, call.go
 // a call from its request to its end, late.go replies that are awaited after their call, link.go
-// a connection, endpoint.go a broker's state and its connections, session.go its word, table.go
-// what it says of its services, word.go what it says of a request, state.go what is told of all.
+// a connection, endpoint.go a broker's state, keep.go its connections for calls, session.go its
+// word, table.go what it says of its services, word.go what it says of a request, state.go what
+// is told of all.
 package mux
 
 import (

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdpx"
 )
@@ -23,12 +22,12 @@ type session struct {
 }
 
 // stay connects to one address, and stays while the broker is there. It reports whether it
-// ever was.
-func (e *endpoint) stay(ctx context.Context, address string) (up bool) {
+// ever was, and whether what is there takes connections and does not speak MDPX/1.
+func (e *endpoint) stay(ctx context.Context, address string) (up, mute bool) {
 	w, err := e.client.zctx.Watch(address, zsock.WatchOptions{Handshake: e.client.cfg.ConnectTimeout, Interval: beat, Timeout: silence, Curve: e.Curve})
 	if err != nil {
 		e.down("sentinel not opened", err, false)
-		return false
+		return false, false
 	}
 	defer w.Close()
 	defer context.AfterFunc(ctx, w.Interrupt)()
@@ -36,12 +35,12 @@ func (e *endpoint) stay(ctx context.Context, address string) (up bool) {
 	e.handshake(event)
 	if event != zsock.WatchUp {
 		e.down(event.String(), err, false)
-		return false
+		return false, false
 	}
 	s := &session{endpoint: e, watch: w, greeted: make(chan struct{})}
 	if s.control, err = e.dial(ctx, address, s.told); err != nil {
 		e.down("connection lost", err, false)
-		return false
+		return false, false
 	}
 	defer s.control.socket.Close()
 	return s.last(ctx, address)
@@ -57,8 +56,8 @@ func (s *session) told(services []mdpx.Service) {
 	}
 }
 
-// last lasts until the broker is lost.
-func (s *session) last(ctx context.Context, address string) (up bool) {
+// last lasts until the broker is lost, or has said nothing for as long as it may; it is stay then.
+func (s *session) last(ctx context.Context, address string) (up, mute bool) {
 	e := s.endpoint
 	var running sync.WaitGroup
 	lost := make(chan error, 2)
@@ -76,7 +75,7 @@ func (s *session) last(ctx context.Context, address string) (up bool) {
 
 	if err := s.control.send(mdpx.AppendWatch(nil)); err != nil {
 		e.down("connection lost", err, false)
-		return false
+		return false, false
 	}
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
@@ -85,10 +84,11 @@ func (s *session) last(ctx context.Context, address string) (up bool) {
 		select {
 		case <-ctx.Done():
 			e.down("", ctx.Err(), false)
-			return up
+			return up, false
 		case err := <-lost:
-			e.down("connection lost", err, e.isMute())
-			return up
+			mute = !up && e.isMute()
+			e.down("connection lost", err, mute)
+			return up, mute
 		case <-greeted:
 			greeted, up = nil, true
 			e.up(address)
@@ -96,9 +96,12 @@ func (s *session) last(ctx context.Context, address string) (up bool) {
 			switch {
 			case !up && now.Sub(begun) > greeting:
 				e.down("", errUnspoken, true)
+				if now.Sub(begun) > e.firstWord {
+					return false, true
+				}
 			case up && now.Sub(time.Unix(0, s.control.heard.Load())) > deafness:
 				e.down("no heartbeat", errSilent, false)
-				return up
+				return up, false
 			case up:
 				_ = s.control.send(mdpx.AppendHeartbeat(nil))
 			}
@@ -113,5 +116,5 @@ func (e eventError) Error() string { return string(e) }
 func (e *endpoint) isMute() bool {
 	e.client.mu.Lock()
 	defer e.client.mu.Unlock()
-	return e.mute && e.state != gateway.Up
+	return e.mute
 }

@@ -1,0 +1,98 @@
+package mux_test
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp/broker"
+	"mdpgateway/internal/mdp/client"
+	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/mux"
+)
+
+// What listens at the first of a name's addresses takes connections, and does not speak MDPX/1.
+func TestTheNextAddressIsTriedIfTheFirstDoesNotSpeak(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string]mdptest.Script{
+		"it says nothing":        nil,
+		"it has another dialect": func(_ []byte, m [][]byte) [][][]byte { return [][][]byte{fr("", "MDPC01", "echo", "what?")} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := mdptest.NewMuxedAt(t, "tcp://127.0.0.1:*", "echo")
+			_, port, err := net.SplitHostPort(b.Endpoint()[len("tcp://"):])
+			if err != nil {
+				t.Fatal(err)
+			}
+			mdptest.NewRouterAt(t, "tcp://127.0.0.2:"+port, script)
+			core, logs := observer.New(zap.WarnLevel)
+			c := start(t, mux.Config{Config: client.Config{
+				Resolver: mdptest.NameServer(t, "127.0.0.2", "127.0.0.1"), Log: zap.New(core),
+			}}, "tcp://broker.test:"+port)
+			up(t, c, 1)
+			done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("hi")})
+			a := next(t, b)
+			b.Reply(a, a.Request.Body, true)
+			if r := <-done; r.err != nil {
+				t.Error(r.err)
+			}
+			if n := logs.FilterMessage(gateway.Unspoken).Len(); n != 1 || c.Stats().Endpoints[0].Silent {
+				t.Errorf("that the first does not speak is logged %d times, silent is %v; want once, and that the broker is not", n, c.Stats().Endpoints[0].Silent)
+			}
+		})
+	}
+}
+
+// No address speaks: that is what the broker's state says, also while another address is tried.
+func TestAMuteAddressBesideADeadOneIsTold(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	mute := mdptest.NewRouterAt(t, "tcp://127.0.0.2:*", func([]byte, [][]byte) [][][]byte { asked.Add(1); return nil })
+	_, port, err := net.SplitHostPort(mute.Endpoint()[len("tcp://"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.WarnLevel)
+	c := start(t, mux.Config{Config: client.Config{
+		Resolver: mdptest.NameServer(t, "127.0.0.3", "127.0.0.2"), Log: zap.New(core),
+	}}, "tcp://broker.test:"+port)
+	eventually(t, "the mute one is tried again", func() bool { return asked.Load() >= 2 })
+	if n := logs.FilterMessage(gateway.Unspoken).Len(); n != 1 || !c.Stats().Endpoints[0].Silent {
+		t.Errorf("that it does not speak is logged %d times, silent is %v; want once: %v", n, c.Stats().Endpoints[0].Silent, logs.All())
+	}
+}
+
+// The broker takes the connections that say how it is, and no others: it counts as down, and the log says why.
+func TestABrokerThatTakesNoConnectionForCallsIsDown(t *testing.T) {
+	t.Parallel()
+	const control, worker, other = 2, 1, 1
+	b := mdptest.BrokerWith(t, broker.Config{MaxConnections: control + worker + other})
+	mdptest.Worker(t, mdptest.Endpoint(b), "echo", func(_ context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+		return body, nil
+	})
+	placeholder := mdptest.NewDealer(t, mdptest.Endpoint(b))
+	core, logs := observer.New(zap.InfoLevel)
+	c := start(t, mux.Config{Config: client.Config{Log: zap.New(core)}}, mdptest.Endpoint(b))
+	const fault, end = "no connection for calls could be opened", "connections to the broker can be opened again"
+	eventually(t, "the broker is down", func() bool { return logs.FilterMessage(fault).Len() > 0 })
+	state, _ := c.State(0)
+	_, err := c.Call(t.Context(), gateway.Request{Service: "echo", Frames: fr("hi")})
+	wantError(t, err, gateway.BrokerUnavailable, gateway.No, "")
+	if state != gateway.Down {
+		t.Errorf("its state is %v, want down", state)
+	}
+	placeholder.Close()
+	up(t, c, 1)
+	if _, err := c.Call(t.Context(), gateway.Request{Service: "echo", Frames: fr("hi")}); err != nil {
+		t.Error(err)
+	}
+	if _, epoch := c.State(0); epoch != 0 || logs.FilterMessage(end).Len() != 1 {
+		t.Errorf("epoch %d, %v; want that the broker was there all the time, and that it can be called again", epoch, logs.All())
+	}
+}
