@@ -70,6 +70,8 @@ type instants struct{ httpapi.Caller }
 
 func (instants) Service(string) gateway.Service { return instant{} }
 
+func (instants) SilentServices() int { return 0 }
+
 func (instants) Brokers() (reached, connected bool, lost, silent, mute []string) {
 	return true, true, nil, nil, nil
 }

@@ -70,6 +70,7 @@ var troubles = []trouble{
 	{"MdpGatewayErrorBudgetBurnsFast", "job=mdp-gateway", nil}, // by the same
 	{"MdpGatewayErrorBudgetBurnsSlowly", "job=mdp-gateway", nil},
 	{"MdpGatewayOrphansRising", "service=sleep", nil},
+	{"MdpGatewayServiceSilent", "service=sleep", nil},
 	{"MdpGatewayNoWorkers", "service=nobody", func(t *testing.T, w *watched) { w.keep(t, "nobody", `{}`) }},
 	{"MdpGatewayJobsWaiting", "service=nobody", func(t *testing.T, w *watched) {
 		w.keep(t, "nobody", `{"body":"`+strings.Repeat("x", 50_000)+`"}`, "Prefer", "respond-async")

@@ -34,7 +34,7 @@ func TestTheEndOfTheEmbeddedBrokerEndsTheGateway(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- d.serve(context.Background(), make(chan os.Signal)) }()
 	eventually(t, "the broker is up", func() bool {
-		ready, _, _, _, _ := health{d.pool}.Brokers()
+		ready, _, _, _, _ := health{d.pool, d.calls}.Brokers()
 		return ready
 	})
 	if err := d.broker.Close(); err != nil {

@@ -256,6 +256,8 @@ func internalError(t *testing.T) exchange {
 type broken struct{ httpapi.Caller }
 
 func (broken) Service(string) gateway.Service { return buggy{} }
+func (broken) SilentServices() int            { return 0 }
+
 func (broken) Brokers() (bool, bool, []string, []string, []string) {
 	return true, true, nil, nil, nil
 }

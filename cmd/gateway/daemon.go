@@ -185,6 +185,7 @@ func (d *daemon) connect() (err error) {
 	d.metrics.WatchPool(d.pool.Stats)
 	d.metrics.WatchBudget(held)
 	d.metrics.WatchOrphans(d.calls.Orphans)
+	d.metrics.WatchSilent(d.calls.Silent)
 	d.metrics.WatchCatalogue(d.catalogue.Names)
 	if d.broker != nil {
 		d.metrics.WatchBroker(func() map[string]uint64 { return d.broker.Stats().Dropped })
@@ -209,7 +210,7 @@ func (d *daemon) brokerConnections() gateway.ConnectionStats {
 func (d *daemon) openAPI(held *budget.Budget, build build) (err error) {
 	s := d.settings
 	cfg := httpapi.Config{
-		Caller: d.calls, Health: health{d.pool}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
+		Caller: d.calls, Health: health{d.pool, d.calls}, Observer: d.metrics.HTTP(), Log: d.requests.Named("http"),
 		Budget: held, Version: httpapi.Version(build), MaxRequests: s.MaxRequests, MaxBody: s.MaxBody, MaxHeader: s.MaxHeader,
 		HeaderTimeout: s.HeaderTimeout, BodyIdleTimeout: s.BodyIdleTimeout, MinBodyRate: s.MinBodyRate, IdleTimeout: s.IdleTimeout,
 		SlowLog: s.SlowLog, MaxConnectionAge: s.MaxConnectionAge, ReadyBroker: s.ReadyBroker, AllowedHosts: s.AllowedHosts, Origins: s.CORSOrigin, Access: d.access, Proxies: s.proxies(),
@@ -245,8 +246,14 @@ type insight struct {
 	*dispatch.Dispatcher
 }
 
-// health is how the brokers are.
-type health struct{ pool *upstream.Brokers }
+// health is how the brokers and the services are.
+type health struct {
+	pool  *upstream.Brokers
+	calls *dispatch.Dispatcher
+}
+
+// SilentServices is httpapi.Health.
+func (h health) SilentServices() int { return len(h.calls.Silent()) }
 
 // Brokers is httpapi.Health.
 func (h health) Brokers() (reached, connected bool, lost, silent, mute []string) {

@@ -88,18 +88,20 @@ func TestTopShowsTheBusiestFirstAndFitsTheScreen(t *testing.T) {
 	last := look{at: at, services: seen(gateway.ServiceInfo{Name: "idle", Calls: 9}, gateway.ServiceInfo{Name: "busy", Calls: 10}, gateway.ServiceInfo{Name: "restarted", Calls: 50})}
 	now := look{at: at.Add(2 * time.Second), services: seen(
 		gateway.ServiceInfo{Name: "idle", Calls: 9, Availability: gateway.ServiceDown},
+		gateway.ServiceInfo{Name: "deaf", Availability: gateway.ServiceUp, Silent: true},
 		gateway.ServiceInfo{Name: "restarted", Calls: 1, InFlight: 1, Availability: gateway.ServiceUnknown},
 		gateway.ServiceInfo{Name: "busy", Calls: 30, Failed: 1, InFlight: 3, Availability: gateway.ServiceUp, LastOK: &second, Live: &gateway.LiveService{Workers: 4, Busy: 3, Queued: 7}},
 	)}
 	p50, p99 := 1.234, 15_678.9
-	now.services[2].Recent.P50, now.services[2].Recent.P99 = &p50, &p99
+	now.services[3].Recent.P50, now.services[3].Recent.P99 = &p50, &p99
 	got := strings.Join(topLines("http://x", &last, &now, 120, 24, false), "\n")
-	want := `12:00:02  http://x  3 services  10.0 calls/s  0.5 failed/s  4 in flight
+	want := `12:00:02  http://x  4 services  10.0 calls/s  0.5 failed/s  4 in flight
 ready
 
 SERVICE                   STATE     CALLS/S  FAILED/S       P50       P99  FLIGHT  QUEUE  BUSY/WORKERS  LAST REPLY
 busy                      up           10.0       0.5     1.2ms    15.68s       3      7           3/4  1s ago
 restarted                 unknown       0.0       0.0         -         -       1      -           -/-  never
+deaf                      silent        0.0       0.0         -         -       0      -           -/-  never
 idle                      down          0.0       0.0         -         -       0      -           -/-  never`
 	if got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

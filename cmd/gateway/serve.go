@@ -102,7 +102,7 @@ func (d *daemon) announce(ctx context.Context) {
 
 // takesCalls reports whether a broker was reached and, if there is a demo worker, whether it is registered.
 func (d *daemon) takesCalls() bool {
-	reached, _, _, _, _ := health{d.pool}.Brokers()
+	reached, _, _, _, _ := health{d.pool, d.calls}.Brokers()
 	return reached && (d.demo == nil || d.broker.Service(demoService).Workers > 0)
 }
 

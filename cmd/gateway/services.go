@@ -32,7 +32,7 @@ func printServices(w io.Writer, all []gateway.ServiceInfo, colour bool) error {
 	_, err := fmt.Fprintf(w, "%s  STATE    WORKERS   BUSY  QUEUE  FLIGHT      CALLS  FAILED  LAST REPLY  \n", column("SERVICE", wide))
 	for _, s := range all {
 		workers, busy, queued := liveColumns(s.Live)
-		line := fmt.Sprintf("%s  %s  %7s  %5s  %5s  %6d  %9d  %6d  %-10s  %s", column(s.Name, wide), stateColumn(s.Availability, colour),
+		line := fmt.Sprintf("%s  %s  %7s  %5s  %5s  %6d  %9d  %6d  %-10s  %s", column(s.Name, wide), stateColumn(&s, colour),
 			workers, busy, queued, s.InFlight, s.Calls, s.Failed, ago(s.LastOK), s.Description)
 		if _, err := fmt.Fprintln(w, line); err != nil {
 			return err
@@ -41,8 +41,12 @@ func printServices(w io.Writer, all []gateway.ServiceInfo, colour bool) error {
 	return err
 }
 
-// stateColumn returns whether a service can be called, in seven characters.
-func stateColumn(a gateway.Availability, colour bool) string {
+// stateColumn returns whether a service can be called, or that it never answered, in seven characters.
+func stateColumn(s *gateway.ServiceInfo, colour bool) string {
+	if s.Silent {
+		return paint(colour, red, column("silent", 7))
+	}
+	a := s.Availability
 	painted := map[gateway.Availability]int{gateway.ServiceUp: green, gateway.ServiceDown: red, gateway.ServiceUnknown: yellow}
 	return paint(colour, painted[a], column(a, 7))
 }

@@ -124,7 +124,7 @@ func topLines(url string, last, now *look, width, height int, colour bool) []str
 	for _, r := range rows[:min(len(rows), max(height-len(lines), 0))] {
 		workers, busy, queued := liveColumns(r.Live)
 		rest := fmt.Sprintf("  %8.1f  %8.1f  %8s  %8s  %6d  %5s  %12s  %s", r.calls, r.failed, took(r.p50), took(r.p99), r.InFlight, queued, busy+"/"+workers, ago(r.LastOK))
-		lines = append(lines, column(r.Name, 24)+"  "+stateColumn(r.Availability, colour)+cut(rest, max(width-33, 0)))
+		lines = append(lines, column(r.Name, 24)+"  "+stateColumn(&r.ServiceInfo, colour)+cut(rest, max(width-33, 0)))
 	}
 	return lines
 }

@@ -61,11 +61,11 @@ function State({ g }: { g: Gateway }) {
   );
 }
 
-function ServiceRow({ row: { service: s, recent: r } }: { row: Row }) {
+function ServiceRow({ row: { service: s, recent: r, advice } }: { row: Row }) {
   return (
     <tr>
-      <td><a href={`#/call/${encodeURIComponent(s.name)}`}>{s.name}</a>{s.description && <div class="quiet">{s.description}</div>}</td>
-      <td><Badge state={s.availability} /></td>
+      <td><a href={`#/call/${encodeURIComponent(s.name)}`}>{s.name}</a>{s.description && <div class="quiet">{s.description}</div>}{advice && <div class="quiet bad">{advice}</div>}</td>
+      <td><Badge state={s.silent ? "silent" : s.availability} /></td>
       <td class="n">{s.live?.workers ?? "–"}</td><td class="n">{s.live?.busy ?? "–"}</td><td class="n">{s.live?.queued ?? "–"}</td>
       <td class="n">{s.in_flight}</td><td class="n">{s.calls}</td><td class={`n ${s.failed ? "bad" : ""}`}>{s.failed}</td>
       <td class="n">{time(r.p50_ms)}</td><td class="n">{time(r.p99_ms)}</td>

@@ -53,6 +53,7 @@ func (d *Dispatcher) info(name string, spec *catalogue.Service) (gateway.Service
 		Vars: d.cfg.Vars.String(), Reply: gateway.Auto, MaxFrames: spec.MostFrames(d.needsVars(spec)),
 		Availability: d.availability(name, spec, svc, time.Now()), Live: live, Repeats: d.cfg.Pool.Repeats(name),
 	}
+	info.Silent = info.Availability != gateway.ServiceDown && !svc.everReplied() && d.unanswered.has(name)
 	if spec != nil {
 		describe(&info, spec)
 	}

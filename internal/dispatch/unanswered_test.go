@@ -30,6 +30,9 @@ func TestAServiceThatNeverAnsweredIsToldUntilItDoes(t *testing.T) {
 			if e := failure(t, err, gateway.Timeout, ""); !strings.Contains(e.Detail, want) {
 				t.Errorf("call %d: detail %q, want %q", i, e.Detail, want)
 			}
+			if got, want := len(d.Silent()) == 1 && d.Services()[0].Silent, i >= 2; got != want {
+				t.Errorf("call %d: the service is silent: %v, want %v", i, got, want)
+			}
 		}
 		if all := logs.All(); len(all) != 1 || all[0].ContextMap()["service"] != "deaf" {
 			t.Errorf("the log has %v, want one warning of the service", all)
@@ -37,6 +40,9 @@ func TestAServiceThatNeverAnsweredIsToldUntilItDoes(t *testing.T) {
 		replies = true
 		if _, err := send(t.Context(), d, call("deaf", "x")); err != nil {
 			t.Fatal(err)
+		}
+		if got := d.Silent(); got != nil || d.Services()[0].Silent {
+			t.Errorf("after a reply: silent are %v, want none", got)
 		}
 		replies = false
 		_, err := send(t.Context(), d, call("deaf", "x"))

@@ -92,6 +92,10 @@ const Unspoken = "this broker does not speak mdpx/1"
 // SilentHint says what is probably wrong with a broker that answers nothing, look-ups included, and what to do.
 const SilentHint = "wrong dialect, or a broker without MMI: set --dialect, or list the services in the file"
 
+// UnansweredHint says what is probably wrong with a service that has answered no call, although its broker says that it
+// is there.
+const UnansweredHint = "its workers take no requests of this name, speak another dialect than their broker, or need more time"
+
 // ReasonReader is a reason of ReplyTooLarge: the caller reads a stream so slowly that
 // too much of it waits.
 const ReasonReader = "slow_reader"

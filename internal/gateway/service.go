@@ -75,6 +75,7 @@ type ServiceInfo struct {
 	Calls        uint64          `json:"calls"`                // that have ended
 	Failed       uint64          `json:"failed"`               // of those
 	LastOK       *int64          `json:"last_ok_ms,omitempty"` // since its last reply
+	Silent       bool            `json:"silent,omitempty"`     // calls were sent to it, and none was ever answered: UnansweredHint
 	Brokers      []string        `json:"brokers,omitempty"`    // that it may be asked at; none means all
 	Timeout      int64           `json:"timeout_ms"`
 	MaxTimeout   int64           `json:"max_timeout_ms"`

@@ -35,6 +35,9 @@ type Health interface {
 	// one can be reached now. Lost names those that can't, silent those that can and
 	// have answered nothing that they were sent.
 	Brokers() (reached, connected bool, lost, silent, mute []string)
+
+	// SilentServices returns how many services have answered none of their calls, although no broker denies them.
+	SilentServices() int
 }
 
 // What GET /readyz wants of the brokers.

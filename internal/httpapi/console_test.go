@@ -162,8 +162,11 @@ func TestTheOverviewShowsWhatItsReaderMaySee(t *testing.T) {
 		}
 		return o
 	}
-	if o := read("all"); o.Gateway != nil || len(o.Services) == 0 {
+	switch o := read("all"); {
+	case o.Gateway != nil || len(o.Services) == 0:
 		t.Errorf("a caller sees %+v, want services alone", o)
+	case o.Services[0].Advice != "" || !strings.Contains(o.Services[2].Advice, "answered no call"):
+		t.Errorf("a caller sees %+v, want advice for the service that is silent, and for it alone", o.Services)
 	}
 	if o := read("other"); o.Gateway != nil || len(o.Services) != 0 {
 		t.Errorf("a caller of another service sees %+v, want nothing", o)

@@ -41,11 +41,16 @@ func (a *API) readyz(w *response, _ *http.Request) error {
 	if len(silent) > 0 {
 		detail = strings.Join(silent, ", ") + " never answered: " + gateway.SilentHint
 	}
+	services := a.cfg.Health.SilentServices()
+	if detail == "" && services > 0 {
+		detail = "silent_services have answered no call: " + gateway.UnansweredHint
+	}
 	return sendJSON(w, struct {
-		Ready    bool     `json:"ready"`
-		Degraded []string `json:"degraded,omitempty"` // brokers that can't be reached now, or never answered
-		Detail   string   `json:"detail,omitempty"`   // what to do about the latter
-	}{true, slices.Concat(lost, mute, silent), detail})
+		Ready          bool     `json:"ready"`
+		Degraded       []string `json:"degraded,omitempty"`        // brokers that can't be reached now, or never answered
+		SilentServices int      `json:"silent_services,omitempty"` // that never answered; anyone may ask, so that their names are told elsewhere
+		Detail         string   `json:"detail,omitempty"`          // what to do about brokers that never answered, or else about services
+	}{true, slices.Concat(lost, mute, silent), services, detail})
 }
 
 // version answers GET /version.

@@ -60,7 +60,8 @@ func (s service) Info() (gateway.ServiceInfo, bool) {
 }
 
 // listed are the services that are known.
-var listed = []gateway.ServiceInfo{{Name: "echo", Availability: gateway.ServiceUp, Calls: 3}, {Name: "lora", Catalogued: true, Availability: gateway.ServiceDown}}
+var listed = []gateway.ServiceInfo{{Name: "echo", Availability: gateway.ServiceUp, Calls: 3}, {Name: "lora", Catalogued: true, Availability: gateway.ServiceDown},
+	{Name: "mute", Availability: gateway.ServiceUp, Silent: true}}
 
 func echo(_ context.Context, call gateway.Call) (gateway.Reply, error) {
 	return gateway.Reply{Frames: copied(call.Frames), Timing: gateway.Timing{Queue: time.Millisecond, Broker: 2 * time.Millisecond}}, nil
@@ -83,7 +84,10 @@ func failing(err *gateway.Error) caller {
 type health struct {
 	reached, connected bool
 	lost, silent, mute []string
+	services           int // that are silent
 }
+
+func (h health) SilentServices() int { return h.services }
 
 func (h health) Brokers() (reached, connected bool, lost, silent, mute []string) {
 	return h.reached, h.connected, h.lost, h.silent, h.mute

@@ -25,6 +25,7 @@ type overview struct {
 type serviceOverview struct {
 	Service gateway.ServiceInfo `json:"service"`
 	Recent  recentCalls         `json:"recent"`
+	Advice  string              `json:"advice,omitempty"` // what to do about it
 }
 
 type gatewayOverview struct {
@@ -63,7 +64,11 @@ func (a *API) overview(w *response, _ *http.Request) error {
 	for _, info := range a.cfg.Caller.Services() {
 		if w.pass.May(info.Name) {
 			info.VarsSchema, info.Example = nil, nil
-			seen.Services = append(seen.Services, serviceOverview{info, a.last.recent(info.Name, now)})
+			one := serviceOverview{Service: info, Recent: a.last.recent(info.Name, now)}
+			if info.Silent {
+				one.Advice = "It has answered no call: " + gateway.UnansweredHint + "."
+			}
+			seen.Services = append(seen.Services, one)
 		}
 	}
 	if w.pass.MayReadMetrics() && a.cfg.Insight != nil {

@@ -64,6 +64,10 @@ func TestReadyzFollowsTheBrokers(t *testing.T) {
 	lost, fresh := health{reached: true, lost: hall1}, health{lost: hall1}
 	silent := health{reached: true, connected: true, silent: hall1}
 	const told = "{\"ready\":true,\"degraded\":[\"hall1\"],\"detail\":\"hall1 never answered: " + gateway.SilentHint + "\"}\n"
+	deaf, both := health{reached: true, connected: true, services: 2}, silent
+	both.services = 2
+	const deafTold = "{\"ready\":true,\"silent_services\":2,\"detail\":\"silent_services have answered no call: " + gateway.UnansweredHint + "\"}\n"
+	const bothTold = "{\"ready\":true,\"degraded\":[\"hall1\"],\"silent_services\":2,\"detail\":\"hall1 never answered: " + gateway.SilentHint + "\"}\n"
 	mute := health{mute: hall1}
 	const unspoken = "{\"ready\":true,\"degraded\":[\"hall1\"],\"detail\":\"hall1: " + gateway.Unspoken + "\"}\n"
 	const ready, degraded = "{\"ready\":true}\n", "{\"ready\":true,\"degraded\":[\"hall1\"]}\n"
@@ -72,7 +76,7 @@ func TestReadyzFollowsTheBrokers(t *testing.T) {
 		health health
 		want   string // empty: it is not ready
 	}{
-		{"", mute, ""}, {ReadyNever, mute, unspoken},
+		{"", deaf, deafTold}, {ReadyAlways, both, bothTold}, {"", mute, ""}, {ReadyNever, mute, unspoken},
 		{"", silent, told}, {ReadyAlways, silent, told}, {"", up, ready}, {"", partly, degraded}, {"", lost, degraded}, {"", fresh, ""},
 		{ReadyStart, up, ready}, {ReadyStart, partly, degraded}, {ReadyStart, lost, degraded}, {ReadyStart, fresh, ""},
 		{ReadyAlways, up, ready}, {ReadyAlways, partly, degraded}, {ReadyAlways, lost, ""}, {ReadyAlways, fresh, ""},

@@ -141,6 +141,7 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 		return []certs.Date{{Setting: "tls-cert", Issued: issued, Ends: issued.AddDate(0, 3, 0)}, {Setting: "tls-client-crl"}}
 	})
 	m.WatchOrphans(func() map[string]int { return map[string]int{"echo": 1, "never-seen": 2, "nor-this": 1} })
+	m.WatchSilent(func() []string { return []string{"sleep", "never-seen"} })
 
 	j := m.Jobs(func() gateway.JobStats {
 		return gateway.JobStats{

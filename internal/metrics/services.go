@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -89,6 +91,13 @@ func (s *services) label(name string) string {
 		return otherService
 	}
 	return unknownService
+}
+
+// names returns the services that have series of their own, in no order.
+func (s *services) names() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Collect(maps.Keys(s.named))
 }
 
 // create makes the series of a service, also of what it may never count: rate() does not

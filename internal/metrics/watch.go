@@ -90,6 +90,36 @@ func (o *orphans) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// WatchSilent adds which services have never answered. It may be called once.
+func (m *Metrics) WatchSilent(names func() []string) {
+	m.registry.MustRegister(&silent{names, m.services})
+}
+
+var silentDesc = desc("service_silent", "1 if calls were sent to the service and none was ever answered, although its broker says that it is there.", "service")
+
+// silent collects service_silent: 0 or 1 for each service that has series.
+type silent struct {
+	names    func() []string
+	services *services
+}
+
+// Describe is prometheus.Collector.
+func (*silent) Describe(ch chan<- *prometheus.Desc) { ch <- silentDesc }
+
+// Collect is prometheus.Collector.
+func (s *silent) Collect(ch chan<- prometheus.Metric) {
+	values := make(map[string]bool)
+	for _, name := range s.services.names() {
+		values[name] = false
+	}
+	for _, name := range s.names() {
+		values[s.services.label(name)] = true
+	}
+	for label, is := range values {
+		ch <- prometheus.MustNewConstMetric(silentDesc, prometheus.GaugeValue, boolean(is), label)
+	}
+}
+
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
