@@ -414,11 +414,12 @@ func TestABrokerThatDoesNotSpeakIsTold(t *testing.T) {
 	mute := mdptest.NewRouter(t, nil)
 	c := start(t, mux.Config{Config: client.Config{Log: zap.New(core)}}, mute.Endpoint())
 	eventually(t, "the broker is told to be mute", func() bool { return c.Stats().Endpoints[0].Silent })
+	eventually(t, "it is logged", func() bool { return logs.FilterMessage(gateway.Unspoken).Len() > 0 })
+	_, err := c.Call(t.Context(), gateway.Request{Service: "echo"})
+	wantError(t, err, gateway.BrokerUnavailable, gateway.No, "")
 	if n := logs.FilterMessage(gateway.Unspoken).Len(); n != 1 {
 		t.Errorf("it is logged %d times, want once: %v", n, logs.All())
 	}
-	_, err := c.Call(t.Context(), gateway.Request{Service: "echo"})
-	wantError(t, err, gateway.BrokerUnavailable, gateway.No, "")
 }
 
 func TestABrokerThatSaysNothingMoreIsLost(t *testing.T) {
