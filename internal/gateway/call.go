@@ -111,6 +111,14 @@ type Timing struct {
 	Broker time.Duration // from send to the last frame
 }
 
+// TimingOf returns the timing of a call that ends now. The zero sent means that it was never sent.
+func TimingOf(start, sent time.Time) Timing {
+	if sent.IsZero() {
+		return Timing{Queue: time.Since(start)}
+	}
+	return Timing{Queue: sent.Sub(start), Broker: time.Since(sent)}
+}
+
 // JobRules are what the catalogue says of a service's asynchronous calls.
 type JobRules struct {
 	None     bool          // it takes none

@@ -153,12 +153,7 @@ func zeros(reasons ...string) map[string]uint64 {
 func (p *Pool) Call(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
 	x := newCall(ctx, &req)
 	err := p.run(x)
-	if x.sent.IsZero() {
-		x.reply.Timing.Queue = time.Since(x.start)
-	} else {
-		x.reply.Timing.Queue = x.sent.Sub(x.start)
-		x.reply.Timing.Broker = time.Since(x.sent)
-	}
+	x.reply.Timing = gateway.TimingOf(x.start, x.sent)
 	if err != nil {
 		x.giveUp()
 		e := gateway.AsError(err)

@@ -132,12 +132,7 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Call(ctx context.Context, req gateway.Request) (gateway.Reply, error) {
 	x := &call{ctx: ctx, req: &req, reply: gateway.Reply{Broker: -1}, start: time.Now()}
 	err := c.run(x)
-	if x.sent.IsZero() {
-		x.reply.Timing.Queue = time.Since(x.start)
-	} else {
-		x.reply.Timing.Queue = x.sent.Sub(x.start)
-		x.reply.Timing.Broker = time.Since(x.sent)
-	}
+	x.reply.Timing = gateway.TimingOf(x.start, x.sent)
 	if err != nil {
 		x.giveBack()
 		e := gateway.AsError(err)
