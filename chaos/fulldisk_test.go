@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mdpgateway/internal/jobs/natstest"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdptest"
 	"mdpgateway/internal/mdp/worker"
@@ -57,6 +58,28 @@ func fill(t *testing.T, dir string) (empty func()) {
 func TestAFullDiskLosesNoJob(t *testing.T) {
 	t.Parallel()
 	disk := smallDisk(t, 24)
+	fullDisk(t, disk, func(*gateway) {}, filepath.Join(disk, "jobs"))
+}
+
+// The same of a NATS server. Version 2.15 answers to no write after one that has failed, until it is started again. The
+// gateway is not.
+func TestAFullDiskOfANATSServerLosesNoJob(t *testing.T) {
+	t.Parallel()
+	disk := smallDisk(t, 24)
+	servers := natstest.StartIn(t, []string{disk})
+	again := func(g *gateway) {
+		up := func() bool { return g.metric("mdp_gateway_jobs_store_up") == 1 }
+		eventually(t, "the store is shown as down", func() bool { return !up() })
+		servers.Nodes[0].Kill()
+		servers.Nodes[0].Start()
+		eventually(t, "the store is shown as up", up)
+	}
+	fullDisk(t, disk, again, servers.URL(), "--jobs-replicas", "1", "--jobs-max-bytes", "1GiB")
+}
+
+// fullDisk tries it. Again is called once there is room.
+func fullDisk(t *testing.T, disk string, again func(*gateway), store string, args ...string) {
+	t.Helper()
 	broker := mdptest.Broker(t).Endpoints()[0]
 	var mu sync.Mutex
 	ran := map[string]int{}
@@ -76,7 +99,7 @@ func TestAFullDiskLosesNoJob(t *testing.T) {
 			return [][]byte{[]byte(name + reply)}, nil
 		},
 	}})
-	g := startGateway(t, "--broker", broker, "--dialect", "mdp/0.2", "--jobs", filepath.Join(disk, "jobs"), "--jobs-in-flight", "1")
+	g := startGateway(t, append(args, "--broker", broker, "--dialect", "mdp/0.2", "--jobs", store, "--jobs-in-flight", "1")...)
 	caller := &jobCaller{new(atomic.Value), newClient(t, false)}
 	caller.url.Store(g.url)
 	submit := func(name string, size int) (int, map[string]any) {
@@ -99,7 +122,7 @@ func TestAFullDiskLosesNoJob(t *testing.T) {
 		})
 	}
 	<-begun
-	empty, refused := fill(t, disk), ""
+	empty, refused := fill(t, disk), map[string]bool{}
 	for i := 0; ; i++ { // the file may have some room in itself
 		name := fmt.Sprintf("refused-%d", i)
 		status, answer := submit(name, 100<<10)
@@ -107,16 +130,19 @@ func TestAFullDiskLosesNoJob(t *testing.T) {
 			accepted[name], _ = answer["id"].(string)
 			continue
 		}
-		code := fmt.Sprint(answer["code"])
-		if status != http.StatusServiceUnavailable || code != "busy" && code != "store_unavailable" || answer["executed"] != "no" {
-			t.Errorf("a submission to a full disk: %d %v, want 503 and that nothing was accepted", status, answer)
-		}
-		refused = name
+		checkRefused(t, status, answer)
+		refused[name] = true
 		break
 	}
 	attempts := func() float64 { return g.metric(`mdp_gateway_jobs_store_seconds_count{op="stage"}`) }
 	before := attempts()
 	close(end)
+	if status, answer := submit("small", 1); status == http.StatusAccepted { // all of it is one write to NATS
+		accepted["small"], _ = answer["id"].(string)
+	} else {
+		refused["small"] = true
+		checkRefused(t, status, answer)
+	}
 	eventually(t, "the gateway tries to store the reply", func() bool { return attempts() > before+1 })
 	for name, id := range accepted {
 		if status, text, err := caller.do(http.MethodGet, "/jobs/"+id, nil); err != nil || status != http.StatusOK {
@@ -124,6 +150,7 @@ func TestAFullDiskLosesNoJob(t *testing.T) {
 		}
 	}
 	empty()
+	again(g)
 	if status, answer := submit("next", 1); status != http.StatusAccepted {
 		t.Errorf("the first submission after there is room: %d %v", status, answer)
 	}
@@ -139,8 +166,17 @@ func TestAFullDiskLosesNoJob(t *testing.T) {
 	mu.Lock()
 	defer mu.Unlock()
 	for name, n := range ran {
-		if n != 1 || name == refused {
+		if n != 1 || refused[name] {
 			t.Errorf("%s ran %d times", name, n)
 		}
+	}
+}
+
+// checkRefused checks the answer to a submission while the disk is full.
+func checkRefused(t *testing.T, status int, answer map[string]any) {
+	t.Helper()
+	code := fmt.Sprint(answer["code"])
+	if status != http.StatusServiceUnavailable || code != "busy" && code != "store_unavailable" || answer["executed"] != "no" {
+		t.Errorf("a submission to a full disk: %d %v, want 503 and that nothing was accepted", status, answer)
 	}
 }

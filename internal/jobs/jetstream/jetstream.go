@@ -91,6 +91,7 @@ type Store struct {
 	used    atomic.Int64
 	damaged atomic.Int64
 	down    atomic.Bool
+	mute    atomic.Bool // the last write was left without an answer
 
 	mu      sync.Mutex
 	errors  map[string]int64    // guarded by mu; by operation
@@ -204,7 +205,7 @@ func (s *Store) Stats() jobs.StoreStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	stats := jobs.StoreStats{
-		Up: !s.down.Load() && s.nc.IsConnected(), Bytes: s.used.Load(), Max: s.cfg.MaxBytes, Damaged: s.damaged.Load(),
+		Up: !s.down.Load() && !s.mute.Load() && s.nc.IsConnected(), Bytes: s.used.Load(), Max: s.cfg.MaxBytes, Damaged: s.damaged.Load(),
 		Errors: map[string]int64{}, Redelivered: map[string]int64{},
 	}
 	for op, n := range s.errors {
@@ -223,10 +224,11 @@ func (s *Store) measure(ctx context.Context) {
 	for {
 		asked, cancel := context.WithTimeout(ctx, connectTimeout)
 		info, err := s.stream.Info(asked)
-		cancel()
 		if s.down.Store(err != nil); err == nil {
 			s.used.Store(int64(min(info.State.Bytes, 1<<62)))
+			_ = s.answers(asked) // else mute stays set
 		}
+		cancel()
 		select {
 		case <-ctx.Done():
 			return

@@ -28,6 +28,9 @@ func (s *Store) Submit(ctx context.Context, job *jobs.Job, frames [][]byte, key 
 	if s.used.Load()+int64(size) > s.cfg.MaxBytes/2 {
 		return nil, fmt.Errorf("%w: queued jobs have half of it", jobs.ErrFull)
 	}
+	if err := s.answers(ctx); err != nil {
+		return nil, err
+	}
 	r := newRecord(job)
 	if key.Text != "" {
 		if existing, err := s.keyed(ctx, r, job, key); existing != nil || err != nil {

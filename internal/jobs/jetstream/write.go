@@ -60,7 +60,33 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, ttl time.Duration, opt
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(max(ttl, time.Second).Round(time.Second)))
 	}
-	return s.js.PublishMsg(ctx, m, append(options, jetstream.WithRetryAttempts(0))...)
+	ack, err := s.js.PublishMsg(ctx, m, append(options, jetstream.WithRetryAttempts(0))...)
+	switch {
+	case err == nil, errors.As(err, new(*jetstream.APIError)):
+		s.mute.Store(false)
+	case !isUnsent(err) && !errors.Is(err, context.Canceled):
+		s.mute.Store(true)
+	}
+	return ack, err
+}
+
+// answers waits, after a write was left without an answer, until another one has one. A server whose disk is full
+// answers to none (nats-server 2.15), so that without this it would be unknown of every submission whether it was stored.
+func (s *Store) answers(ctx context.Context) error {
+	for s.mute.Load() {
+		if err := s.probe(ctx); err != nil {
+			if err := s.pause(ctx, err); err != nil {
+				return fmt.Errorf("a write before was left without an answer (is a server's disk full?): %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// probe writes what nobody reads.
+func (s *Store) probe(ctx context.Context) error {
+	_, err := s.publish(ctx, &nats.Msg{Subject: s.subject("k", "probe"), Header: nats.Header{}}, time.Second)
+	return err
 }
 
 // pause waits before the next attempt, or returns why there is none: ctx ends, or the servers can't be reached.

@@ -44,6 +44,17 @@ type Node struct {
 // MDP_NATS_REQUIRED is set. Extra lines are added to the configuration of each.
 func Start(t testing.TB, n int, extra ...string) *Cluster {
 	t.Helper()
+	dirs := make([]string, n)
+	for i := range dirs {
+		dirs[i] = t.TempDir()
+	}
+	return StartIn(t, dirs, extra...)
+}
+
+// StartIn runs a server in each of these directories, as Start does.
+func StartIn(t testing.TB, dirs []string, extra ...string) *Cluster {
+	t.Helper()
+	n := len(dirs)
 	_, here, _, _ := runtime.Caller(0)
 	binary := filepath.Join(filepath.Dir(here), "../../../bin/nats-server")
 	if _, err := os.Stat(binary); err != nil {
@@ -58,8 +69,7 @@ func Start(t testing.TB, n int, extra ...string) *Cluster {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[3*i+2]))
 	}
 	c := &Cluster{t: t}
-	for i := range n {
-		dir := t.TempDir()
+	for i, dir := range dirs {
 		lines := []string{
 			fmt.Sprintf("server_name: n%d", i), fmt.Sprintf("listen: 127.0.0.1:%d", ports[3*i]), fmt.Sprintf("http: 127.0.0.1:%d", ports[3*i+1]),
 			fmt.Sprintf("jetstream: { store_dir: %q, max_file_store: 64GB, max_memory_store: 64MB, sync_interval: always }", dir),
