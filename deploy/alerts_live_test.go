@@ -30,7 +30,7 @@ const troubled = `
 listen: ["http://127.0.0.1:0", "https://127.0.0.1:0"]
 tls-cert: PAIR/tls.crt
 tls-key: PAIR/tls.key
-admin-listen: 127.0.0.1:0
+admin-listen: ADMIN
 embedded: true
 dialect: mdp/0.2 # with mdpx/1 the broker tells which requests still run, and few do
 embedded-bind: tcp://127.0.0.1:*
@@ -66,6 +66,7 @@ type trouble struct {
 
 // troubles are in an order in which none keeps the next from coming about.
 var troubles = []trouble{
+	{"MdpGatewayJobsInterrupted", "service=sleep", func(t *testing.T, w *watched) { w.killWithAJob(t) }},
 	{"MdpGatewayTimeouts", "service=sleep", func(t *testing.T, w *watched) { w.keep(t, "sleep?timeout=50ms", `{"body":"5m"}`) }},
 	{"MdpGatewayErrorBudgetBurnsFast", "job=mdp-gateway", nil}, // by the same
 	{"MdpGatewayErrorBudgetBurnsSlowly", "job=mdp-gateway", nil},
@@ -166,6 +167,7 @@ type watched struct {
 	prometheus    string // URL
 	api, key      string // URL; what calls are authorized by
 	gateway, lost *process
+	config        string           // file
 	lostAt        string           // endpoint of lost
 	issuer        *httptest.Server // of tokens
 	keys          string           // file
@@ -193,12 +195,36 @@ func newWatched(t *testing.T) *watched {
 	key, entry, _ := strings.Cut(string(out), "\n")
 	w.key, w.sum = key, parse[[]struct{ Key struct{ SHA256 string } }](t, entry)[0].Key.SHA256
 	w.writeKeys(t, time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
-	config := filepath.Join(t.TempDir(), "gateway.yaml")
-	write(t, config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair, "ISSUER", w.issuer.URL, "JOBS", w.jobs).Replace(troubled)))
-	w.gateway = start(t, "serve", "--config", config)
-	w.api = w.gateway.api(t)
-	w.prometheus = prometheus(t, w.gateway.logged(t, "address", `"listening"`, `"admin"`))
+	w.config = filepath.Join(t.TempDir(), "gateway.yaml")
+	admin := freeAddress(t) // the same after a restart
+	write(t, w.config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair, "ISSUER", w.issuer.URL, "JOBS", w.jobs, "ADMIN", admin).Replace(troubled)))
+	w.serve(t)
+	w.prometheus = prometheus(t, admin)
 	return w
+}
+
+// serve starts the gateway.
+func (w *watched) serve(t *testing.T) {
+	t.Helper()
+	w.gateway = start(t, "serve", "--config", w.config)
+	w.api = w.gateway.api(t)
+}
+
+// killWithAJob kills the gateway while a job of it runs, and starts it again.
+func (w *watched) killWithAJob(t *testing.T) {
+	t.Helper()
+	status, answer := post(t, w.api+"/services/sleep", w.key, `{"body":"5m"}`, "Prefer", "respond-async")
+	if status != http.StatusAccepted {
+		t.Fatalf("got %d %s", status, answer)
+	}
+	eventually(t, "the job runs", func() bool {
+		return len(ask(t, w.prometheus, `mdp_gateway_jobs_running{service="sleep"} > 0`)) > 0
+	})
+	if err := w.gateway.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.gateway.Process.Wait() // it has let go of its ports and of the store
+	w.serve(t)
 }
 
 // newIssuer starts an issuer with a key that nobody has.

@@ -129,13 +129,16 @@ func get(t *testing.T, address string) string {
 }
 
 // post makes a call and returns its status and body.
-func post(t *testing.T, url, key, body string) (status int, answer string) {
+func post(t *testing.T, url, key, body string, header ...string) (status int, answer string) {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
 	if key != "" {
 		r.Header.Set("Authorization", "Bearer "+key)
 	}

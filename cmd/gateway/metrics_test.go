@@ -37,6 +37,7 @@ var metricLabels = map[string]string{
 	"token_issuer_keys": "issuer", "token_issuer_up": "issuer",
 	"config_last_reload_successful": "", "config_last_reload_success_timestamp_seconds": "",
 	"jobs_submitted_total": "result service", "jobs_ended_total": "service state", "jobs_queued": "service", "jobs_running": "service",
+	"jobs_interrupted": "service", "job_interrupted_timestamp_seconds": "service",
 	"job_oldest_queued_seconds": "service", "job_wait_seconds": "service", "job_duration_seconds": "service", "jobs_waiters": "", "jobs_expires_seconds": "",
 	"jobs_store_up": "", "jobs_store_bytes": "", "jobs_store_bytes_max": "", "jobs_store_seconds": "op", "jobs_store_errors_total": "op",
 	"jobs_damaged_total": "", "jobs_redelivered_total": "verdict", "requests_saved_total": "", "canceled_total": "service was",

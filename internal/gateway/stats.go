@@ -91,4 +91,6 @@ type JobStats struct {
 type JobServiceStats struct {
 	Queued, Running int
 	Oldest          time.Duration // since the submission of its oldest queued job; 0 if there is none
+	Interrupted     int           // that are kept
+	LastInterrupted time.Time     // when the newest of them ended
 }

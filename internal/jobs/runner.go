@@ -94,8 +94,9 @@ type Runner struct {
 	active    map[string]context.CancelCauseFunc // of claimed runs, by id
 	running   int
 	draining  bool
-	elsewhere elsewhere   // of a Shared store
-	alarm     *time.Timer // calls onAlarm when a line has rested
+	elsewhere elsewhere       // of a Shared store
+	kept      map[string]Kept // that are Interrupted, by service
+	alarm     *time.Timer     // calls onAlarm when a line has rested
 }
 
 // New starts a Runner. The jobs that the store has queued go on; those that another process ran are Interrupted, unless
@@ -116,6 +117,7 @@ func New(cfg Config) (*Runner, error) {
 		r.alarm.Stop()
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
+	r.countInterrupted()
 	r.loops.Go(r.sweep)
 	r.onAlarm()
 	return r, nil

@@ -489,6 +489,9 @@ func TestJobsOfAProcessThatIsGone(t *testing.T) {
 	if job := b.reach(running.ID, jobs.Interrupted); job.Executed() != gateway.Maybe || job.Problem.Kind != gateway.Interrupted {
 		t.Errorf("what ran: %+v", job)
 	}
+	if s := b.Stats().Services["other"]; s.Interrupted != 1 || s.LastInterrupted.IsZero() {
+		t.Errorf("the stats are %+v, want one that is interrupted", s)
+	}
 	b.reach(queued.ID, jobs.Done)
 	if b.reply(queued.ID) != "queued" {
 		t.Errorf("the reply is %q", b.reply(queued.ID))

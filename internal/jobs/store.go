@@ -65,6 +65,9 @@ type Store interface {
 	// outcome is unknown then fails.
 	Delete(ctx context.Context, id string) error
 
+	// Interrupted returns what is kept of jobs that are Interrupted, by service.
+	Interrupted(ctx context.Context) (map[string]Kept, error)
+
 	// Stats returns a snapshot, without asking the disk.
 	Stats() StoreStats
 
@@ -153,6 +156,12 @@ type Filter struct {
 	Service string // empty: any
 	Before  int64  // only those of a lower Seq; 0: all
 	Limit   int    // at most so many
+}
+
+// Kept is how many jobs of a service a store keeps in one state.
+type Kept struct {
+	Count int
+	Last  time.Time // when the newest of them ended
 }
 
 // StoreStats says how a store is.

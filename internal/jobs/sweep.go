@@ -35,6 +35,7 @@ func (r *Runner) sweep() {
 			}
 		case <-forget.C:
 			r.forget()
+			r.countInterrupted()
 		case <-takeOver.C:
 			r.takeOver()
 		}
@@ -85,6 +86,21 @@ func (r *Runner) forget() {
 	}
 }
 
+// countInterrupted notes which services have jobs that are Interrupted. What the store keeps is counted, and not what
+// this process did: it ends those of a process before as it starts, and its own as it ends, when nobody looks.
+func (r *Runner) countInterrupted() {
+	ctx, cancel := contextOf(patience)
+	defer cancel()
+	kept, err := r.cfg.Store.Interrupted(ctx)
+	if err != nil {
+		r.cfg.Log.Warn("interrupted jobs can't be counted now", zap.Error(err))
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kept = kept
+}
+
 // Stats returns a snapshot.
 func (r *Runner) Stats() gateway.JobStats {
 	store := r.cfg.Store.Stats()
@@ -104,6 +120,11 @@ func (r *Runner) Stats() gateway.JobStats {
 		for _, t := range l.turns {
 			service.Oldest = max(service.Oldest, now.Sub(t.entries[0].created))
 		}
+		s.Services[name] = service
+	}
+	for name, kept := range r.kept {
+		service := s.Services[name]
+		service.Interrupted, service.LastInterrupted = kept.Count, kept.Last
 		s.Services[name] = service
 	}
 	return s

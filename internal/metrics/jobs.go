@@ -68,6 +68,8 @@ func (j *Jobs) Stored(op string, took time.Duration, _ bool) {
 var (
 	jobsQueuedDesc      = desc("jobs_queued", "Jobs that wait to be sent.", "service")
 	jobsRunningDesc     = desc("jobs_running", "Jobs that are being sent, or were sent and are not over.", "service")
+	jobsInterruptedDesc = desc("jobs_interrupted", "Jobs that are kept as interrupted: their gateway ended while they ran, and no reply came. Counted every 10 s.", "service")
+	jobsLastDesc        = desc("job_interrupted_timestamp_seconds", "When the newest job that is kept as interrupted became so, in seconds since 1970; 0 if there is none.", "service")
 	jobsOldestDesc      = desc("job_oldest_queued_seconds", "Since the submission of the oldest job that waits to be sent.", "service")
 	jobsExpiresDesc     = desc("jobs_expires_seconds", "How long a job may wait to be sent unless its caller asks for another time.")
 	jobsWaitersDesc     = desc("jobs_waiters", "Requests that wait for a job to change.")
@@ -89,7 +91,7 @@ type jobs struct {
 func (*jobs) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		jobsQueuedDesc, jobsRunningDesc, jobsOldestDesc, jobsExpiresDesc, jobsWaitersDesc, jobsUpDesc, jobsBytesDesc, jobsBytesMaxDesc, jobsErrorsDesc, jobsDamagedDesc,
-		jobsRedeliveredDesc,
+		jobsRedeliveredDesc, jobsInterruptedDesc, jobsLastDesc,
 	} {
 		ch <- d
 	}
@@ -107,12 +109,22 @@ func (j *jobs) Collect(ch chan<- prometheus.Metric) {
 		sum.Queued += service.Queued
 		sum.Running += service.Running
 		sum.Oldest = max(sum.Oldest, service.Oldest)
+		sum.Interrupted += service.Interrupted
+		if service.LastInterrupted.After(sum.LastInterrupted) {
+			sum.LastInterrupted = service.LastInterrupted
+		}
 		sums[j.label(name)] = sum
 	}
 	for label, sum := range sums {
 		gauge(jobsQueuedDesc, float64(sum.Queued), label)
 		gauge(jobsRunningDesc, float64(sum.Running), label)
 		gauge(jobsOldestDesc, sum.Oldest.Seconds(), label)
+		gauge(jobsInterruptedDesc, float64(sum.Interrupted), label)
+		last := 0.0
+		if sum.Interrupted > 0 {
+			last = float64(sum.LastInterrupted.UnixMilli()) / 1000
+		}
+		gauge(jobsLastDesc, last, label)
 	}
 	up := 0.0
 	if s.StoreUp {

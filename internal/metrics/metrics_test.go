@@ -145,9 +145,12 @@ func TestTheExpositionIsAsDocumented(t *testing.T) {
 
 	j := m.Jobs(func() gateway.JobStats {
 		return gateway.JobStats{
-			Services: map[string]gateway.JobServiceStats{"echo": {Queued: 3, Running: 2, Oldest: 90 * time.Second}, "never-seen": {Queued: 1}},
-			Expires:  time.Hour,
-			Waiters:  4, StoreUp: true, StoreBytes: 4096, StoreMax: 4 << 30, StoreErrors: map[string]int64{"submit": 1}, Damaged: 1,
+			Services: map[string]gateway.JobServiceStats{
+				"echo":       {Queued: 3, Running: 2, Oldest: 90 * time.Second, Interrupted: 1, LastInterrupted: time.UnixMilli(1_790_000_000_500)},
+				"never-seen": {Queued: 1},
+			},
+			Expires: time.Hour,
+			Waiters: 4, StoreUp: true, StoreBytes: 4096, StoreMax: 4 << 30, StoreErrors: map[string]int64{"submit": 1}, Damaged: 1,
 			Redelivered: map[string]int64{"interrupted": 1},
 		}
 	})

@@ -25,7 +25,7 @@ type entry struct {
 	service, owner   string
 	by               string
 	created, expires int64
-	keep             int64
+	ended, keep      int64
 	key              uint64
 	data             bool
 }
@@ -61,7 +61,7 @@ func (x *index) set(r *record) bool {
 	}
 	e := &entry{
 		id: r.id, seq: r.seq(), last: r.last, state: r.State, revision: r.Revision, service: x.name(r.Service), owner: x.name(r.Owner), by: x.name(r.By),
-		created: r.Created, expires: r.Expires, keep: r.Keep, key: r.Key, data: r.Data,
+		created: r.Created, expires: r.Expires, ended: r.Ended, keep: r.Keep, key: r.Key, data: r.Data,
 	}
 	i := x.find(e.seq)
 	if old == nil {
@@ -141,6 +141,24 @@ func (x *index) running() (all []*entry) {
 	for _, e := range x.order {
 		if e.state == jobs.Running {
 			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// interrupted returns what there is of jobs that are Interrupted, by service.
+func (x *index) interrupted() map[string]jobs.Kept {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := map[string]jobs.Kept{}
+	for _, e := range x.order {
+		if e.state == jobs.Interrupted {
+			k := all[e.service]
+			k.Count++
+			if ended := moment(e.ended); ended.After(k.Last) {
+				k.Last = ended
+			}
+			all[e.service] = k
 		}
 	}
 	return all

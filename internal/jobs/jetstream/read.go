@@ -55,6 +55,11 @@ func (s *Store) Get(ctx context.Context, id string) (job jobs.Job, err error) {
 	return r.job(), nil
 }
 
+// Interrupted is jobs.Store. It says what the index says.
+func (s *Store) Interrupted(context.Context) (map[string]jobs.Kept, error) {
+	return s.index.interrupted(), nil
+}
+
 // List is jobs.Store. Which jobs there are, the index says: those of other processes are seen a little later.
 func (s *Store) List(ctx context.Context, f jobs.Filter) (jobsFound []jobs.Job, err error) {
 	start := time.Now()

@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) jobs.Store) {
 		{"an interrupted job may still be done", late},
 		{"a job that was sent before is kept as it runs", keepsLate},
 		{"a list is the newest first", lists},
+		{"what is interrupted is counted while it is kept", interrupts},
 		{"what is over is forgotten in its time", forgets},
 		{"what is not over is found again", opens},
 		{"a reader who leaves is no failure of the store", leaves},

@@ -3,6 +3,7 @@ package jobstest
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -53,6 +54,33 @@ func lists(t *testing.T, s jobs.Store) {
 			t.Errorf("list %d: got %q, want %q", i, c[0], c[1])
 		}
 	}
+}
+
+func interrupts(t *testing.T, s jobs.Store) {
+	now := time.Now().Round(0)
+	want := func(want map[string]jobs.Kept) {
+		t.Helper()
+		got, err := s.Interrupted(ctx)
+		if err != nil || !maps.EqualFunc(got, want, func(a, b jobs.Kept) bool { return a.Count == b.Count && a.Last.Equal(b.Last) }) {
+			t.Errorf("got %v, %v, want %v", got, err, want)
+		}
+	}
+	want(nil)
+	var ids []string
+	for i, service := range []string{"echo", "fm", "echo"} {
+		job := Submit(t, s, New(service))
+		claim(t, s, job.ID)
+		at := now.Add(time.Duration(i) * time.Second)
+		mustMove(t, s, jobs.Move{ID: job.ID, From: []jobs.State{jobs.Running}, To: jobs.Interrupted, At: at, KeepUntil: at.Add(time.Hour)})
+		ids = append(ids, job.ID)
+	}
+	Submit(t, s, New("echo"))
+	want(map[string]jobs.Kept{"echo": {Count: 2, Last: now.Add(2 * time.Second)}, "fm": {Count: 1, Last: now.Add(time.Second)}})
+	mustMove(t, s, done(ids[2], "after all"))
+	if err := s.Delete(ctx, ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	want(map[string]jobs.Kept{"echo": {Count: 1, Last: now}})
 }
 
 func forgets(t *testing.T, s jobs.Store) {

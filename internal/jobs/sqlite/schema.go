@@ -37,6 +37,7 @@ CREATE TABLE jobs (
 );
 CREATE INDEX jobs_open ON jobs (seq) WHERE state IN ('queued', 'running');
 CREATE INDEX jobs_keep ON jobs (keep_until) WHERE keep_until > 0;
+CREATE INDEX jobs_interrupted ON jobs (version, service, ended) WHERE state = 'interrupted';
 CREATE INDEX jobs_owner ON jobs (owner, seq);
 CREATE TABLE data (
 	job   INTEGER NOT NULL,
