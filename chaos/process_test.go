@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds the waiting of a test that fails.
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // binary is the gateway, built once for all tests.
 var binary string

@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds tests that fail and slows none that passes.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // build builds the gateway with the race detector if this test has it, so that what is
 // compiled is shared, and races of the gateway fail the tests.

@@ -66,6 +66,10 @@ func (g *reloaded) hangUp(t *testing.T) map[string]any {
 func (g *reloaded) metric(t *testing.T, name string, header ...string) string {
 	t.Helper()
 	a := request(t, newClient(t), http.MethodGet, g.url+"/metrics", "", "", header...)
+	return metricOf(a, name)
+}
+
+func metricOf(a answered, name string) string {
 	for line := range strings.Lines(string(a.body)) {
 		if value, ok := strings.CutPrefix(line, "mdp_gateway_"+name+" "); ok {
 			return strings.TrimSpace(value)
@@ -77,11 +81,21 @@ func (g *reloaded) metric(t *testing.T, name string, header ...string) string {
 // count is a metric that is a whole number.
 func (g *reloaded) count(t *testing.T, name string) int {
 	t.Helper()
-	n, err := strconv.Atoi(g.metric(t, name))
-	if err != nil {
-		t.Fatal(err)
+	return g.counts(t, name)[0]
+}
+
+// counts are metrics that are whole numbers, all of one moment.
+func (g *reloaded) counts(t *testing.T, names ...string) (all []int) {
+	t.Helper()
+	page := g.get("/metrics")
+	for _, name := range names {
+		n, err := strconv.Atoi(metricOf(page, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, n)
 	}
-	return n
+	return all
 }
 
 func TestAReloadPutsTheServicesInForce(t *testing.T) {

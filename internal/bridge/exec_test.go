@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds tests that fail and slows none that passes.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 func config() bridge.Config {
 	return bridge.Config{Service: "svc", Timeout: patience, MaxReply: 1 << 20, Log: zap.NewNop()}

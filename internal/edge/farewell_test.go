@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A guarded is a server behind a Listener whose handler answers nothing itself: 200 without a body.
 type guarded struct {

@@ -217,22 +217,23 @@ func TestAServiceWithoutWorkersHoldsUpNoOther(t *testing.T) {
 			return &gateway.Error{Kind: gateway.NoWorkers}
 		}
 		return nil
-	}}, func(c *jobs.Config) { c.InFlight = 2; c.Max = 3000 })
+	}}, func(c *jobs.Config) { c.InFlight = 2 })
+	const many = 400
 	var dead []jobs.Job
-	for range 2000 {
+	for range many {
 		dead = append(dead, b.submit("dead", "x"))
 	}
 	for i := range 50 {
 		b.reach(b.submit("echo", fmt.Sprint(i)).ID, jobs.Done)
 	}
-	if s := b.Stats().Services["dead"]; s.Queued+s.Running != 2000 || s.Oldest <= 0 {
-		t.Errorf("of the dead service: %+v, want all of 2000", s)
+	if s := b.Stats().Services["dead"]; s.Queued+s.Running != many || s.Oldest <= 0 {
+		t.Errorf("of the dead service: %+v, want all of %d", s, many)
 	}
 	if p := b.Position(&dead[10]); p < 9 || p > 11 { // the first may be on their way
 		t.Errorf("position %d of the eleventh", p)
 	}
 	there.Store(true)
-	b.reach(dead[1999].ID, jobs.Done)
+	b.reach(dead[many-1].ID, jobs.Done)
 	if n := tries.Load(); n > 500 {
 		t.Errorf("%d attempts at a service without workers", n)
 	}

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds a test that fails; it slows none that passes.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func newPool(t testing.TB, cfg client.Config, endpoints ...client.Endpoint) *client.Pool {
 	t.Helper()

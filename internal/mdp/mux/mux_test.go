@@ -25,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience bounds a test that fails and slows none that passes.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 func fr(s ...string) (f [][]byte) {
 	for _, x := range s {
