@@ -95,15 +95,28 @@ func TestCurveKeysAreReplacedUnderLoadAndNoCallFails(t *testing.T) {
 	relist("gateway-2", "lora-worker-2")
 	goesOn("calls with the second keys alone")
 
-	relist("gateway-2", "gateway-3", "lora-worker-2") // without a restart
-	second.write(t, h.config("gateway-3")+"drain: 30s\n")
-	second.hangUp(t)
-	eventually(t, "the keys are replaced", func() bool {
-		return slices.ContainsFunc(second.lines(), func(line map[string]any) bool { return line["msg"] == "the keys for the broker were replaced" })
-	})
-	goesOn("calls after the reload")
-	relist("gateway-3", "lora-worker-2")
-	goesOn("calls with the third key alone")
+	// Without a restart, and again by a gateway whose calls share connections.
+	rekey := func(g *reloaded, from, to string, config func(id string) string) {
+		t.Helper()
+		relist(from, to, "lora-worker-2")
+		g.write(t, config(to)+"drain: 30s\n")
+		g.hangUp(t)
+		eventually(t, "the keys are replaced", func() bool {
+			return slices.ContainsFunc(g.lines(), func(line map[string]any) bool { return line["msg"] == "the keys for the broker were replaced" })
+		})
+		goesOn("calls after the reload")
+		relist(to, "lora-worker-2")
+		goesOn("calls with the next key alone")
+	}
+	rekey(second, "gateway-2", "gateway-3", h.config)
+	muxed := func(id string) string {
+		return strings.Replace(h.config(id), "name: hall1", "name: hall1, dialect: mdpx/1", 1)
+	}
+	third := startWith(t, muxed("gateway-3")+"drain: 30s\n", nil)
+	eventually(t, "the third gateway is ready", func() bool { return third.get("/readyz").status == http.StatusOK })
+	url.Store(&third.url)
+	goesOn("calls over the third gateway")
+	rekey(third, "gateway-3", "gateway-1", muxed)
 
 	stop.Store(true)
 	callers.Wait()

@@ -162,10 +162,9 @@ func (d *daemon) configured() []client.Endpoint {
 	return slices.DeleteFunc(slices.Clone(d.settings.Brokers), func(b client.Endpoint) bool { return b.Name == embeddedName })
 }
 
-// alike reports whether two brokers differ in nothing but what a reload can put in force: their keys of CURVE, but those of
-// MDPX/1, whose connections carry calls all the time.
+// alike reports whether two brokers differ in nothing but what a reload can put in force: their keys of CURVE.
 func alike(a, b client.Endpoint) bool {
-	if a.Curve != nil && b.Curve != nil && !a.Dialect.Multiplexed {
+	if a.Curve != nil && b.Curve != nil {
 		a.Curve = b.Curve
 	}
 	return reflect.DeepEqual(a, b)

@@ -3,11 +3,13 @@ package mux
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/internal/zsock"
@@ -47,6 +49,7 @@ type endpoint struct {
 	log    *zap.Logger
 	table  *Table
 
+	renewed   chan *session // by other keys; from renew to last
 	firstWord time.Duration // how long a broker may take for it before another address is tried; owned by watch
 
 	lastReply atomic.Int64 // in Unix nanoseconds; 0 if there was none
@@ -63,7 +66,13 @@ type endpoint struct {
 	turn       uint64        // of the last call that was given a connection
 	next       int           // of a lane's links, for the next call
 	inFlight   int
-	links      []*link // of small calls, then as many of large ones; nil where there is none
+	keys       *curve.Client // of CURVE, of new connections
+	given      *curve.Client // by Rekey, and not in force; nil if there are none
+	tried      *curve.Client // of those that were given, since it came up
+	renewing   bool          // calls may still be sent over connections of the keys before
+	rekeyed    chan struct{} // closed, and replaced, when other keys are in force
+	retired    []*link       // that get no more calls and have some
+	links      []*link       // of small calls, then as many of large ones; nil where there is none
 }
 
 func newEndpoint(c *Client, index int, e client.Endpoint) *endpoint {
@@ -71,6 +80,7 @@ func newEndpoint(c *Client, index int, e client.Endpoint) *endpoint {
 		Endpoint: e, client: c, index: index, table: new(Table), refusals: client.NewRefusals(e.Curve != nil),
 		log:   c.cfg.Log.With(zap.String("endpoint", e.Name), zap.Stringer("dialect", e.Dialect)),
 		links: make([]*link, 2*c.cfg.Connections), firstWord: greeting,
+		keys: e.Curve, rekeyed: make(chan struct{}), renewed: make(chan *session),
 	}
 }
 
@@ -97,7 +107,7 @@ func (e *endpoint) lease(large bool) *link {
 				e.client.turns++
 				e.turn = e.client.turns
 				e.next = (e.next + i + 1) % half
-				e.inFlight++
+				l.hold()
 				return l
 			}
 		}
@@ -172,7 +182,7 @@ func (e *endpoint) abandonIfDown() {
 	if e.present {
 		return
 	}
-	for _, l := range e.links {
+	for _, l := range slices.Concat(e.links, e.retired) {
 		if l != nil {
 			l.socket.Interrupt()
 		}
@@ -195,6 +205,7 @@ func (e *endpoint) up(address string) {
 	}
 	reconnects := e.reconnects
 	e.state, e.present, e.address, e.upSince, e.mute = gateway.Up, true, address, time.Now(), false
+	e.tried = nil
 	c.announce()
 	c.mu.Unlock()
 	e.log.Info("broker connected", zap.Uint64("reconnects", reconnects))

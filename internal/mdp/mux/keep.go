@@ -8,13 +8,15 @@ import (
 
 	"go.uber.org/zap"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdpx"
 )
 
-// keep keeps one of the connections for calls until ctx ends.
+// keep keeps one of the connections for calls until ctx ends. When the broker's keys are replaced, it opens another one
+// before calls lose the one that they have.
 func (e *endpoint) keep(ctx context.Context, slot int) {
 	for ctx.Err() == nil {
 		address, changed := e.reachable()
@@ -26,72 +28,102 @@ func (e *endpoint) keep(ctx context.Context, slot int) {
 			continue
 		}
 		begun := time.Now()
-		l, err := e.dial(ctx, address, nil)
-		switch {
-		case err == nil:
-			err = e.carry(ctx, slot, l)
-		case ctx.Err() == nil:
+		keys, rekeyed := e.current()
+		l, err := e.dial(ctx, address, keys, nil)
+		if err == nil {
+			e.place(slot, l)
+			e.client.running.Go(func() { e.carry(ctx, slot, l) })
+			select {
+			case <-rekeyed:
+				continue
+			case <-l.gone:
+			}
+		} else if ctx.Err() == nil {
 			e.unopened(err)
 		}
-		if err != nil && ctx.Err() == nil {
-			select { // one that breaks at once is not opened again at once
-			case <-ctx.Done():
-			case <-time.After(time.Until(begun.Add(minBackoff))):
-			}
+		select { // one that breaks at once is not opened again at once
+		case <-ctx.Done():
+		case <-time.After(time.Until(begun.Add(minBackoff))):
 		}
 	}
 }
 
-// reachable returns the address of a broker that is there; else what tells of a change.
+// reachable returns the address of a broker that is there, and what tells of a change.
 func (e *endpoint) reachable() (address string, changed <-chan struct{}) {
 	e.client.mu.Lock()
 	defer e.client.mu.Unlock()
 	if e.present {
-		return e.address, nil
+		address = e.address
 	}
-	return "", e.client.changed
+	return address, e.client.changed
 }
 
-// carry lets calls use a connection until it is lost, and ends them.
-func (e *endpoint) carry(ctx context.Context, slot int, l *link) error {
+// current returns the keys of new connections, and what is closed when others are in force.
+func (e *endpoint) current() (keys *curve.Client, rekeyed <-chan struct{}) {
+	e.client.mu.Lock()
+	defer e.client.mu.Unlock()
+	return e.keys, e.rekeyed
+}
+
+// carry lets calls use a connection until it is lost, or retired and without calls, and ends those it has.
+func (e *endpoint) carry(ctx context.Context, slot int, l *link) {
+	defer close(l.gone)
 	defer context.AfterFunc(ctx, l.socket.Interrupt)()
-	e.place(slot, l)
-	err := ctx.Err()
-	if err == nil {
-		err = l.socket.Run()
+	if ctx.Err() == nil {
+		_ = l.socket.Run() // why it was lost, the session says
 	}
-	reason := closedLost
-	if ctx.Err() != nil {
-		reason = closedShutdown
-	}
-	e.withdraw(slot, reason)
+	e.withdraw(ctx, slot, l)
 	l.end()
-	return errors.Join(err, l.socket.Close())
+	_ = l.socket.Close()
 }
 
-// place gives calls a connection.
+// place gives calls a connection. That of before ends when it has no calls any more.
 func (e *endpoint) place(slot int, l *link) {
 	c := e.client
 	c.mu.Lock()
+	if old := e.links[slot]; old != nil {
+		e.retired = append(e.retired, old)
+		old.retired = true
+		old.endIfIdle()
+	}
 	e.links[slot] = l
 	again := e.present && e.state == gateway.Down
 	if e.faults = (client.Outage{}); again {
 		e.state = gateway.Up
 	}
+	replaced := e.endRenewal()
 	c.announce()
 	c.mu.Unlock()
 	if again {
 		e.log.Info("connections to the broker can be opened again")
 	}
+	if replaced {
+		e.log.Info(keysReplaced)
+	}
 }
 
-// withdraw takes a connection from calls, for a reason.
-func (e *endpoint) withdraw(slot int, reason string) {
-	e.client.mu.Lock()
-	defer e.client.mu.Unlock()
-	e.links[slot] = nil
-	e.client.closed[reason]++
-	e.client.announce()
+// withdraw takes a connection from calls.
+func (e *endpoint) withdraw(ctx context.Context, slot int, l *link) {
+	c := e.client
+	c.mu.Lock()
+	reason := closedLost
+	switch {
+	case ctx.Err() != nil:
+		reason = closedShutdown
+	case l.retired:
+		reason = closedKeys
+	}
+	if e.links[slot] == l {
+		e.links[slot] = nil
+	}
+	e.retired = slices.DeleteFunc(e.retired, func(old *link) bool { return old == l })
+	replaced := e.endRenewal()
+	c.closed[reason]++
+	c.announce()
+	c.mu.Unlock()
+	if replaced {
+		e.log.Info(keysReplaced)
+	}
 }
 
 // unopened is for a connection that could not be opened though the broker is there. Without any, calls go elsewhere.
@@ -113,11 +145,11 @@ func (e *endpoint) unopened(cause error) {
 	}
 }
 
-// dial opens a connection. services, if set, is told what the broker tells of its services.
-func (e *endpoint) dial(ctx context.Context, address string, services func([]mdpx.Service)) (*link, error) {
-	l := &link{endpoint: e, services: services, calls: map[mdpx.ID]*call{}}
+// dial opens a connection by these keys. services, if set, is told what the broker tells of its services.
+func (e *endpoint) dial(ctx context.Context, address string, keys *curve.Client, services func([]mdpx.Service)) (*link, error) {
+	l := &link{endpoint: e, keys: keys, services: services, gone: make(chan struct{}), calls: map[mdpx.ID]*call{}}
 	var err error
-	if l.socket, err = e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: e.Curve}, l.take); err != nil {
+	if l.socket, err = e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: keys}, l.take); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, l.socket.Interrupt)

@@ -77,7 +77,7 @@ func (c *Client) keep(l *link, x *call) (kept bool) {
 	l.handOver(x, y)
 	c.mu.Lock()
 	c.places.hold(y.req.Service)
-	l.endpoint.inFlight++
+	l.hold()
 	if late.cancel = cancel; !slices.Contains(c.late, late) { // it gave way before it began
 		cancel(yielded())
 	}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
@@ -17,7 +18,13 @@ type link struct {
 	// Set once.
 	endpoint *endpoint
 	socket   *zsock.Shared
+	keys     *curve.Client        // by which it was opened
 	services func([]mdpx.Service) // is told what the broker tells; nil if it was not asked
+	gone     chan struct{}        // of one for calls: closed when they can't use it any more and it is closed
+
+	// Guarded by Client.mu.
+	inFlight int  // calls that have it
+	retired  bool // it gets no more calls, and ends with the last
 
 	heard atomic.Int64 // when a message came last, in Unix nanoseconds
 
@@ -25,6 +32,19 @@ type link struct {
 	calls map[mdpx.ID]*call // guarded by mu
 	last  uint64            // id that was given; guarded by mu
 	ended bool              // guarded by mu; no more calls
+}
+
+// hold lends the connection to a call, which Client.release ends. Client.mu must be held.
+func (l *link) hold() {
+	l.inFlight++
+	l.endpoint.inFlight++
+}
+
+// endIfIdle ends a retired connection that no call has. Client.mu must be held.
+func (l *link) endIfIdle() {
+	if l.retired && l.inFlight == 0 {
+		l.socket.Interrupt()
+	}
 }
 
 // add gives a call its id, unless the link has ended.

@@ -10,8 +10,8 @@
 // mux.go has the way of a call up to its connection, places.go who may be in flight, call.go
 // a call from its request to its end, late.go replies that are awaited after their call, link.go
 // a connection, endpoint.go a broker's state, keep.go its connections for calls, session.go its
-// word, table.go what it says of its services, word.go what it says of a request, state.go what
-// is told of all.
+// word, curve.go how its keys are replaced, table.go what it says of its services, word.go what
+// it says of a request, and other errors, state.go what is told of all.
 package mux
 
 import (
@@ -52,7 +52,8 @@ type Config struct {
 }
 
 // Sockets returns how many connections a broker has: the sentinel's, the one for the broker's
-// word, and those of calls. Each may be there twice while its predecessor is freed.
+// word, and those of calls. Each may be there twice: while its predecessor is freed or, after
+// the broker's keys were replaced, until that has no calls any more.
 func Sockets(connections int) int { return 2 + 2*connections }
 
 // A Client calls services of one or more brokers. It is safe for concurrent use.
@@ -82,6 +83,7 @@ type Client struct {
 // Reasons of Stats.Closed and Stats.Stray.
 const (
 	closedLost     = "lost"
+	closedKeys     = "keys" // the keys by which it was opened were replaced
 	closedShutdown = "shutdown"
 	strayLate      = "late" // of no call in flight
 )
@@ -96,9 +98,9 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Connections < 1 || cfg.Connections > 64 {
 		return nil, fmt.Errorf("mux-connections is %d, want 1 to 64", cfg.Connections)
 	}
-	// Per endpoint: a sentinel, its monitor and that one's other end, one for the broker's
-	// word, and the calls' own, each maybe while its predecessor is freed.
-	zctx, err := zsock.NewContext(len(cfg.Endpoints)*(8+4*cfg.Connections) + 64)
+	// Per endpoint: a sentinel, its monitor and that one's other end, one for the broker's word, and the calls' own;
+	// all twice while its keys are replaced, and each maybe while its predecessor is freed.
+	zctx, err := zsock.NewContext(len(cfg.Endpoints)*4*(4+2*cfg.Connections) + 64)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func New(cfg Config) (*Client, error) {
 		cfg: cfg, zctx: zctx, cancel: cancel,
 		ended: make(chan struct{}), freed: make(chan struct{}), changed: make(chan struct{}),
 		places: newPlaces(cfg.Max, cfg.Reserve),
-		closed: map[string]uint64{closedLost: 0, closedShutdown: 0},
+		closed: map[string]uint64{closedLost: 0, closedKeys: 0, closedShutdown: 0},
 		stray:  map[string]uint64{strayLate: 0, mdp.ReasonHeader: 0, mdp.ReasonMalformed: 0},
 	}
 	for i, e := range cfg.Endpoints {
@@ -121,6 +123,9 @@ func New(cfg Config) (*Client, error) {
 	c.running.Go(func() { c.sweep(ctx) })
 	for _, e := range c.endpoints {
 		c.running.Go(func() { e.watch(ctx) })
+		if e.Curve != nil {
+			c.running.Go(func() { e.renew(ctx) })
+		}
 		for i := range e.links {
 			c.running.Go(func() { e.keep(ctx, i) })
 		}
@@ -251,7 +256,9 @@ func (c *Client) mayWait(x *call) bool {
 func (c *Client) release(l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	l.inFlight--
 	l.endpoint.inFlight--
+	l.endIfIdle()
 }
 
 // await waits for a change, and says why a call may not wait for another.
@@ -321,21 +328,4 @@ func (c *Client) Close(ctx context.Context) error {
 	c.cancel()
 	c.running.Wait()
 	return c.zctx.Close()
-}
-
-func unavailable(cause error) error {
-	return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker, Err: cause}
-}
-
-func noWorkers() error {
-	return &gateway.Error{Kind: gateway.NoWorkers, Detail: "the service has no workers at the moment"}
-}
-
-// asTold returns the error that a caller's function returned as one of a call.
-func asTold(err error, sent bool) *gateway.Error {
-	var told *gateway.Error
-	if errors.As(err, &told) {
-		return told
-	}
-	return &gateway.Error{Kind: gateway.Canceled, Sent: sent, Err: err}
 }

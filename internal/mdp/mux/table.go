@@ -60,3 +60,10 @@ func (t *Table) update(changed []mdpx.Service, all bool) {
 		t.byName[s.Name] = s
 	}
 }
+
+// replace takes all that another Table, which nobody changes any more, has.
+func (t *Table) replace(next *Table) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.byName = next.byName
+}

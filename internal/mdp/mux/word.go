@@ -1,6 +1,8 @@
 package mux
 
 import (
+	"errors"
+
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp/mdpx"
 )
@@ -35,4 +37,21 @@ func gone(code mdpx.Code) *gateway.Error {
 		return &gateway.Error{Kind: gateway.Timeout, Was: gateway.WasDispatched}
 	}
 	return &gateway.Error{Kind: gateway.BrokerLost, Reason: gateway.ReasonWorkerLost, Detail: "the worker that had the request was lost"}
+}
+
+func unavailable(cause error) error {
+	return &gateway.Error{Kind: gateway.BrokerUnavailable, Detail: gateway.NoBroker, Err: cause}
+}
+
+func noWorkers() error {
+	return &gateway.Error{Kind: gateway.NoWorkers, Detail: "the service has no workers at the moment"}
+}
+
+// asTold returns the error that a caller's function returned as one of a call.
+func asTold(err error, sent bool) *gateway.Error {
+	var told *gateway.Error
+	if errors.As(err, &told) {
+		return told
+	}
+	return &gateway.Error{Kind: gateway.Canceled, Sent: sent, Err: err}
 }

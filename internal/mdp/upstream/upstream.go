@@ -202,9 +202,11 @@ func (b *Brokers) State(broker int) (state gateway.EndpointState, epoch uint64) 
 	return b.mux.State(b.places[broker].index)
 }
 
-// Rekey gives a broker other keys of CURVE; see client.Pool's. A broker of MDPX/1 keeps its own, and Rekey does nothing.
+// Rekey gives a broker other keys of CURVE; see client.Pool's and mux.Client's.
 func (b *Brokers) Rekey(broker int, keys *curve.Client) {
-	if p := b.places[broker]; !p.shared {
+	if p := b.places[broker]; p.shared {
+		b.mux.Rekey(p.index, keys)
+	} else {
 		b.pool.Rekey(p.index, keys)
 	}
 }
