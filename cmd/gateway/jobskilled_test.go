@@ -36,6 +36,7 @@ const (
 	inPieces    = "pieces"    // some pieces of a large reply are stored
 	ended       = "ended"     // the reply is stored; nobody is told
 	beforeErase = "erase"     // its owner deletes it; it is there
+	erasing     = "erasing"   // its record says that it is deleted; the pieces of its reply are there
 	erased      = "erased"    // it is not there any more; nobody is told
 )
 
@@ -153,13 +154,14 @@ func TestAGatewayThatIsKilledLeavesItsJobsAsTheyAre(t *testing.T) {
 	t.Parallel()
 	t.Run("file", func(t *testing.T) {
 		t.Parallel()
-		killed(t, deaths, t.TempDir())
+		killed(t, deaths, nil, t.TempDir())
 	})
 	t.Run("nats", func(t *testing.T) {
 		t.Parallel()
 		servers := natstest.Start(t, 1)
-		all := slices.DeleteFunc(slices.Clone(deaths), func(d death) bool { return d.point == inPieces }) // its store tells of none
-		killed(t, all, servers.URL(), "--jobs-replicas", "1", "--jobs-max-bytes", "64MiB")
+		tap := newTap(t, servers.Nodes[0].Address)
+		all := slices.Insert(slices.Clone(deaths), 0, death{erasing, "", "", 1})
+		killed(t, all, tap, tap.url(), "--jobs-replicas", "1", "--jobs-max-bytes", "256MiB")
 	})
 }
 
@@ -168,16 +170,18 @@ type mortality struct {
 	t      *testing.T
 	args   []string
 	broker string
-	begun  chan string   // requests that are held
-	end    chan struct{} // closed when they shall end
+	begun  chan string       // requests that are held
+	end    chan struct{}     // closed when they shall end
+	tap    *tap              // before the store; nil: none
+	ids    map[string]string // of the jobs, by point
 
 	mu  sync.Mutex
 	ran map[string]int // guarded by mu; by point
 }
 
-func killed(t *testing.T, all []death, store string, args ...string) {
+func killed(t *testing.T, all []death, tap *tap, store string, args ...string) {
 	m := &mortality{
-		t: t, broker: mdptest.Broker(t).Endpoints()[0], begun: make(chan string, len(all)), end: make(chan struct{}), ran: map[string]int{},
+		t: t, tap: tap, ids: map[string]string{}, broker: mdptest.Broker(t).Endpoints()[0], begun: make(chan string, len(all)), end: make(chan struct{}), ran: map[string]int{},
 	}
 	m.args = append([]string{"serve", "--listen", "127.0.0.1:0", "--broker", m.broker, "--dialect", "mdp/0.2", "--jobs", store}, args...)
 	mdptest.WorkerWith(t, worker.Config{
@@ -208,10 +212,16 @@ func (m *mortality) work(ctx context.Context, body [][]byte, partial func([][]by
 		}
 	case partStored:
 		return body, partial([][]byte{[]byte("a part")})
-	case inPieces:
-		return [][]byte{bytes.Repeat([]byte("x"), 8<<20)}, nil
 	}
-	return body, nil
+	return [][]byte{[]byte(replyTo(point))}, nil
+}
+
+// replyTo is the reply to the request of a point.
+func replyTo(point string) string {
+	if point == inPieces || point == erasing {
+		return point + strings.Repeat(" ", 8<<20)
+	}
+	return point
 }
 
 // gateway starts a gateway that dies at a point.
@@ -228,15 +238,24 @@ func (m *mortality) gateway(point string) *mourned {
 func (m *mortality) die(point string) {
 	m.t.Helper()
 	g := m.gateway(point)
+	kill := func() { _ = g.cmd.Process.Kill() }
+	if point == inPieces && m.tap != nil {
+		m.tap.at("HPUB mdp.d.", 5, kill)
+	}
 	status, _, body := g.submit(m.t, point)
+	if status == http.StatusAccepted {
+		m.ids[point] = jobID(m.t, body)
+	}
 	switch point {
 	case sent:
 		<-m.begun
-		_ = g.cmd.Process.Kill()
-	case beforeErase, erased:
-		id := jobID(m.t, body)
-		g.await(m.t, id)
-		_, _, _ = g.do(m.t, http.MethodDelete, "/jobs/"+id, "", nil)
+		kill()
+	case beforeErase, erasing, erased:
+		g.await(m.t, m.ids[point])
+		if point == erasing {
+			m.tap.at("$JS.API.STREAM.PURGE.", 0, kill)
+		}
+		_, _, _ = g.do(m.t, http.MethodDelete, "/jobs/"+m.ids[point], "", nil)
 	case submitted:
 		if status != 0 {
 			m.t.Errorf("a gateway that died before its answer answered %d %s", status, body)
@@ -258,6 +277,11 @@ func (m *mortality) check(g *mourned, d death) {
 	id := jobID(m.t, body)
 	state, executed := g.await(m.t, id)
 	if d.state == "" {
+		for _, path := range []string{"", "/reply"} {
+			if status, _, body := g.do(m.t, http.MethodGet, "/jobs/"+m.ids[d.point]+path, "", nil); status != http.StatusNotFound {
+				m.t.Errorf("%s: the deleted job%s: %d %.100s", d.point, path, status, body)
+			}
+		}
 		d.state, d.executed, d.ran = "done", "yes", d.ran+1 // it was made anew
 	}
 	m.mu.Lock()
@@ -267,7 +291,7 @@ func (m *mortality) check(g *mourned, d death) {
 		m.t.Errorf("%s: the job is %s, executed %s, and ran %d times, want %s, %s, %d", d.point, state, executed, ran, d.state, d.executed, d.ran)
 	}
 	status, _, body = g.do(m.t, http.MethodGet, "/jobs/"+id+"/reply?reply=raw", "", nil)
-	if d.state == "done" && (status != http.StatusOK || string(body) != d.point) || d.state != "done" && status == http.StatusOK {
+	if d.state == "done" && (status != http.StatusOK || string(body) != replyTo(d.point)) || d.state != "done" && status == http.StatusOK {
 		m.t.Errorf("%s: the reply of a job that is %s: %d %.100s", d.point, state, status, body)
 	}
 	for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {

@@ -28,6 +28,7 @@ func (s *Store) Move(ctx context.Context, move jobs.Move) (job jobs.Job, err err
 	for {
 		before, err := s.read(ctx, move.ID)
 		if err != nil {
+			s.unstage(ctx, move.ID, staged, err)
 			return jobs.Job{}, err
 		}
 		job := before.job()
@@ -42,15 +43,17 @@ func (s *Store) Move(ctx context.Context, move jobs.Move) (job jobs.Job, err err
 		}
 		if staged == "" && jobs.EncodedSize(move.Frames) > mostInline {
 			staged = "r" + rand.Text()
-			if err := s.putData(ctx, move.ID, staged, move.Frames, time.Until(move.KeepUntil)+leftTime); err != nil {
-				return jobs.Job{}, err
-			}
+			err = s.putData(ctx, move.ID, staged, move.Frames, time.Until(move.KeepUntil)+leftTime)
 		}
 		after := s.moved(before, &move, staged)
-		if err = s.write(ctx, after, before.last); errors.Is(err, errConflict) {
-			continue
+		if err == nil {
+			err = s.write(ctx, after, before.last)
 		}
-		if err != nil {
+		switch {
+		case errors.Is(err, errConflict):
+			continue
+		case err != nil:
+			s.unstage(ctx, move.ID, staged, err)
 			return jobs.Job{}, err
 		}
 		if move.To.Over() && before.Request != "" {
@@ -179,7 +182,7 @@ func (s *Store) Delete(ctx context.Context, id string) (err error) {
 		case err != nil:
 			return err
 		}
-		if before.Data {
+		if before.Data || before.Started != 0 && before.State != jobs.Done { // its gateway may have left pieces of a reply
 			s.drop(ctx, id, "")
 		}
 		s.hold(id, false)

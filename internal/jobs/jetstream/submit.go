@@ -41,18 +41,20 @@ func (s *Store) Submit(ctx context.Context, job *jobs.Job, frames [][]byte, key 
 		r.body = encode(frames)
 	} else {
 		r.Request, r.Data = "q"+rand.Text(), true
-		if err := s.putData(ctx, r.id, r.Request, frames, time.Until(job.Expires)+leftTime); err != nil {
-			return nil, err
-		}
-	}
-	err = s.write(ctx, r, 0)
-	if errors.Is(err, errConflict) {
-		return s.overtaken(ctx, r, job)
+		err = s.putData(ctx, r.id, r.Request, frames, time.Until(job.Expires)+leftTime)
 	}
 	if err == nil {
+		err = s.write(ctx, r, 0)
+	}
+	if errors.Is(err, errConflict) {
+		existing, err = s.overtaken(ctx, r, job)
+	} else if err == nil {
 		*job = r.job()
 	}
-	return nil, err
+	if err != nil || existing != nil {
+		s.unstage(ctx, r.id, r.Request, err)
+	}
+	return existing, err
 }
 
 // SubmitRunning is jobs.LateStore. It takes no more than three quarters of the room, as a claim.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -138,32 +139,44 @@ func (s *Store) readOnce(ctx context.Context, subject string) (*jetstream.RawStr
 	return s.stream.GetLastMsgForSubject(ctx, subject)
 }
 
-// putData writes a message in pieces, which the servers drop after that time.
+// putData writes a message in pieces, which the servers drop after that time. When it returns no piece is on its way.
 func (s *Store) putData(ctx context.Context, id, name string, frames [][]byte, ttl time.Duration) (err error) {
 	start := time.Now()
 	defer func() { _ = s.told("stage", start, err) }()
-	all, ctx := errgroup.WithContext(ctx)
+	var all errgroup.Group // without a context: after a failure the others still have to be answered
 	all.SetLimit(atOnce)
+	var failed atomic.Bool
 	n := 0
 	for chunk := range jobs.Chunks(frames, jobs.ChunkSize) {
+		if failed.Load() {
+			break
+		}
 		m := &nats.Msg{Subject: s.subject("d", id, name, strconv.Itoa(n)), Data: bytes.Clone(chunk), Header: nats.Header{}}
 		n++
 		all.Go(func() error {
-			for {
-				_, err := s.publish(ctx, m, ttl)
-				if err == nil {
-					return nil
-				}
-				if isFull(err) {
-					return fmt.Errorf("%w: %w", jobs.ErrFull, err)
-				}
-				if err := s.pause(ctx, err); err != nil {
-					return err
-				}
+			err := s.putPiece(ctx, m, ttl)
+			if err != nil {
+				failed.Store(true)
 			}
+			return err
 		})
 	}
 	return all.Wait()
+}
+
+func (s *Store) putPiece(ctx context.Context, m *nats.Msg, ttl time.Duration) error {
+	for {
+		_, err := s.publish(ctx, m, ttl)
+		if err == nil {
+			return nil
+		}
+		if isFull(err) {
+			return fmt.Errorf("%w: %w", jobs.ErrFull, err)
+		}
+		if err := s.pause(ctx, err); err != nil {
+			return err
+		}
+	}
 }
 
 // data reads a message that putData wrote, ErrNotFound if there is none.
@@ -202,6 +215,16 @@ func (s *Store) drop(ctx context.Context, id, name string) {
 		subject = s.subject("d", id, name, "*")
 	}
 	_ = s.stream.Purge(ctx, jetstream.WithPurgeSubject(subject))
+}
+
+// unstage removes a message whose record was not written, unless that is unknown.
+func (s *Store) unstage(ctx context.Context, id, name string, cause error) {
+	if name == "" || errors.Is(cause, jobs.ErrUnconfirmed) || !s.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), attemptTimeout)
+	defer cancel()
+	s.drop(ctx, id, name)
 }
 
 // message reads frames back.
