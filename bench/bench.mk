@@ -7,7 +7,7 @@ BENCH_BIN = bin/bench bin/bench-zmq
 bench: build $(BENCH_BIN) ## measure against peers and targets, 10 minutes at most (BENCH_ROUNDS, BENCH_SECONDS, BENCH_ONLY)
 	bin/bench run
 
-bench-jobs: build nats-server ## measure asynchronous calls, in memory, in a file and in NATS, 5 minutes
+bench-jobs: build nats-server ## measure asynchronous calls, in memory, in a file and in NATS, 7 minutes on a quiet machine
 	$(GO) run -buildvcs=false ./bench/jobs -gateway bin/gateway
 
 bench-micro: setup ## micro-benchmarks, ready for benchstat (BENCH_COUNT)

@@ -23,7 +23,8 @@ import (
 const (
 	callers  = 64      // that submit at once
 	pollers  = 8       // that measure the time to a reply, one call after the other
-	wakes    = 200     // long-polls that are woken
+	wakes    = 100     // long-polls that are woken
+	rest     = 5       // seconds for which a gateway with many queued jobs is watched
 	large    = 4 << 20 // of the frames of a large reply
 	largeFor = 16      // frames, less a little, since 64 MiB is --max-reply
 )
@@ -37,6 +38,8 @@ type bench struct {
 	more                      []string // settings of the gateway
 	each                      time.Duration
 	queued                    int
+	submitted                 int64  // of them
+	column                    string // of the table
 	store                     string // as --jobs names it
 	config                    string
 	gateway                   *process
@@ -70,7 +73,7 @@ func (b *bench) measure(store string) ([]row, error) {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return nil, err
 	}
-	b.store = store
+	b.column, b.store = store, store
 	switch store {
 	case "file":
 		b.store = filepath.Join(b.dir, "jobs")
@@ -218,15 +221,17 @@ func load(n int, more func(done int64) bool, call func() error) (count int64, pe
 	return done.Load(), float64(done.Load()) / time.Since(begun).Seconds(), nil
 }
 
-func (b *bench) during() func(int64) bool {
-	end := time.Now().Add(b.each)
+func (b *bench) during() func(int64) bool { return within(b.each) }
+
+func within(d time.Duration) func(int64) bool {
+	end := time.Now().Add(d)
 	return func(int64) bool { return time.Now().Before(end) }
 }
 
 // submissions are of a service without workers.
 func (b *bench) submissions() error {
 	n, rate, err := load(callers, b.during(), func() error { _, err := b.submit("idle"); return err })
-	b.queued -= int(n)
+	b.submitted = n
 	b.add("submissions of 1 KiB a second, 64 callers", "%.0f", rate)
 	return err
 }
@@ -337,17 +342,22 @@ func (b *bench) largeReply() error {
 	return nil
 }
 
-// shared reports whether the store is NATS.
-func (b *bench) shared() bool { return strings.HasPrefix(b.store, "nats:") }
+// dashes are for figures that a column does not have.
+func (b *bench) dashes(all ...string) {
+	for _, what := range all {
+		b.add(what, "–")
+	}
+}
 
 // fill submits until as many jobs are queued as there shall be.
 func (b *bench) fill() error {
-	const what = "resident memory with 100,000 queued"
-	if b.shared() { // at its rate of submissions that takes minutes
-		b.add(what, "–")
+	what := fmt.Sprintf("resident memory with %d queued", b.queued)
+	if b.column == "nats3" { // as with one server, and it takes as long again
+		b.dashes(what)
 		return nil
 	}
-	_, _, err := load(callers, func(n int64) bool { return n < int64(b.queued) }, func() error { _, err := b.submit("idle"); return err })
+	left := int64(b.queued) - b.submitted
+	_, _, err := load(callers, func(n int64) bool { return n < left }, func() error { _, err := b.submit("idle"); return err })
 	if err != nil {
 		return err
 	}
@@ -358,24 +368,26 @@ func (b *bench) fill() error {
 
 // restart starts a gateway again that has many queued jobs.
 func (b *bench) restart() (err error) {
-	what := [...]string{"start with them, until it listens", "CPU time of that", "resident memory then"}
-	if b.store == "memory" || b.shared() {
-		for _, each := range what {
-			b.add(each, "–")
-		}
+	what := [...]string{
+		"start with them, until it listens", "CPU time of that", "resident memory then", "CPU time a second while they wait for a worker",
+	}
+	if b.column == "memory" || b.column == "nats3" {
+		b.dashes(what[:]...)
 		return nil
 	}
 	b.gateway.stop()
 	if b.gateway, err = b.start(); err != nil {
 		return err
 	}
-	cpu, err := b.gateway.cpu()
-	if err != nil {
-		return err
-	}
-	held, err := b.gateway.memory()
+	cpu, err1 := b.gateway.cpu()
+	held, err2 := b.gateway.memory()
+	time.Sleep(rest * time.Second) // it finds out that they wait
+	before, err3 := b.gateway.cpu()
+	time.Sleep(rest * time.Second) // what is measured
+	after, err4 := b.gateway.cpu()
 	b.add(what[0], "%.2f s", b.gateway.ready.Seconds())
 	b.add(what[1], "%.2f s", cpu.Seconds())
 	b.add(what[2], "%s", held)
-	return err
+	b.add(what[3], "%.0f ms", (after-before).Seconds()*1000/rest)
+	return errors.Join(err1, err2, err3, err4)
 }

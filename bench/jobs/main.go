@@ -25,7 +25,7 @@ func main() {
 	binary := flag.String("gateway", "bin/gateway", "the gateway as built")
 	server := flag.String("nats-server", "bin/nats-server", "the NATS server as built")
 	dir := flag.String("dir", os.TempDir(), "where the files of jobs are made: the disk that is measured")
-	each := flag.Duration("each", 5*time.Second, "how long each rate is measured")
+	each := flag.Duration("each", 3*time.Second, "how long each rate is measured")
 	queued := flag.Int("queued", 100_000, "jobs that are queued when the gateway is started again")
 	stores := flag.String("stores", "memory,file,nats,nats3", "the stores to measure, separated by commas")
 	only := flag.String("only", "", "the steps to measure, separated by commas: "+strings.Join(names(), ", ")+"; empty: all")
@@ -49,7 +49,11 @@ func run(dir, stores string, of bench) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d CPUs, %v each; to append 4 KiB to a file and fsync takes %s\n\n", runtime.Version(), runtime.NumCPU(), of.each, synced)
+	begun := time.Now()
+	before, err := machineLoad()
+	if err != nil {
+		return err
+	}
 	head, rule := "|", "|---"
 	var columns [][]row
 	for i, store := range strings.Split(stores, ",") {
@@ -57,6 +61,7 @@ func run(dir, stores string, of bench) error {
 		if title == "" {
 			return fmt.Errorf("%q is no store", store)
 		}
+		fmt.Fprintln(os.Stderr, "measuring jobs", title)
 		b := of
 		b.dir = fmt.Sprintf("%s/%d", root, i)
 		rows, err := b.measure(store)
@@ -66,6 +71,12 @@ func run(dir, stores string, of bench) error {
 		columns = append(columns, rows)
 		head, rule = head+" | "+title, rule+"|---"
 	}
+	after, err := machineLoad()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d CPUs, %v each, load %s before and %s after, %.0f s in all; to append 4 KiB to a file and fsync takes %s\n\n",
+		runtime.Version(), runtime.NumCPU(), of.each, before, after, time.Since(begun).Seconds(), synced)
 	fmt.Printf("%s |\n%s|\n", head, rule)
 	for i, first := range columns[0] {
 		line := "| " + first.what
@@ -75,4 +86,11 @@ func run(dir, stores string, of bench) error {
 		fmt.Println(line + " |")
 	}
 	return nil
+}
+
+// machineLoad is how many threads of all programs ran or waited for a CPU in the last minute.
+func machineLoad() (string, error) {
+	text, err := os.ReadFile("/proc/loadavg")
+	load, _, _ := strings.Cut(string(text), " ")
+	return load, err
 }

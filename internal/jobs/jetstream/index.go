@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -22,8 +23,8 @@ type entry struct {
 	last             uint64 // sequence of the record
 	state            jobs.State
 	revision         int64
-	service, owner   string
-	by               string
+	service, owner   unique.Handle[string] // one copy of each for all jobs
+	by               unique.Handle[string]
 	created, expires int64
 	ended, keep      int64
 	key              uint64
@@ -32,7 +33,7 @@ type entry struct {
 
 func (e *entry) job() jobs.Job {
 	return jobs.Job{
-		ID: e.id, Seq: e.seq, Service: e.service, Owner: e.owner, Created: moment(e.created), Expires: moment(e.expires), State: e.state, Revision: e.revision,
+		ID: e.id, Seq: e.seq, Service: e.service.Value(), Owner: e.owner.Value(), Created: moment(e.created), Expires: moment(e.expires), State: e.state, Revision: e.revision,
 	}
 }
 
@@ -41,11 +42,10 @@ type index struct {
 	mu      sync.Mutex
 	byID    map[string]*entry // guarded by mu
 	order   []*entry          // guarded by mu; by seq
-	names   map[string]string // guarded by mu; one copy of each service, owner and process
 	watcher jobs.Watcher      // guarded by mu; nil: nobody
 }
 
-func newIndex() *index { return &index{byID: map[string]*entry{}, names: map[string]string{}} }
+func newIndex() *index { return &index{byID: map[string]*entry{}} }
 
 // set notes a record unless a newer one is known, and reports whether it did.
 func (x *index) set(r *record) bool {
@@ -60,7 +60,7 @@ func (x *index) set(r *record) bool {
 		return true
 	}
 	e := &entry{
-		id: r.id, seq: r.seq(), last: r.last, state: r.State, revision: r.Revision, service: x.name(r.Service), owner: x.name(r.Owner), by: x.name(r.By),
+		id: r.id, seq: r.seq(), last: r.last, state: r.State, revision: r.Revision, service: unique.Make(r.Service), owner: unique.Make(r.Owner), by: unique.Make(r.By),
 		created: r.Created, expires: r.Expires, ended: r.Ended, keep: r.Keep, key: r.Key, data: r.Data,
 	}
 	i := x.find(e.seq)
@@ -72,15 +72,6 @@ func (x *index) set(r *record) bool {
 	}
 	x.byID[e.id] = e
 	return true
-}
-
-func (x *index) name(text string) string {
-	if known, ok := x.names[text]; ok {
-		return known
-	}
-	text = strings.Clone(text)
-	x.names[text] = text
-	return text
 }
 
 // find returns where the entry of that seq is, or would be.
@@ -113,9 +104,10 @@ func (x *index) list(f jobs.Filter) (ids []string) {
 	if f.Before > 0 {
 		end = x.find(f.Before)
 	}
+	owner, service := unique.Make(f.Owner), unique.Make(f.Service)
 	for i := end - 1; i >= 0 && len(ids) < f.Limit; i-- {
 		e := x.order[i]
-		if (f.Any || e.owner == f.Owner) && (f.State == "" || e.state == f.State) && (f.Service == "" || e.service == f.Service) {
+		if (f.Any || e.owner == owner) && (f.State == "" || e.state == f.State) && (f.Service == "" || e.service == service) {
 			ids = append(ids, e.id)
 		}
 	}
@@ -123,12 +115,12 @@ func (x *index) list(f jobs.Filter) (ids []string) {
 }
 
 // open returns the jobs that are not over, in the order of submission.
-func (x *index) open() (all []jobs.Job) {
+func (x *index) open() (all []*entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, e := range x.order {
 		if !e.state.Over() {
-			all = append(all, e.job())
+			all = append(all, e)
 		}
 	}
 	return all
@@ -153,12 +145,12 @@ func (x *index) interrupted() map[string]jobs.Kept {
 	all := map[string]jobs.Kept{}
 	for _, e := range x.order {
 		if e.state == jobs.Interrupted {
-			k := all[e.service]
+			k := all[e.service.Value()]
 			k.Count++
 			if ended := moment(e.ended); ended.After(k.Last) {
 				k.Last = ended
 			}
-			all[e.service] = k
+			all[e.service.Value()] = k
 		}
 	}
 	return all

@@ -62,7 +62,7 @@ func (s *Store) lookOnce(ctx context.Context, before map[string]miss) map[string
 	}
 	by := map[string][]*entry{}
 	for _, e := range s.index.running() {
-		by[e.by] = append(by[e.by], e)
+		by[e.by.Value()] = append(by[e.by.Value()], e)
 	}
 	for process, all := range by {
 		for len(all) > 0 && ctx.Err() == nil {

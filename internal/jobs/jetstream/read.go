@@ -90,8 +90,8 @@ func (s *Store) List(ctx context.Context, f jobs.Filter) (jobsFound []jobs.Job, 
 
 // Open is jobs.Store, as the index says. Those that are Running may be so at a process that lives.
 func (s *Store) Open(_ context.Context, yield func(jobs.Job) error) error {
-	for _, job := range s.index.open() {
-		if err := yield(job); err != nil {
+	for _, e := range s.index.open() {
+		if err := yield(e.job()); err != nil {
 			return err
 		}
 	}
