@@ -172,18 +172,14 @@ func (d *daemon) awaitJobs(end time.Time) bool {
 // resultsPatience is how long, at the end, what came of jobs may take to be stored.
 const resultsPatience = 5 * time.Second
 
-// closeJobs ends the jobs that still run, and closes their store.
+// closeJobs ends the jobs that still run.
 func (d *daemon) closeJobs(ctx context.Context) error {
-	var errs []error
-	if d.jobs != nil {
-		ctx, cancel := context.WithTimeout(ctx, resultsPatience)
-		defer cancel()
-		errs = append(errs, d.jobs.Close(ctx))
+	if d.jobs == nil {
+		return nil
 	}
-	if d.store != nil {
-		errs = append(errs, d.store.Close())
-	}
-	return errors.Join(errs...)
+	ctx, cancel := context.WithTimeout(ctx, resultsPatience)
+	defer cancel()
+	return d.jobs.Close(ctx)
 }
 
 // A jobObserver tells metrics, traces and the audit log of jobs.

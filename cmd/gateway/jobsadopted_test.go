@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -53,6 +55,10 @@ func TestAnotherGatewayAdoptsTheJobsOfOneThatIsGone(t *testing.T) {
 				metrics := string(heir.get("/metrics").body)
 				return strings.Contains(metrics, `mdp_gateway_jobs_redelivered_total{verdict="adopted"} 1`)
 			})
+			missing := regexp.MustCompile(`redelivered_total{verdict="missing"} (.*)`).FindSubmatch(heir.get("/metrics").body)
+			if n, err := strconv.Atoi(string(missing[1])); signal == syscall.SIGTERM && (n > 1 || err != nil) {
+				t.Errorf("the heir asked for the job as for one of a gateway that was killed: %d times, %v", n, err)
+			}
 			if a := heir.get("/jobs/" + id); a.json("state") != "running" || a.json("executed") != "maybe" {
 				t.Errorf("the adopted job: %s", a.body)
 			}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync"
@@ -42,9 +43,11 @@ const (
 
 // dieAt runs the gateway that the arguments ask for.
 func dieAt(point string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
 	c := new(cli)
 	p := &process{
-		ctx: context.Background(), args: os.Args[1:], env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, resolver: newResolver(os.Environ()),
+		ctx: ctx, args: os.Args[1:], env: os.Environ(), stdout: os.Stdout, stderr: os.Stderr, resolver: newResolver(os.Environ()),
 	}
 	if err := p.parse(c, os.Exit); err != nil {
 		return p.fail(exitUsage, err)
@@ -72,6 +75,7 @@ func dieAt(point string) int {
 type watched struct{ shared jobs.Shared }
 
 func (w watched) Watch(by jobs.Watcher) { w.shared.Watch(by) }
+func (w watched) Leave()                { w.shared.Leave() }
 
 // A mortal is a store whose process dies at a point.
 type mortal struct {

@@ -190,6 +190,9 @@ func (d *daemon) close(ctx context.Context) error {
 	if d.pool != nil {
 		errs = append(errs, d.pool.Close(ctx))
 	}
+	if d.store != nil { // with which another gateway may connect as this one did
+		errs = append(errs, d.store.Close())
+	}
 	if d.tracer != nil {
 		errs = append(errs, d.tracer.Close())
 	}

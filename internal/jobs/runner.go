@@ -52,6 +52,9 @@ type Config struct {
 	MaxExpires time.Duration // default 24h
 	MaxTimeout time.Duration // default 24h
 	Keep       time.Duration // of a job that is over; default 24h
+
+	// TakeOverEvery is how often queued jobs of other gateways are looked for. Default 1 s.
+	TakeOverEvery time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -73,6 +76,7 @@ func (c Config) withDefaults() Config {
 	c.MaxExpires = cmp.Or(c.MaxExpires, 24*time.Hour)
 	c.MaxTimeout = cmp.Or(c.MaxTimeout, 24*time.Hour)
 	c.Keep = cmp.Or(c.Keep, 24*time.Hour)
+	c.TakeOverEvery = cmp.Or(c.TakeOverEvery, time.Second)
 	return c
 }
 
@@ -85,6 +89,7 @@ type Runner struct {
 	leaving chan struct{}  // closed by Drain
 	ended   chan struct{}  // closed when Close waits no longer
 	stopped chan struct{}  // closed when the sweeper shall end
+	left    chan struct{}  // has room for one: another gateway starts no more jobs
 	loops   sync.WaitGroup // the sweeper
 	runs    sync.WaitGroup // Add only while mu is held and draining is false
 
@@ -107,7 +112,7 @@ func New(cfg Config) (*Runner, error) {
 	}
 	r := &Runner{
 		cfg: cfg.withDefaults(), hub: newHub(), queues: newQueues(), active: map[string]context.CancelCauseFunc{},
-		leaving: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}),
+		leaving: make(chan struct{}), ended: make(chan struct{}), stopped: make(chan struct{}), left: make(chan struct{}, 1),
 	}
 	r.alarm = time.AfterFunc(time.Hour, r.onAlarm)
 	if shared, ok := cfg.Store.(Shared); ok {
@@ -184,13 +189,18 @@ func (r *Runner) onAlarm() {
 	r.kick()
 }
 
-// Drain stops the start of jobs and the submission of new ones, and wakes those who wait. Jobs that run go on.
+// Drain stops the start of jobs and the submission of new ones, and wakes those who wait. Jobs that run go on. Other
+// gateways of a Shared store take the queued ones.
 func (r *Runner) Drain() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.draining {
+	first := !r.draining
+	if first {
 		r.draining = true
 		close(r.leaving)
+	}
+	r.mu.Unlock()
+	if shared, ok := r.cfg.Store.(Shared); ok && first {
+		shared.Leave()
 	}
 }
 

@@ -9,10 +9,6 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// takeOverEvery is how often a Runner looks for queued jobs of other gateways. The one that took a job has it to
-// itself until it was seen twice: few are then tried by two at once, of which one fails.
-const takeOverEvery = time.Second
-
 // elsewhere counts what the store has and this Runner does not: jobs that run at other gateways, by service, and those
 // that are queued or run there, by owner.
 type elsewhere struct {
@@ -21,8 +17,10 @@ type elsewhere struct {
 	queued  map[string]struct{} // ids; they are taken over when they are seen again
 }
 
-// takeOver adds the queued jobs of a Shared store that no other gateway has sent to those that this one may send.
-func (r *Runner) takeOver() {
+// takeOver adds the queued jobs of a Shared store that no other gateway has sent to those that this one may send. The
+// gateway that took a job has it to itself until it was seen twice: few are then tried by two at once, of which one
+// fails. If a gateway has left, none is waited for.
+func (r *Runner) takeOver(left bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := elsewhere{map[string]int{}, map[string]int{}, map[string]struct{}{}}
@@ -31,7 +29,7 @@ func (r *Runner) takeOver() {
 			return nil
 		}
 		if job.State == Queued {
-			if _, again := r.elsewhere.queued[job.ID]; again && !r.draining {
+			if _, again := r.elsewhere.queued[job.ID]; (again || left) && !r.draining {
 				r.queues.queued++
 				r.queues.open[job.Owner]++
 				e := entryOf(&job)
@@ -62,6 +60,14 @@ func (r *Runner) Changed(job Job) {
 		r.abandon(job.ID)
 	}
 	r.hub.tell(job.ID)
+}
+
+// Left is Watcher: another gateway starts no more jobs.
+func (r *Runner) Left() {
+	select {
+	case r.left <- struct{}{}:
+	default:
+	}
 }
 
 // interrupt ends a job whose gateway is gone.

@@ -79,15 +79,22 @@ type Store interface {
 type Shared interface {
 	Store
 
-	// Watch tells a watcher what other gateways do with jobs, until Close.
+	// Watch tells a watcher what other gateways do with jobs, until Close. Close tells the others that no job runs here
+	// any more.
 	Watch(Watcher)
+
+	// Leave tells the other gateways that this one starts no more jobs.
+	Leave()
 }
 
-// A Watcher is told by a Shared store. Changed must not block.
+// A Watcher is told by a Shared store. Changed and Left must not block.
 type Watcher interface {
 	// Changed tells that another gateway has changed a job, or added parts to its reply. Of a deleted job the State is
 	// empty.
 	Changed(Job)
+
+	// Left tells that another gateway starts no more jobs: those that it has queued may be taken.
+	Left()
 
 	// Lost tells that a job is Running at a gateway that is gone, or that does not have it, and returns what was made of
 	// that: OwnerGone, OwnerAdopted or, if it is to be told again, OwnerLacks. Job has what Open yields.

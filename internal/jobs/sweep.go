@@ -19,7 +19,7 @@ const (
 // sweep ends jobs whose time in the queue has passed, and forgets those that were kept for long enough.
 func (r *Runner) sweep() {
 	expire, forget := time.NewTicker(expireEvery), time.NewTicker(forgetEvery)
-	takeOver := time.NewTicker(takeOverEvery)
+	takeOver := time.NewTicker(r.cfg.TakeOverEvery)
 	defer expire.Stop()
 	defer forget.Stop()
 	defer takeOver.Stop()
@@ -37,7 +37,9 @@ func (r *Runner) sweep() {
 			r.forget()
 			r.countInterrupted()
 		case <-takeOver.C:
-			r.takeOver()
+			r.takeOver(false)
+		case <-r.left:
+			r.takeOver(true)
 		}
 	}
 }

@@ -146,3 +146,76 @@ func adoptedTooLate(t *testing.T, c *natstest.Cluster) {
 	second.reach(job.ID, jobs.Interrupted)
 	a.once(t, 0)
 }
+
+// A gateway that leaves says so. The others need not ask for its job.
+func handedOn(t *testing.T, c *natstest.Cluster) {
+	w, began, _ := hold()
+	a, prefix := newAdopters(w), newPrefix()
+	seldom := func(cfg *Config) { cfg.AskEvery = time.Hour }
+	first := startThrough(t, start(t, c, prefix, seldom), jobs.Config{Caller: a})
+	job := first.submit("x", "")
+	<-began
+	second := startThrough(t, start(t, c, prefix, seldom), jobs.Config{Caller: a})
+	second.sees(jobs.Running, 1)
+	first.close()
+	<-a.adopted
+	a.replies <- gateway.Reply{Frames: [][]byte{[]byte("handed on")}}
+	second.reach(job.ID, jobs.Done)
+	a.once(t, 0)
+}
+
+// A gateway that is told to stop says so. Another takes what it has queued while it still runs a job.
+func queueHandedOn(t *testing.T, c *natstest.Cluster) {
+	began, end := make(chan struct{}), make(chan struct{})
+	w := &workers{sent: map[string]int{}, work: func(_ context.Context, body string) error {
+		if body == "running" {
+			close(began)
+			<-end
+		}
+		return nil
+	}}
+	prefix := newPrefix()
+	cfg := jobs.Config{Caller: w, InFlight: 1, TakeOverEvery: time.Hour}
+	first := startWith(t, c, prefix, cfg)
+	running := first.submit("running", "")
+	<-began
+	var queued []jobs.Job
+	for range 20 {
+		queued = append(queued, first.submit("queued", ""))
+	}
+	second := startWith(t, c, prefix, cfg)
+	second.sees(jobs.Queued, len(queued))
+	if w.sentOf("queued") != 0 {
+		t.Error("they were taken over before")
+	}
+	first.Drain()
+	for _, job := range queued {
+		second.reach(job.ID, jobs.Done)
+	}
+	if n := w.sentOf("queued"); n != len(queued) {
+		t.Errorf("%d were sent, want %d", n, len(queued))
+	}
+	close(end)
+	second.reach(running.ID, jobs.Done)
+}
+
+// sees waits until the gateway's index has that many jobs in a state.
+func (r *replica) sees(state jobs.State, n int) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); ; <-time.After(10 * time.Millisecond) {
+		all, err := r.List(context.Background(), jobs.Filter{Any: true, State: state, Limit: n + 1})
+		if err == nil && len(all) == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("it sees %d jobs that are %s, %v, want %d", len(all), state, err, n)
+		}
+	}
+}
+
+// sentOf returns how often a body was sent.
+func (w *workers) sentOf(body string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent[body]
+}

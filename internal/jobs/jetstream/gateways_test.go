@@ -145,6 +145,8 @@ func gateways(t *testing.T, c *natstest.Cluster) {
 		"a gateway that lives stores what was adopted":        adoptedFromOneThatLives,
 		"an adoption in vain leaves room for the reply":       adoptedInVain,
 		"a gateway that leaves hands its job on":              adoptedAgain,
+		"a gateway that leaves hands its job on at once":      handedOn,
+		"a gateway that leaves hands its queue on at once":    queueHandedOn,
 		"a job whose time is up is not adopted":               adoptedTooLate,
 		"a claim that is overtaken is not undone for another": undone,
 	} {

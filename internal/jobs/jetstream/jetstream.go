@@ -12,7 +12,7 @@
 // gives it the index that lists, the queue and waiting requests need; see index.go.
 //
 // On <prefix>.o.<process> a process answers whether it runs a job. So no clocks are compared to find out that a gateway
-// is gone; see owner.go.
+// is gone. On <prefix>.l.<process> it says that it leaves; see owner.go.
 package jetstream
 
 import (
@@ -85,6 +85,7 @@ type Store struct {
 	js      jetstream.JetStream
 	stream  jetstream.Stream
 	index   *index
+	left    chan string // processes that have ended
 	stop    context.CancelFunc
 	loops   sync.WaitGroup
 
@@ -112,7 +113,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("jobs store: prefix is %q, want %s", cfg.Prefix, prefixForm)
 	}
 	s := &Store{
-		cfg: cfg, process: rand.Text(), index: newIndex(), errors: map[string]int64{}, verdict: map[string]int64{}, mine: map[string]struct{}{},
+		cfg: cfg, process: rand.Text(), index: newIndex(), left: make(chan string, mostLeft), errors: map[string]int64{}, verdict: map[string]int64{}, mine: map[string]struct{}{},
 	}
 	for _, op := range operations { // a counter that begins at 1 is not seen to rise
 		s.errors[op] = 0
@@ -154,7 +155,7 @@ func (s *Store) open(ctx, background context.Context) (err error) {
 	if err := s.eventually(ctx, func() error { return s.openStream(ctx) }); err != nil {
 		return err
 	}
-	if err := s.answer(); err != nil {
+	if err := errors.Join(s.answer(), s.hear()); err != nil {
 		return err
 	}
 	if err := s.follow(ctx, background); err != nil {
@@ -190,10 +191,12 @@ func isLasting(err error) bool {
 		errors.Is(err, os.ErrNotExist)
 }
 
-// Close ends what New started.
+// Close ends what New started, and tells the other processes that no job runs here any more: the connections that jobs
+// were sent over must be closed by then.
 func (s *Store) Close() error {
 	s.stop()
 	s.loops.Wait()
+	s.tell(ended)
 	if s.nc != nil {
 		s.nc.Close()
 	}

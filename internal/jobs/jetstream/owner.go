@@ -33,17 +33,77 @@ func (s *Store) answer() error {
 	return err
 }
 
+// What a process says as it leaves. Whoever does not hear it finds out without.
+const (
+	leaves = "leaves" // it starts no more jobs
+	ended  = "ended"  // it runs none, and has closed its connections with brokers
+)
+
+const (
+	mostLeft     = 64          // processes that may have ended at once
+	tellPatience = time.Second // for the servers to take what is said
+	settling     = time.Second // after the end of a process: until then brokers see that its connections are closed
+)
+
+// Leave is jobs.Shared.
+func (s *Store) Leave() { s.tell(leaves) }
+
+// tell says something to all processes.
+func (s *Store) tell(what string) {
+	if s.nc != nil && s.nc.IsConnected() && s.nc.Publish(s.subject("l", s.process), []byte(what)) == nil {
+		_ = s.nc.FlushTimeout(tellPatience)
+	}
+}
+
+// hear has this process hear that others leave.
+func (s *Store) hear() error {
+	_, err := s.nc.Subscribe(s.subject("l", "*"), func(m *nats.Msg) {
+		process := m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]
+		if process == s.process {
+			return
+		}
+		if w := s.watcher(); w != nil {
+			w.Left()
+		}
+		if string(m.Data) == ended {
+			select {
+			case s.left <- process:
+			default:
+			}
+		}
+	})
+	return err
+}
+
 // look asks again and again for the jobs that run.
 func (s *Store) look(ctx context.Context) {
 	tick := time.NewTicker(s.cfg.AskEvery)
 	defer tick.Stop()
-	missed := map[string]miss{}
+	missed := s.lookOnce(ctx, map[string]miss{})
 	for {
-		missed = s.lookOnce(ctx, missed)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			missed = s.lookOnce(ctx, missed)
+		case process := <-s.left:
+			s.inherit(ctx, process)
+		}
+	}
+}
+
+// inherit tells the watcher of the jobs of a process that has ended. Those that nobody can take now are asked for as
+// others are.
+func (s *Store) inherit(ctx context.Context, process string) {
+	select {
+	case <-time.After(settling):
+	case <-ctx.Done():
+		return
+	}
+	w := s.watcher()
+	for _, e := range s.index.running() {
+		if e.by == process && w != nil && ctx.Err() == nil {
+			s.judge(w.Lost(e.job()))
 		}
 	}
 }
