@@ -99,6 +99,10 @@ var rules = []rule{
 		why: "as the pool, it knows sockets, neither who calls nor who answers",
 	},
 	{
+		pkg: "internal/zmtp", not: []string{zmq4, "net/http", prometheus, module + "/internal/"},
+		why: "ZeroMQ's protocol knows neither Majordomo nor who uses it",
+	},
+	{
 		pkg: "internal/mdp/broker", not: []string{"net/http", prometheus, module + "/internal/mdp/client", module + "/internal/mdp/worker"},
 		why: "the broker must stand alone: clients and workers are strangers on the wire",
 	},

@@ -1,5 +1,6 @@
-// Package zmtp makes the first steps of ZeroMQ's handshake (ZMTP 3.0, RFC 23) on a plain connection, to say what is at
-// its other end. It sends no message, and is no way to call anything: internal/mdp/client does that.
+// Package zmtp is ZeroMQ's protocol (ZMTP 3.0, RFC 23) without libzmq, as far as it is used here: the handshake, which
+// says what is at the other end of a connection, and a DEALER's connection without encryption, over which mdp/mux has
+// thousands of calls in flight. All other sockets are libzmq's (mdp/internal/zsock).
 package zmtp
 
 import (
@@ -38,7 +39,10 @@ type Peer struct {
 
 // Greet makes the handshake of a DEALER as far as it goes without keys: to the end with NULL, else to the name of the
 // mechanism. The error is ErrNotZeroMQ, the other end's refusal, or that of c, whose deadline bounds it.
-func Greet(c io.ReadWriter) (Peer, error) {
+func Greet(c io.ReadWriter) (Peer, error) { return greet(c, nil) }
+
+// greet is Greet of a DEALER with a routing id.
+func greet(c io.ReadWriter, routingID []byte) (Peer, error) {
 	// The other end tells its mechanism once it knows the version, and hangs up if ours is another.
 	ours := greeting()
 	if _, err := c.Write(ours[:signatureSize+1]); err != nil {
@@ -71,7 +75,7 @@ func Greet(c io.ReadWriter) (Peer, error) {
 	if p.Mechanism != "NULL" {
 		return p, nil
 	}
-	if _, err := c.Write(append(ours[signatureSize+1:], ready()...)); err != nil {
+	if _, err := c.Write(append(ours[signatureSize+1:], ready(routingID)...)); err != nil {
 		return p, err
 	}
 	name, rest, err := readCommand(c)
@@ -95,9 +99,10 @@ func greeting() []byte {
 }
 
 // ready returns the command READY of a DEALER: its name, then properties, each a name and a value with their sizes.
-func ready() []byte {
-	body := []byte("\x05READY" + "\x0bSocket-Type\x00\x00\x00\x06DEALER" + "\x08Identity\x00\x00\x00\x00")
-	return append([]byte{flagCommand, byte(len(body))}, body...) // #nosec G115 -- it has 41 bytes
+func ready(routingID []byte) []byte {
+	body := []byte("\x05READY" + "\x0bSocket-Type\x00\x00\x00\x06DEALER" + "\x08Identity\x00\x00\x00")
+	body = append(append(body, byte(len(routingID))), routingID...) // #nosec G115 -- at most 16 bytes
+	return append([]byte{flagCommand, byte(len(body))}, body...)    // #nosec G115 -- it has 41 bytes and the id
 }
 
 func readCommand(r io.Reader) (name string, rest []byte, err error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,6 +14,7 @@ import (
 	"mdpgateway/internal/mdp/client"
 	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdpx"
+	"mdpgateway/internal/zmtp"
 )
 
 // keep keeps one of the connections for calls until ctx ends. When the broker's keys are replaced, it opens another one
@@ -149,18 +151,39 @@ func (e *endpoint) unopened(cause error) {
 func (e *endpoint) dial(ctx context.Context, address string, keys *curve.Client, services func([]mdpx.Service)) (*link, error) {
 	l := &link{endpoint: e, keys: keys, services: services, gone: make(chan struct{}), calls: map[mdpx.ID]*call{}}
 	var err error
-	if l.socket, err = e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: keys}, l.take); err != nil {
+	if host, found := strings.CutPrefix(address, "tcp://"); found && keys == nil {
+		l.socket, err = e.connect(ctx, host, l.take)
+	} else {
+		l.socket, err = e.share(ctx, address, keys, l.take)
+	}
+	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, l.socket.Interrupt)
-	err = l.socket.Connect(address, time.Now().Add(e.client.cfg.ConnectTimeout))
+	return l, nil
+}
+
+// connect opens a connection without libzmq.
+func (e *endpoint) connect(ctx context.Context, host string, take func([][]byte, bool)) (socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.client.cfg.ConnectTimeout)
+	defer cancel()
+	return zmtp.Dial(ctx, host, zsock.RandomRoutingID(), e.client.cfg.MaxReply+replyHeadroom, take)
+}
+
+// share opens a connection of libzmq's.
+func (e *endpoint) share(ctx context.Context, address string, keys *curve.Client, take func([][]byte, bool)) (socket, error) {
+	s, err := e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: keys}, take)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, s.Interrupt)
+	err = s.Connect(address, time.Now().Add(e.client.cfg.ConnectTimeout))
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
-		return nil, errors.Join(err, l.socket.Close())
+		return nil, errors.Join(err, s.Close())
 	}
-	return l, nil
+	return s, nil
 }
 
 // replyHeadroom is for what a message has beside a reply's body.

@@ -8,16 +8,28 @@ import (
 	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdpx"
 )
+
+// A socket carries the messages of a link; its methods may be called at once. Over TCP without CURVE it is a zmtp.Conn,
+// else one of libzmq's, with which a request takes about a sixth more CPU: each message wakes libzmq's thread and is
+// looked for after each send.
+type socket interface {
+	// Send sends a message without waiting, and copies it. An error says that nothing was sent.
+	Send(frames [][]byte) error
+	// Run takes messages until the connection is lost, or Interrupt.
+	Run() error
+	Interrupt()
+	// Close closes the connection after Run.
+	Close() error
+}
 
 // A link is one connection to a broker and the calls in flight on it. It is never used again
 // once it is lost.
 type link struct {
 	// Set once.
 	endpoint *endpoint
-	socket   *zsock.Shared
+	socket   socket
 	keys     *curve.Client        // by which it was opened
 	services func([]mdpx.Service) // is told what the broker tells; nil if it was not asked
 	gone     chan struct{}        // of one for calls: closed when they can't use it any more and it is closed

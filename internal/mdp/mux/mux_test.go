@@ -158,6 +158,21 @@ func TestCallsShareConnectionsAndGetTheirOwnReplies(t *testing.T) {
 	eventually(t, "each repetition is counted as a stray", func() bool { return c.Stats().Stray["late"] == calls })
 }
 
+func TestCallsPassOverASocketOfTheFileSystem(t *testing.T) {
+	t.Parallel()
+	b := mdptest.NewMuxedAt(t, "ipc://"+t.TempDir()+"/b", "echo")
+	c := start(t, mux.Config{}, b.Endpoint())
+	up(t, c, 1)
+	for i := range 20 {
+		done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr(fmt.Sprint(i))})
+		a := next(t, b)
+		b.Reply(a, a.Request.Body, true)
+		if r := <-done; r.err != nil || string(r.reply.Frames[0]) != fmt.Sprint(i) {
+			t.Errorf("call %d: got %q, %v", i, r.reply.Frames, r.err)
+		}
+	}
+}
+
 func TestALargeCallTakesAnotherConnection(t *testing.T) {
 	t.Parallel()
 	b := mdptest.NewMuxed(t, "echo")
