@@ -39,7 +39,8 @@ type Request struct {
 	Route *Route
 
 	// Room, if set, holds the bytes that the reply will need from before the request is
-	// sent. When the call has ended it holds those of the reply, or none with an error.
+	// sent. When the call has ended it holds those of the reply, or none with an error. Until
+	// then other goroutines resize it, one at a time.
 	Room Room
 
 	// Late, if set, is asked, on the goroutine of the call, when the time of a request that was sent has passed:

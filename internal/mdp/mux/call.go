@@ -13,9 +13,6 @@ import (
 // wordWait is how long a call that was given up waits for the broker's word on its request.
 const wordWait = 50 * time.Millisecond
 
-// leastRoom is what a call holds for a reply of which nothing is known.
-const leastRoom = 64 << 10
-
 // A call is one request on its way. It belongs to its caller's goroutine, but for its events.
 type call struct {
 	ctx      context.Context
@@ -24,8 +21,7 @@ type call struct {
 	start    time.Time
 	sent     time.Time // zero until the request is sent
 	maxReply int64     // bytes of the reply
-	size     int64     // of what came of it
-	room     int64     // that it holds of req.Room
+	least    int64     // bytes that it holds of req.Room until the reply is here
 	asked    bool      // whether it may be sent
 	unmanned bool      // it was sent to a service without workers
 	waited   bool      // it has waited for workers, and shall not again
@@ -33,9 +29,12 @@ type call struct {
 
 	wake chan struct{} // holds one if there are events
 
-	mu     sync.Mutex
-	events []event // guarded by mu; not yet looked at
-	queued int64   // bytes of them
+	mu     sync.Mutex // guards what follows, and req.Room; size is changed by the caller's goroutine alone
+	events []event    // not yet looked at
+	queued int64      // bytes of them
+	size   int64      // bytes of what came of the reply and was looked at
+	room   int64      // bytes that it holds of req.Room
+	full   bool       // one of events ends the call: there is no room for more
 }
 
 // isLarge reports whether a call would delay small ones on its connection.
@@ -75,7 +74,7 @@ func (x *call) sending() error {
 // attempt makes the call over a connection. It may be made again if nothing was sent, or if
 // the broker says that no worker had it and it has one now.
 func (x *call) attempt(l *link) (again bool, err error) {
-	x.wake, x.events, x.queued = make(chan struct{}, 1), nil, 0
+	x.wake, x.events, x.queued, x.full = make(chan struct{}, 1), nil, 0, false
 	if !l.add(x) {
 		return true, nil
 	}
@@ -117,33 +116,6 @@ func (x *call) ttl(l *link) *mdpx.TTL {
 	return &ttl
 }
 
-// deliver adds an event. Any goroutine may call it; the caller's takes it.
-func (x *call) deliver(e event) {
-	size := mdp.Size(e.body) + mdp.FrameOverhead
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if e.command == mdpx.Partial && x.queued+size > x.maxReply { // nobody takes them
-		if x.queued > x.maxReply {
-			return // the one before ends the call
-		}
-		e.cut, e.body = true, nil
-	}
-	x.queued += size
-	x.events = append(x.events, e)
-	select {
-	case x.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (x *call) take() []event {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	events := x.events
-	x.events, x.queued = nil, 0
-	return events
-}
-
 // await waits for the reply.
 func (x *call) await(l *link) error {
 	var overdue <-chan time.Time
@@ -170,7 +142,7 @@ func (x *call) await(l *link) error {
 
 // acceptAll takes the events that came.
 func (x *call) acceptAll(l *link) (done bool, err error) {
-	for _, e := range x.take() {
+	for e, ok := x.next(); ok; e, ok = x.next() {
 		if done, err := x.accept(l, e); done || err != nil {
 			return done, err
 		}
@@ -215,12 +187,7 @@ func (x *call) giveUp(l *link, told *gateway.Error, reply bool) error {
 	timer := time.NewTimer(wordWait)
 	defer timer.Stop()
 	for {
-		select {
-		case <-timer.C:
-			return told
-		case <-x.wake:
-		}
-		for _, e := range x.take() {
+		for e, ok := x.next(); ok; e, ok = x.next() {
 			switch e.command {
 			case mdpx.Partial:
 				reply = false // without this part it would look whole
@@ -239,30 +206,12 @@ func (x *call) giveUp(l *link, told *gateway.Error, reply bool) error {
 			}
 			return told
 		}
+		select {
+		case <-timer.C:
+			return told
+		case <-x.wake:
+		}
 	}
-}
-
-// received counts what came of the reply. Of a reply that is passed on in parts, the largest
-// of them counts. If it was the last, no more than the reply is held from here on.
-func (x *call) received(e event, final bool) *gateway.Error {
-	size := mdp.Size(e.body)
-	if x.req.Partial != nil {
-		x.size = 0
-	} else if !final {
-		size += mdp.FrameOverhead
-	}
-	if x.size += size; e.cut || x.size > x.maxReply {
-		return &gateway.Error{Kind: gateway.ReplyTooLarge, Detail: "the reply is larger than the gateway takes"}
-	}
-	x.reply.Bytes = max(x.reply.Bytes, x.size)
-	if x.req.Room == nil || !final && x.size <= x.room {
-		return nil
-	}
-	if !x.req.Room.Resize(x.size) {
-		return &gateway.Error{Kind: gateway.ReplyTooLarge, Reason: gateway.ReasonMemory, Detail: "the gateway has no room for the reply"}
-	}
-	x.room = x.size
-	return nil
 }
 
 // partial passes a PARTIAL on, or keeps it.
@@ -275,24 +224,4 @@ func (x *call) partial(body [][]byte) *gateway.Error {
 		return asTold(err, true)
 	}
 	return nil
-}
-
-// reserve takes room for the reply before the request is sent.
-func (x *call) reserve() error {
-	if x.req.Room == nil {
-		return nil
-	}
-	x.room = max(mdp.Size(x.req.Frames), min(max(leastRoom, x.req.Expect), x.maxReply))
-	if !x.req.Room.Resize(x.room) {
-		x.room = 0
-		return gateway.Refused(gateway.ReasonMemory, gateway.NoMemory)
-	}
-	return nil
-}
-
-// giveBack gives back the room of a call that failed.
-func (x *call) giveBack() {
-	if x.req.Room != nil && x.room > 0 {
-		x.req.Room.Resize(0)
-	}
 }

@@ -43,10 +43,10 @@ func (x *call) overdue(l *link) error {
 
 // keep hands a call whose time has passed over to those who wait on, if there are any. A panic of theirs passes.
 func (c *Client) keep(l *link, x *call) (kept bool) {
+	least := max(x.size, min(max(leastRoom, x.req.Expect), x.maxReply))
 	y := &call{
 		ctx: x.ctx, reply: x.reply, start: x.start, sent: x.sent, maxReply: x.maxReply, size: x.size, asked: true,
-		unmanned: x.unmanned, id: x.id,
-		room: max(x.size, min(max(leastRoom, x.req.Expect), x.maxReply)), wake: make(chan struct{}, 1),
+		unmanned: x.unmanned, id: x.id, least: least, room: least, wake: make(chan struct{}, 1),
 	}
 	req := *x.req
 	y.req = &req
@@ -66,7 +66,7 @@ func (c *Client) keep(l *link, x *call) (kept bool) {
 		}
 	}()
 
-	wait, ok := x.req.Late(y.room)
+	wait, ok := x.req.Late(least)
 	if !ok {
 		return false
 	}
@@ -97,7 +97,7 @@ func (l *link) handOver(x, y *call) {
 	if l.calls[x.id] == x {
 		l.calls[x.id] = y
 	}
-	for _, e := range x.take() {
+	for e, ok := x.next(); ok; e, ok = x.next() {
 		y.deliver(e)
 	}
 }

@@ -162,7 +162,9 @@ type event struct {
 	command mdpx.Command
 	body    [][]byte
 	code    mdpx.Code
-	cut     bool // it was too large to be received
+	bytes   int64 // of the body; set by deliver
+	cut     bool  // it has no body: it was too large to be received, or nobody took those before
+	short   bool  // it was cut since there was no room for it
 }
 
 // lostError is the error of the calls of a connection that was lost.

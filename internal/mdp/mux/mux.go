@@ -8,7 +8,7 @@
 // broker says that no worker had it.
 //
 // mux.go has the way of a call up to its connection, places.go who may be in flight, call.go
-// a call from its request to its end, late.go replies that are awaited after their call, link.go
+// a call from its request to its end, memory.go what it holds of the memory, late.go replies that are awaited after their call, link.go
 // a connection, endpoint.go a broker's state, keep.go its connections for calls, session.go its
 // word, curve.go how its keys are replaced, table.go what it says of its services, word.go what
 // it says of a request, and other errors, state.go what is told of all.
