@@ -98,7 +98,8 @@ func showAll(n *kong.Node) {
 func (p *process) parse(c *cli, exit func(int)) error {
 	options := append(mappers(),
 		kong.Name("gateway"),
-		defaults(),
+		kong.PostBuild(p.narrow),
+		kong.PostBuild(setDefaults),
 		kong.Description("An HTTP/JSON gateway in front of a Majordomo (MDP) broker."),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Exit(exit),
@@ -121,6 +122,17 @@ func (p *process) parse(c *cli, exit func(int)) error {
 	if selected := p.command.Selected(); selected != nil {
 		for _, group := range selected.AllFlags(false) {
 			p.flags = append(p.flags, group...)
+		}
+	}
+	return nil
+}
+
+// narrow leaves out the commands that are not asked for, if the arguments begin with one: to expand the help of all
+// their flags took half of the start.
+func (p *process) narrow(k *kong.Kong) error {
+	for _, command := range k.Model.Children {
+		if len(p.args) > 0 && p.args[0] == command.Name {
+			k.Model.Children = []*kong.Node{command}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -135,9 +136,9 @@ type settings struct {
 	jobsThrough func(jobs.Store) jobs.Store // what tests put before the store of jobs; nil: nothing
 }
 
-// defaults are those that packages have, too: each stands in its package.
-func defaults() kong.Vars {
-	return kong.Vars{
+// defaults are those that packages have, too: each stands in its package, and a flag's tag names it as ${name}.
+func defaults() map[string]string {
+	return map[string]string{
 		"header_timeout":       formatDuration(httpapi.DefaultHeaderTimeout),
 		"body_idle_timeout":    formatDuration(httpapi.DefaultBodyIdleTimeout),
 		"idle_timeout":         formatDuration(httpapi.DefaultIdleTimeout),
@@ -157,6 +158,22 @@ func defaults() kong.Vars {
 		"max_reply":            formatBytes(client.DefaultMaxReply),
 		"metrics_max_services": strconv.Itoa(metrics.DefaultMaxServices),
 	}
+}
+
+// setDefaults puts them into the flags. As variables of kong, which matches a regular expression against each of them
+// for each flag, they took two thirds of the start.
+func setDefaults(k *kong.Kong) error {
+	named := defaults()
+	return kong.Visit(k.Model, func(node kong.Visitable, next kong.Next) error {
+		if flag, ok := node.(*kong.Flag); ok {
+			if name, ok := strings.CutPrefix(flag.Default, "${"); ok {
+				if flag.Default = named[strings.TrimSuffix(name, "}")]; flag.Default == "" {
+					return fmt.Errorf("undefined default %s for %s", name, flag.Summary())
+				}
+			}
+		}
+		return next(nil)
+	})
 }
 
 // finish sets what follows from other settings, and checks what only holds
