@@ -156,7 +156,10 @@ func TestAWorkerThatIsKilledTakesItsProgramAlong(t *testing.T) {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		return err != nil || strings.Contains(string(stat), ") Z ")
 	})
-	problem(t, <-answer, 504, "timeout", "maybe")
+	// Whether the broker finds out first is a matter of time.
+	if a := <-answer; a.json("code") != "timeout" && a.json("reason") != "worker_lost" || a.json("executed") != "maybe" {
+		t.Errorf("got %d %s, want a time-out or a worker that was lost, executed maybe", a.status, a.body)
+	}
 }
 
 func TestWorkerFlagsThatContradictEachOtherAreRefused(t *testing.T) {
