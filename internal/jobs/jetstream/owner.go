@@ -102,7 +102,7 @@ func (s *Store) inherit(ctx context.Context, process string) {
 	}
 	w := s.watcher()
 	for _, e := range s.index.running() {
-		if e.by == process && w != nil && ctx.Err() == nil {
+		if e.by.Value() == process && w != nil && ctx.Err() == nil {
 			s.judge(w.Lost(e.job()))
 		}
 	}
