@@ -22,6 +22,11 @@ func (d *draft) value(schema *openapi3.Schema, depth int) any {
 		return rapid.SampledFrom(schema.Enum).Draw(d.T, "enum")
 	case len(schema.OneOf) > 0:
 		return d.value(rapid.SampledFrom(schema.OneOf).Draw(d.T, "one of").Value, depth)
+	case schema.Type == nil && len(schema.Properties) > 0: // a string in place of the object may be taken as well
+		if rapid.Bool().Draw(d.T, "a string") {
+			return d.text()
+		}
+		return d.object(schema, depth)
 	case schema.Type.Is("object"):
 		return d.object(schema, depth)
 	case schema.Type.Is("array"):

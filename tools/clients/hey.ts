@@ -12,6 +12,10 @@ const json = await callService({ path: echo, body: { body: "hello", vars: { sf: 
 assert(json.data && "frames" in json.data); // with Prefer: respond-async it would be a job
 assert.deepEqual(json.data.frames.map((f) => f.data), ["hello", "{'sf': 7, 'has_crc': False}"]);
 
+const frames = await callService({ path: echo, body: { frames: [{ data: "first" }, { data: "AAEC", encoding: "base64" }] } });
+assert(frames.data && "frames" in frames.data);
+assert.deepEqual(frames.data.frames.slice(0, 2), [{ data: "first", encoding: "text" }, { data: "AAEC", encoding: "base64" }]);
+
 const samples = crypto.getRandomValues(new Uint8Array(65536));
 const raw = await callService({
   path: echo, query: { frame: 0 }, headers: { "Content-Type": "application/octet-stream" },

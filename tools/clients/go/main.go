@@ -54,6 +54,10 @@ func main() {
 	json := must(gateway.CallServiceWithResponse(ctx, "echo", nil, api.Envelope{Body: "hello", Vars: &vars}))
 	check("JSON", data(json.JSON200.Frames), []any{"hello", "{'sf': 7}"})
 
+	octets := api.Encoding("base64")
+	frames := must(gateway.CallServiceWithResponse(ctx, "echo", nil, api.Envelope{Frames: &[]api.RequestFrame{{Data: "first"}, {Data: "AAEC", Encoding: &octets}}}))
+	check("frames", data(frames.JSON200.Frames)[:2], []any{"first", "AAEC"})
+
 	samples := make([]byte, 65536)
 	_, _ = rand.Read(samples)
 	first := 0
