@@ -72,7 +72,7 @@ func judgeBy(t testing.TB, doc *openapi3.T) *judge {
 
 // readTextBodies tells the validator of the types whose schema is a text.
 var readTextBodies = sync.OnceFunc(func() {
-	for _, mediaType := range []string{"text/event-stream", "application/x-ndjson", "text/html", "text/javascript", "application/openmetrics-text", "audio/x-raw"} {
+	for _, mediaType := range []string{"text/event-stream", "application/x-ndjson", "text/html", "image/svg+xml", "text/javascript", "application/openmetrics-text", "audio/x-raw"} {
 		openapi3filter.RegisterBodyDecoder(mediaType, openapi3filter.PlainBodyDecoder)
 	}
 })

@@ -92,14 +92,19 @@ function Snippets({ r }: { r: Request }) {
   );
 }
 
+interface Example { body?: unknown; encoding?: string; frames?: unknown[]; vars?: Vars }
+
+// proposed returns what the example of a service fills in.
+function proposed(example: Example | undefined, otherwise: Vars): Pick<Request, "kind" | "text" | "vars"> {
+  const { body, encoding, frames, vars = otherwise } = example ?? {};
+  if (frames) return { kind: "frames", text: JSON.stringify(frames, null, 1), vars };
+  const kind = encoding === "base64" ? "base64" : encoding === "json" || typeof body === "object" ? "json" : "text";
+  return { kind, text: kind !== "json" && typeof body === "string" ? body : body === undefined ? "" : JSON.stringify(body, null, 1), vars };
+}
+
 function Form({ service }: { service: Service }) {
   const schema = service.vars_schema as Schema | undefined;
-  const example = service.example as { body?: unknown; encoding?: string; vars?: Vars } | undefined;
-  const exampleText = typeof example?.body === "string" ? example.body : example?.body === undefined ? "" : JSON.stringify(example.body, null, 1);
-  const [r, setR] = useState<Request>({
-    service: service.name, kind: example?.encoding === "base64" ? "base64" : typeof example?.body === "object" ? "json" : "text", text: exampleText, files: [], timeout: "", mode: "reply",
-    vars: example?.vars ?? defaults(schema),
-  });
+  const [r, setR] = useState<Request>({ service: service.name, ...proposed(service.example as Example | undefined, defaults(schema)), files: [], timeout: "", mode: "reply" });
   const [bad, setBad] = useState(false);
   const [state, setState] = useState<State>();
   const cancel = useRef<() => void>(() => undefined);
@@ -122,13 +127,14 @@ function Form({ service }: { service: Service }) {
         <fieldset>
           <legend>Body</legend>
           <div class="bar" role="radiogroup" aria-label="Body">
-            {(["text", "json", "base64", "files"] as const).map((k) => (
+            {(["text", "json", "base64", "frames", "files"] as const).map((k) => (
               <label key={k} class="check"><input type="radio" name="kind" checked={r.kind === k} onChange={() => change({ kind: k })} /> {k}</label>
             ))}
           </div>
           {r.kind === "files"
             ? <Files files={r.files} set={(files) => change({ files })} />
             : <textarea aria-label="Body" class="mono" rows={6} value={r.text} onInput={(e) => { setBad(false); change({ text: e.currentTarget.value }); }} spellcheck={false} />}
+          {r.kind === "frames" && <p class="quiet">A JSON list: text as a string, other frames as <code>{'{"data": …, "encoding": "base64"}'}</code> or <code>"json"</code>.</p>}
         </fieldset>
         {service.vars !== "none" && <VarsEditor schema={schema} vars={r.vars ?? {}} set={(v) => change({ vars: v })} bad={setBad} />}
         <div class="bar">

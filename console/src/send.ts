@@ -3,7 +3,7 @@ import { at, type Frame, headers, type Job, type Problem, problemOf, unreachable
 
 export interface Request {
   service: string;
-  kind: "text" | "json" | "base64" | "files";
+  kind: "text" | "json" | "base64" | "frames" | "files";
   text: string;
   files: File[];
   vars: Record<string, unknown> | undefined;
@@ -25,6 +25,18 @@ export interface State {
   canceled?: boolean;
 }
 
+function payload({ kind, text }: Request): object {
+  switch (kind) {
+    case "frames": return { frames: JSON.parse(text) as unknown };
+    case "base64": return { body: text.replace(/\s/g, ""), encoding: "base64" };
+    case "json": {
+      const body = JSON.parse(text || "null") as unknown;
+      return typeof body === "string" ? { body, encoding: "json" } : { body }; // without encoding a string is text
+    }
+    default: return { body: text };
+  }
+}
+
 export function bodyOf(r: Request): string | FormData {
   if (r.kind === "files") {
     const form = new FormData();
@@ -32,9 +44,7 @@ export function bodyOf(r: Request): string | FormData {
     if (r.vars) form.append("vars", JSON.stringify(r.vars));
     return form;
   }
-  const body = r.kind === "json" ? { body: JSON.parse(r.text || "null") as unknown }
-    : r.kind === "base64" ? { body: r.text.replace(/\s/g, ""), encoding: "base64" } : { body: r.text };
-  return JSON.stringify({ ...body, ...(r.vars ? { vars: r.vars } : {}) });
+  return JSON.stringify({ ...payload(r), ...(r.vars ? { vars: r.vars } : {}) });
 }
 
 export function pathOf(r: Request): string {

@@ -18,11 +18,11 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// docs is the page of GET /docs: our own index.html, docs.js and docs.css, and
-// what they show the document with: Stoplight Elements, compressed, and its licenses,
+// docs is the page of GET /docs: our own index.html, docs.js, docs.css and the icon of
+// all pages, and what they show the document with: Stoplight Elements, compressed, and its licenses,
 // as `make docs-assets` takes them from npm.
 //
-//go:embed docs/*.html docs/*.js docs/*.css docs/*.gz docs/*.txt
+//go:embed docs/*.html docs/*.js docs/*.css docs/*.svg docs/*.gz docs/*.txt
 var docs embed.FS
 
 // docsTypes are the types of its files.
@@ -30,12 +30,13 @@ var docsTypes = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".js":   "text/javascript; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
+	".svg":  "image/svg+xml",
 	".txt":  "text/plain; charset=utf-8",
 }
 
 // docsPolicy lets the page load its own files and ask this gateway, and nothing
 // else: no script or style within the page, no other host, no frame around it.
-const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; style-src-attr 'none'; img-src data:; connect-src 'self'; " +
+const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; style-src-attr 'none'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // docsPage answers GET /docs: /openapi.json as a page, to read and to try.

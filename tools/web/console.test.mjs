@@ -38,7 +38,7 @@ services:
   browser = await launch();
   page = await browser.newPage();
   page.on("request", (r) => { if (!/^(blob|data):/.test(r.url()) && !r.url().startsWith(`${gateway.url}/`)) foreign.push(r.url()); });
-  page.on("console", (m) => { if (/Content Security|Refused to/.test(m.text())) complaints.push(m.text()); });
+  page.on("console", (m) => { if (/Content Security|Refused to|status of 404/.test(m.text())) complaints.push(`${m.text()} ${m.location().url}`); });
   page.on("pageerror", (e) => complaints.push(String(e)));
 });
 
@@ -47,7 +47,7 @@ after(async () => {
   assert.equal(await gateway?.stop(), 0);
   await rm(folder, { recursive: true, force: true });
   assert.deepEqual(foreign, [], "requests to other hosts");
-  assert.deepEqual(complaints, [], "complaints of the policy");
+  assert.deepEqual(complaints, [], "complaints of the policy, and what is not found");
 });
 
 // paint prints when a new page was first painted, and holds a bound that only an endless wait breaks.
@@ -215,6 +215,17 @@ test("a job's states come by themselves, in the list and in its own view", async
   await page.getByRole("cell", { name: "canceled" }).waitFor();
   await page.unroute(/\/jobs\?limit/);
   await picture("jobs");
+});
+
+test("a service that never answers is marked, with what to do", async () => {
+  for (let i = 0; i < 3; i++) {
+    const call = { method: "POST", headers: { Authorization: `Bearer ${operator.key}` }, body: "5m" };
+    assert.equal((await fetch(`${gateway.url}/services/sleep?timeout=20ms`, call)).status, 504);
+  }
+  await show("services");
+  const row = page.getByRole("row", { name: /sleep/ });
+  await row.getByText("silent").waitFor();
+  await row.getByText("speak another dialect than their broker").waitFor();
 });
 
 test("the services are live, also on a narrow screen and by keyboard", async () => {

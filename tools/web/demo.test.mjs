@@ -13,6 +13,7 @@ import { startCounter, startGateway } from "./gateway.mjs";
 
 // A service whose name has to be percent-encoded, and whose example is of bytes.
 const odd = "lab/fm#100%";
+const pair = '{"frames":["first",{"data":"AAEC","encoding":"base64"},{"data":[1],"encoding":"json"}]}';
 let folder, gateway, browser, page;
 const counters = {};
 const complaints = [];
@@ -22,16 +23,16 @@ before(async () => {
   const demo = await readFile(new URL("../../examples/demo/gateway.yaml", import.meta.url), "utf8");
   await writeFile(join(folder, "gateway.yaml"), `${demo}  ${JSON.stringify(odd)}: {example: {body: /4D/, encoding: base64}}
   lora: {vars_schema: {type: object, required: [sf], properties: {sf: {type: integer, minimum: 5}, mode: {enum: [a, b], default: b}, gain: {type: number}}}}
+  pair: {example: ${pair}, max_frames: 3}
 `);
-  gateway = await startGateway("--config", join(folder, "gateway.yaml"));
-  for (const service of [odd, "lora", "joined"]) counters[service] = await startCounter(gateway, service);
+  gateway = await startGateway("--config", join(folder, "gateway.yaml"), "--jobs", "memory");
+  for (const service of [odd, "lora", "joined", "pair"]) counters[service] = await startCounter(gateway, service);
   for (const service of ["melody", "fm", "fail"]) await gateway.serves(service);
   browser = await launch();
   page = await browser.newPage();
   await page.setViewportSize({ width: 1280, height: 800 });
   page.on("console", (m) => {
-    const expected = /status of 502/.test(m.text()) || m.location().url.endsWith("/favicon.ico");
-    if (m.type() === "error" && !expected) complaints.push(`${m.text()} ${m.location().url}`);
+    if (m.type() === "error" && !/status of 502/.test(m.text())) complaints.push(`${m.text()} ${m.location().url}`);
   });
   page.on("pageerror", (e) => complaints.push(String(e)));
 });
@@ -65,6 +66,22 @@ test("samples are plotted at once, as the service says that they are", async () 
   assert.equal(await frame().getByLabel("Format").inputValue(), "cu8");
   assert.equal(await frame().getByLabel("Rate in Hz").inputValue(), "24000");
   await frame().getByText("96000 samples").waitFor();
+});
+
+test("so are those of a job's reply", async () => {
+  await page.goto(`${gateway.url}/console#/call/melody`);
+  await page.getByLabel("Answer").selectOption("job");
+  await page.getByRole("button", { name: "Call melody", exact: true }).click();
+  await page.getByRole("link", { name: /under Jobs/ }).click();
+  await frame().locator("canvas.waterfall").waitFor();
+  assert.deepEqual([await frame().getByLabel("Format").inputValue(), await frame().getByLabel("Rate in Hz").inputValue()], ["cu8", "24000"]);
+});
+
+test("an example of several frames is proposed and sent as it is", async () => {
+  const sent = page.waitForRequest((r) => r.method() === "POST");
+  await call("pair");
+  assert.deepEqual((await sent).postDataJSON(), JSON.parse(pair));
+  await frame().waitFor();
 });
 
 test("sound is plotted and played", async () => {
@@ -142,6 +159,16 @@ test("a name that needs percent-encoding is shown and called", async () => {
   const { status, sent } = await tryOut();
   assert.deepEqual([status, sent.url()], [200, `${gateway.url}/services/${encodeURIComponent(odd)}`]);
   assert.match(await sample().innerText(), new RegExp(`/services/${encodeURIComponent(odd)}\\s`));
+});
+
+test("a name that is typed into the page of all services is encoded", async () => {
+  await page.goto(`${gateway.url}/docs#/operations/callService`);
+  const name = page.getByLabel("name", { exact: true });
+  await name.fill("");
+  await name.pressSequentially(odd);
+  await sample().getByText(new RegExp(`/services/${encodeURIComponent(odd)}\\s`)).waitFor();
+  const { status, sent } = await tryOut();
+  assert.deepEqual([status, sent.url()], [200, `${gateway.url}/services/${encodeURIComponent(odd)}`]);
 });
 
 test("a form takes a file, and has the vars of the example", async () => {

@@ -99,7 +99,7 @@ test("every operation is shown, and nothing but the gateway is asked", async () 
   }
   assert.deepEqual(faults, []);
   const asked = new Set(requests.map((request) => request.url()));
-  const want = ["", "/docs.css", "/docs.js", "/styles.min.css", "/web-components.min.js"].map((file) => `${open.url}/docs${file}`);
+  const want = ["", "/docs.css", "/docs.js", "/icon.svg", "/styles.min.css", "/web-components.min.js"].map((file) => `${open.url}/docs${file}`);
   assert.deepEqual([...asked].sort(), [...want, `${open.url}/openapi.json`].sort());
   await page.close();
 });

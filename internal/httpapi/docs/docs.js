@@ -39,6 +39,15 @@ function encodePart(parameter) {
   parameter.schema.enum = [parameter.example];
 }
 
+// A name that is typed becomes what a URL has for it, at once, so that the sample and the call are the same.
+document.addEventListener("beforeinput", (event) => {
+  const [field] = event.composedPath();
+  if (field.ariaLabel !== "name" || !event.data || event.isComposing) return;
+  event.preventDefault();
+  field.setRangeText(encodeURIComponent(event.data), field.selectionStart, field.selectionEnd, "end");
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+});
+
 // prepareBody makes the body of a call ready to be sent as it is proposed. The first type is the one
 // that is tried.
 function prepareBody(content, schemas) {
