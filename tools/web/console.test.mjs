@@ -223,6 +223,7 @@ test("a service that never answers is marked, with what to do", async () => {
     assert.equal((await fetch(`${gateway.url}/services/sleep?timeout=20ms`, call)).status, 504);
   }
   await show("services");
+  await use(operator.key);
   const row = page.getByRole("row", { name: /sleep/ });
   await row.getByText("silent").waitFor();
   await row.getByText("speak another dialect than their broker").waitFor();
