@@ -14,13 +14,17 @@ import (
 	"time"
 )
 
-// ErrLost says that a connection is gone, and that nothing was sent.
-var ErrLost = errors.New("connection lost")
+// Errors of Send, after which nothing was sent.
+var (
+	ErrLost = errors.New("connection lost")
+	ErrFull = errors.New("the other end does not read: too many bytes wait for it")
+)
 
 const (
 	flagMore  = 1
-	maxShort  = 255       // bytes of a frame whose size is one byte
-	overhead  = 32        // what a frame counts beside its bytes
+	maxShort  = 255 // bytes of a frame whose size is one byte
+	overhead  = 32  // what a frame counts beside its bytes
+	maxQueue  = 256 << 20
 	maxKept   = 256 << 10 // bytes of a buffer that is used again
 	readAhead = 64 << 10
 	arenaSize = 128 // bytes of a message's small frames that share an array
@@ -35,6 +39,7 @@ type Conn struct {
 	conn  net.Conn
 	take  func(frames [][]byte, whole bool)
 	limit int64
+	most  int             // bytes that may wait before a message
 	over  context.Context // ends with Interrupt
 	end   context.CancelFunc
 	wake  chan struct{} // holds one if there is something to write
@@ -69,17 +74,20 @@ func Dial(ctx context.Context, address string, routingID []byte, limit int64, ta
 		stop()
 		return nil, errors.Join(err, conn.Close())
 	}
-	c := &Conn{conn: conn, take: take, limit: limit, wake: make(chan struct{}, 1)}
+	c := &Conn{conn: conn, take: take, limit: limit, most: maxQueue, wake: make(chan struct{}, 1)}
 	c.over, c.end = context.WithCancel(context.Background())
 	return c, nil
 }
 
-// Send sends one message, which it copies. It never waits. ErrLost says that nothing was sent.
+// Send sends one message, which it copies. It never waits.
 func (c *Conn) Send(frames [][]byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lost {
 		return ErrLost
+	}
+	if len(c.out) > c.most {
+		return ErrFull
 	}
 	size := 0
 	for _, frame := range frames {

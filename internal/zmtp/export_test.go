@@ -16,3 +16,17 @@ func ReadAll(sends []byte, limit int64, take func(frames [][]byte, whole bool)) 
 		take(frames, whole)
 	}
 }
+
+// Waits returns how many bytes wait.
+func (c *Conn) Waits() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.out)
+}
+
+// Bound sets how many bytes may wait before a message.
+func (c *Conn) Bound(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.most = n
+}

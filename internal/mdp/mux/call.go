@@ -2,12 +2,14 @@ package mux
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdpx"
+	"mdpgateway/internal/zmtp"
 )
 
 // wordWait is how long a call that was given up waits for the broker's word on its request.
@@ -85,7 +87,10 @@ func (x *call) attempt(l *link) (again bool, err error) {
 		return false, &gateway.Error{Kind: gateway.BadRequest, Detail: err.Error()}
 	}
 	sent := time.Now()
-	if err := l.send(frames); err != nil {
+	switch err := l.send(frames); {
+	case errors.Is(err, zmtp.ErrFull):
+		return false, gateway.Refused(gateway.ReasonMemory, "the broker reads too slowly what it is sent")
+	case err != nil:
 		return true, nil
 	}
 	if x.sent.IsZero() {

@@ -1,6 +1,7 @@
 package mux_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,19 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// overBoth runs a test at an address of TCP, where connections are our own, and at one of the file system, where they
+// are libzmq's.
+func overBoth(t *testing.T, test func(t *testing.T, at string)) {
+	dir, err := os.MkdirTemp("", "mux") // short, as paths of sockets must be
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	for name, at := range map[string]string{"tcp": "tcp://127.0.0.1:*", "ipc": "ipc://" + dir + "/b"} {
+		t.Run(name, func(t *testing.T) { test(t, at) })
+	}
+}
+
 type result struct {
 	reply gateway.Reply
 	err   error
@@ -121,104 +135,126 @@ func wantError(t *testing.T, err error, kind gateway.Kind, executed gateway.Exec
 }
 
 func TestCallsShareConnectionsAndGetTheirOwnReplies(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{}, b.Endpoint())
-	up(t, c, 1)
-	const calls = 300
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	var running sync.WaitGroup
-	for i := range calls {
-		running.Go(func() {
-			text := fmt.Sprint(i)
-			reply, err := c.Call(t.Context(), gateway.Request{Service: "echo", Frames: fr(text)})
-			if err != nil || len(reply.Frames) != 1 || string(reply.Frames[0]) != text || len(reply.Partials) != 1 {
-				t.Errorf("call %s: got %q after %q, %v", text, reply.Frames, reply.Partials, err)
-			}
-		})
-	}
-	peers := map[string]int{}
-	held := make([]mdptest.Asked, calls)
-	for i := range held {
-		held[i] = next(t, b)
-		peers[string(held[i].Peer)]++
-	}
-	random.Shuffle(calls, func(i, j int) { held[i], held[j] = held[j], held[i] })
-	for _, a := range held { // each with a part before it, twice, and after another's
-		b.Reply(a, fr("part"), false)
-		b.Reply(a, a.Request.Body, true)
-		b.Reply(a, fr("again"), true)
-	}
-	running.Wait()
-	if most := 2 * mux.DefaultConnections; len(peers) > most { // those of large messages, too, while the others connect
-		t.Errorf("%d calls took the connections %v, want at most %d", calls, peers, most)
-	}
-	eventually(t, "each repetition is counted as a stray", func() bool { return c.Stats().Stray["late"] == calls })
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{}, b.Endpoint())
+		up(t, c, 1)
+		const calls = 300
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		var running sync.WaitGroup
+		for i := range calls {
+			running.Go(func() {
+				text := fmt.Sprint(i)
+				reply, err := c.Call(t.Context(), gateway.Request{Service: "echo", Frames: fr(text)})
+				if err != nil || len(reply.Frames) != 1 || string(reply.Frames[0]) != text || len(reply.Partials) != 1 {
+					t.Errorf("call %s: got %q after %q, %v", text, reply.Frames, reply.Partials, err)
+				}
+			})
+		}
+		peers := map[string]int{}
+		held := make([]mdptest.Asked, calls)
+		for i := range held {
+			held[i] = next(t, b)
+			peers[string(held[i].Peer)]++
+		}
+		random.Shuffle(calls, func(i, j int) { held[i], held[j] = held[j], held[i] })
+		for _, a := range held { // each with a part before it, twice, and after another's
+			b.Reply(a, fr("part"), false)
+			b.Reply(a, a.Request.Body, true)
+			b.Reply(a, fr("again"), true)
+		}
+		running.Wait()
+		if most := 2 * mux.DefaultConnections; len(peers) > most { // those of large messages, too, while the others connect
+			t.Errorf("%d calls took the connections %v, want at most %d", calls, peers, most)
+		}
+		eventually(t, "each repetition is counted as a stray", func() bool { return c.Stats().Stray["late"] == calls })
+	})
 }
 
-func TestCallsPassOverASocketOfTheFileSystem(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxedAt(t, "ipc://"+t.TempDir()+"/b", "echo")
-	c := start(t, mux.Config{}, b.Endpoint())
-	up(t, c, 1)
-	for i := range 20 {
-		done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr(fmt.Sprint(i))})
-		a := next(t, b)
-		b.Reply(a, a.Request.Body, true)
-		if r := <-done; r.err != nil || string(r.reply.Frames[0]) != fmt.Sprint(i) {
-			t.Errorf("call %d: got %q, %v", i, r.reply.Frames, r.err)
+func TestMessagesOf64MiBPassBesideSmallOnes(t *testing.T) {
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{Config: client.Config{MaxReply: 65 << 20}}, b.Endpoint())
+		up(t, c, 1)
+		body := make([]byte, 64<<20)
+		for i := range body {
+			body[i] = byte(i ^ i>>8 ^ i>>16)
 		}
-	}
+		large := call(t.Context(), c, gateway.Request{Service: "echo", Frames: [][]byte{body}})
+		const small = 50
+		var done [small]<-chan result
+		for i := range done {
+			done[i] = call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr(fmt.Sprint(i))})
+		}
+		for range small + 1 {
+			a := next(t, b)
+			b.Reply(a, a.Request.Body, true)
+		}
+		for i := range done {
+			if r := <-done[i]; r.err != nil || string(r.reply.Frames[0]) != fmt.Sprint(i) {
+				t.Errorf("call %d: got %.20q, %v", i, r.reply.Frames, r.err)
+			}
+		}
+		if r := <-large; r.err != nil || !bytes.Equal(r.reply.Frames[0], body) {
+			t.Errorf("the large one: got %d frames, %v", len(r.reply.Frames), r.err)
+		}
+	})
 }
 
 func TestALargeCallTakesAnotherConnection(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{Connections: 1}, b.Endpoint())
-	peer := func(req gateway.Request) string {
-		done := call(t.Context(), c, req)
-		a := next(t, b)
-		b.Reply(a, fr("ok"), true)
-		if r := <-done; r.err != nil {
-			t.Fatal(r.err)
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{Connections: 1}, b.Endpoint())
+		peer := func(req gateway.Request) string {
+			done := call(t.Context(), c, req)
+			a := next(t, b)
+			b.Reply(a, fr("ok"), true)
+			if r := <-done; r.err != nil {
+				t.Fatal(r.err)
+			}
+			return string(a.Peer)
 		}
-		return string(a.Peer)
-	}
-	// Until all connections are there, a call takes another's.
-	eventually(t, "large calls and small ones are apart", func() bool {
-		small := peer(gateway.Request{Service: "echo", Frames: fr("small")})
-		body := peer(gateway.Request{Service: "echo", Frames: [][]byte{make([]byte, 257<<10)}})
-		reply := peer(gateway.Request{Service: "echo", Expect: 257 << 10})
-		return small != body && body == reply
+		// Until all connections are there, a call takes another's.
+		eventually(t, "large calls and small ones are apart", func() bool {
+			small := peer(gateway.Request{Service: "echo", Frames: fr("small")})
+			body := peer(gateway.Request{Service: "echo", Frames: [][]byte{make([]byte, 257<<10)}})
+			reply := peer(gateway.Request{Service: "echo", Expect: 257 << 10})
+			return small != body && body == reply
+		})
 	})
 }
 
 func TestACallThatIsGivenUpSaysWhetherAWorkerHadTheRequest(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{}, b.Endpoint())
-	up(t, c, 1)
-	for _, dispatched := range []bool{false, true} {
-		for tries := 1; ; tries++ {
-			ctx, cancel := context.WithCancelCause(t.Context())
-			done := call(ctx, c, gateway.Request{Service: "echo", Frames: fr("x")})
-			a := next(t, b)
-			executed, was := gateway.No, gateway.WasQueued
-			if dispatched {
-				b.Dispatch(a)
-				executed, was = gateway.Maybe, gateway.WasDispatched
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{}, b.Endpoint())
+		up(t, c, 1)
+		for _, dispatched := range []bool{false, true} {
+			for tries := 1; ; tries++ {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				done := call(ctx, c, gateway.Request{Service: "echo", Frames: fr("x")})
+				a := next(t, b)
+				executed, was := gateway.No, gateway.WasQueued
+				if dispatched {
+					b.Dispatch(a)
+					executed, was = gateway.Maybe, gateway.WasDispatched
+				}
+				cancel(&gateway.Error{Kind: gateway.Timeout})
+				r := <-done
+				if gateway.AsError(r.err).Was == "" && tries < 50 {
+					continue // the word took longer than it may, on a busy machine
+				}
+				wantError(t, r.err, gateway.Timeout, executed, was)
+				break
 			}
-			cancel(&gateway.Error{Kind: gateway.Timeout})
-			r := <-done
-			if gateway.AsError(r.err).Was == "" && tries < 50 {
-				continue // the word took longer than it may, on a busy machine
-			}
-			wantError(t, r.err, gateway.Timeout, executed, was)
-			break
 		}
-	}
+	})
 }
 
 func TestACallPastItsDeadlineIsCanceled(t *testing.T) {
@@ -239,19 +275,21 @@ func TestACallPastItsDeadlineIsCanceled(t *testing.T) {
 }
 
 func TestALeavingCallerCancels(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{}, b.Endpoint())
-	up(t, c, 1)
-	ctx, leave := context.WithCancel(t.Context())
-	done := call(ctx, c, gateway.Request{Service: "echo"})
-	next(t, b)
-	leave()
-	r := <-done
-	if e := gateway.AsError(r.err); e.Kind != gateway.Canceled || !e.Sent {
-		t.Errorf("got %v, want canceled, sent", r.err)
-	}
-	eventually(t, "it was canceled", func() bool { return b.Canceled() == 1 })
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{}, b.Endpoint())
+		up(t, c, 1)
+		ctx, leave := context.WithCancel(t.Context())
+		done := call(ctx, c, gateway.Request{Service: "echo"})
+		next(t, b)
+		leave()
+		r := <-done
+		if e := gateway.AsError(r.err); e.Kind != gateway.Canceled || !e.Sent {
+			t.Errorf("got %v, want canceled, sent", r.err)
+		}
+		eventually(t, "it was canceled", func() bool { return b.Canceled() == 1 })
+	})
 }
 
 func TestAReplyThatWasOnItsWayWhenTheCallWasCanceledIsGiven(t *testing.T) {
@@ -335,34 +373,36 @@ func TestWhatTheBrokerSaysOfARequestIsTheCallsError(t *testing.T) {
 }
 
 func TestALostConnectionEndsItsCallsAndIsReplaced(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{}, b.Endpoint())
-	up(t, c, 1)
-	var all []<-chan result
-	ids := map[string]bool{}
-	for range 20 {
-		all = append(all, call(t.Context(), c, gateway.Request{Service: "echo"}))
-		ids[string(next(t, b).Peer)] = true
-	}
-	b.Close()
-	for _, done := range all {
-		wantError(t, (<-done).err, gateway.BrokerLost, gateway.Maybe, "")
-	}
-	again := mdptest.NewMuxedAt(t, b.Endpoint(), "echo")
-	eventually(t, "the broker is back", func() bool {
-		state, epoch := c.State(0)
-		return state == gateway.Up && epoch == 1
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{}, b.Endpoint())
+		up(t, c, 1)
+		var all []<-chan result
+		ids := map[string]bool{}
+		for range 20 {
+			all = append(all, call(t.Context(), c, gateway.Request{Service: "echo"}))
+			ids[string(next(t, b).Peer)] = true
+		}
+		b.Close()
+		for _, done := range all {
+			wantError(t, (<-done).err, gateway.BrokerLost, gateway.Maybe, "")
+		}
+		again := mdptest.NewMuxedAt(t, b.Endpoint(), "echo")
+		eventually(t, "the broker is back", func() bool {
+			state, epoch := c.State(0)
+			return state == gateway.Up && epoch == 1
+		})
+		done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("hi")})
+		a := next(t, again)
+		if ids[string(a.Peer)] {
+			t.Error("a connection's routing id is used again")
+		}
+		again.Reply(a, a.Request.Body, true)
+		if r := <-done; r.err != nil {
+			t.Error(r.err)
+		}
 	})
-	done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("hi")})
-	a := next(t, again)
-	if ids[string(a.Peer)] {
-		t.Error("a connection's routing id is used again")
-	}
-	again.Reply(a, a.Request.Body, true)
-	if r := <-done; r.err != nil {
-		t.Error(r.err)
-	}
 }
 
 func TestAServiceWithoutWorkersIsWaitedForAtTheBroker(t *testing.T) {
@@ -449,25 +489,27 @@ func TestABrokerThatSaysNothingMoreIsLost(t *testing.T) {
 }
 
 func TestAReplyOverItsLimitEndsItsCallAlone(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{Config: client.Config{MaxReply: 1000}, Connections: 1}, b.Endpoint())
-	up(t, c, 1)
-	other := call(t.Context(), c, gateway.Request{Service: "echo"})
-	a := next(t, b)
-	for _, size := range []int{1001, 1 << 20} {
-		for _, final := range []bool{true, false} {
-			done := call(t.Context(), c, gateway.Request{Service: "echo"})
-			b.Reply(next(t, b), [][]byte{make([]byte, size)}, final)
-			if e := gateway.AsError((<-done).err); e.Kind != gateway.ReplyTooLarge || e.Executed() != gateway.Maybe && final {
-				t.Errorf("%d bytes, final %v: got %v", size, final, e)
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{Config: client.Config{MaxReply: 1000}, Connections: 1}, b.Endpoint())
+		up(t, c, 1)
+		other := call(t.Context(), c, gateway.Request{Service: "echo"})
+		a := next(t, b)
+		for _, size := range []int{1001, 1 << 20} {
+			for _, final := range []bool{true, false} {
+				done := call(t.Context(), c, gateway.Request{Service: "echo"})
+				b.Reply(next(t, b), [][]byte{make([]byte, size)}, final)
+				if e := gateway.AsError((<-done).err); e.Kind != gateway.ReplyTooLarge || e.Executed() != gateway.Maybe && final {
+					t.Errorf("%d bytes, final %v: got %v", size, final, e)
+				}
 			}
 		}
-	}
-	b.Reply(a, fr("ok"), true)
-	if r := <-other; r.err != nil {
-		t.Errorf("the call beside them: %v", r.err)
-	}
+		b.Reply(a, fr("ok"), true)
+		if r := <-other; r.err != nil {
+			t.Errorf("the call beside them: %v", r.err)
+		}
+	})
 }
 
 func TestPlacesBoundTheCallsInFlight(t *testing.T) {
@@ -492,23 +534,25 @@ func TestPlacesBoundTheCallsInFlight(t *testing.T) {
 }
 
 func TestCloseInterruptsAndCancelsWhatIsInFlight(t *testing.T) {
-	t.Parallel()
-	b := mdptest.NewMuxed(t, "echo")
-	c := start(t, mux.Config{}, b.Endpoint())
-	up(t, c, 1)
-	done := call(t.Context(), c, gateway.Request{Service: "echo"})
-	next(t, b)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := c.Close(ctx); err != nil {
-		t.Error(err)
-	}
-	if e := gateway.AsError((<-done).err); e.Kind != gateway.Interrupted {
-		t.Errorf("got %v, want interrupted", e)
-	}
-	eventually(t, "it was canceled", func() bool { return b.Canceled() == 1 })
-	_, err := c.Call(t.Context(), gateway.Request{Service: "echo"})
-	wantError(t, err, gateway.Draining, gateway.No, "")
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		b := mdptest.NewMuxedAt(t, at, "echo")
+		c := start(t, mux.Config{}, b.Endpoint())
+		up(t, c, 1)
+		done := call(t.Context(), c, gateway.Request{Service: "echo"})
+		next(t, b)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := c.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if e := gateway.AsError((<-done).err); e.Kind != gateway.Interrupted {
+			t.Errorf("got %v, want interrupted", e)
+		}
+		eventually(t, "it was canceled", func() bool { return b.Canceled() == 1 })
+		_, err := c.Call(t.Context(), gateway.Request{Service: "echo"})
+		wantError(t, err, gateway.Draining, gateway.No, "")
+	})
 }
 
 // descriptors returns how many files this process has open.
