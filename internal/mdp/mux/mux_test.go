@@ -488,6 +488,26 @@ func TestABrokerThatSaysNothingMoreIsLost(t *testing.T) {
 	wantError(t, (<-done).err, gateway.BrokerLost, gateway.Maybe, "")
 }
 
+func TestALinkThatGoesDarkEndsItsCalls(t *testing.T) {
+	t.Parallel()
+	b := mdptest.NewMuxed(t, "echo")
+	link := mdptest.NewProxy(t, b.Endpoint())
+	c := start(t, mux.Config{}, link.Endpoint())
+	up(t, c, 1)
+	done := call(t.Context(), c, gateway.Request{Service: "echo"})
+	next(t, b)
+	link.Stall()
+	wantError(t, (<-done).err, gateway.BrokerLost, gateway.Maybe, "")
+	link.Resume()
+	up(t, c, 1)
+	again := call(t.Context(), c, gateway.Request{Service: "echo"})
+	a := next(t, b)
+	b.Reply(a, fr("ok"), true)
+	if r := <-again; r.err != nil {
+		t.Errorf("after it: %v", r.err)
+	}
+}
+
 func TestAReplyOverItsLimitEndsItsCallAlone(t *testing.T) {
 	overBoth(t, func(t *testing.T, at string) {
 		t.Parallel()
