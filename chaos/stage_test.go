@@ -68,6 +68,7 @@ brokers:
 %sservices:
   fast: {brokers: [%s], vars: none}
   slow: {brokers: [%s], vars: none}
+  narrow: {brokers: [e], vars: none}
   twice: {brokers: [c], vars: none}
   twice-apart: {brokers: [c], vars: none, reuse: false}
 `, s.a.endpoint, s.e.endpoint, s.link.Endpoint(), s.repeater().Endpoint(), far, serve, serve)

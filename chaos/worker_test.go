@@ -24,7 +24,12 @@ const (
 )
 
 // delays are the services of a worker and the longest times that they take.
-var delays = map[string]time.Duration{"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond, "long": 18 * time.Second}
+var delays = map[string]time.Duration{
+	"fast": 4 * time.Millisecond, "slow": 300 * time.Millisecond, "long": 18 * time.Second, narrow: 80 * time.Millisecond,
+}
+
+// narrow is the service of which a worker takes one request at a time, so that others wait at the broker.
+const narrow = "narrow"
 
 // startWorker starts this program as a worker that has its notes in a file of the given
 // folder. The command, if any, runs it elsewhere.
@@ -49,9 +54,13 @@ func runWorker() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	services := map[string]worker.Handler{}
+	services, alone := map[string]worker.Handler{}, map[string]worker.Handler{}
 	for name, longest := range delays {
-		services[name] = func(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
+		to := services
+		if name == narrow {
+			to = alone
+		}
+		to[name] = func(ctx context.Context, body [][]byte, _ func([][]byte) error) ([][]byte, error) {
 			if _, err := ledger.Write(append(body[0][:len(body[0]):len(body[0])], '\n')); err != nil {
 				return nil, err
 			}
@@ -63,18 +72,23 @@ func runWorker() int {
 			}
 		}
 	}
-	w, err := worker.New(worker.Config{
-		Endpoint: os.Getenv(workerEnv), Dialect: mdp.V02, Services: services, Concurrency: 4,
-	})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	var workers []*worker.Worker
+	for _, cfg := range []worker.Config{{Services: services, Concurrency: 4}, {Services: alone, Concurrency: 1}} {
+		cfg.Endpoint, cfg.Dialect = os.Getenv(workerEnv), mdp.V02
+		w, err := worker.New(cfg)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		workers = append(workers, w)
+	}
 	<-ctx.Done()
-	if err := w.Close(); err != nil {
-		return 1
+	for _, w := range workers {
+		if err := w.Close(); err != nil {
+			return 1
+		}
 	}
 	return 0
 }
