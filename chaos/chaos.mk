@@ -9,8 +9,8 @@ JOBS  ?= 2m
 chaos: setup ## kill, stop, cut and cancel for ten minutes and account for every call (CHAOS=1h for longer)
 	$(GO) test -v -count=1 -timeout 0 -run TestChaos ./chaos -chaos $(CHAOS)
 
-chaos-jobs: setup nats-server ## kill gateways and NATS servers for two minutes while they have jobs, and account for every job (JOBS=10m for longer)
-	MDP_NATS_REQUIRED=1 $(GO) test -v -count=1 -timeout 0 -run 'TestJobs(InNATS)?SurviveKills' ./chaos -jobs $(JOBS)
+chaos-jobs: setup nats-server ## kill gateways and NATS servers, and cut a server's power, for two minutes while they have jobs, and account for every job (JOBS=10m for longer)
+	MDP_NATS_REQUIRED=1 $(GO) test -v -count=1 -timeout 0 -run 'TestJobs(InNATS)?Survive(Kills|PowerCuts)' ./chaos -jobs $(JOBS)
 
 overload: setup ## three times the load that can be done, and 10,000 timeouts and leavers in a minute; judges times
 	$(GO) test -v -count=1 -run 'TestThreeTimesTheLoad|TestAStorm' ./chaos -timed

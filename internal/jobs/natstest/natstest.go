@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -78,7 +79,7 @@ func StartIn(t testing.TB, dirs []string, extra ...string) *Cluster {
 			lines = append(lines, fmt.Sprintf("cluster: { name: test, listen: 127.0.0.1:%d, routes: [%s], connect_retries: 100000 }",
 				ports[3*i+2], strings.Join(routes, ", ")))
 		}
-		file := filepath.Join(dir, "nats.conf")
+		file := filepath.Join(t.TempDir(), "nats.conf")
 		if err := os.WriteFile(file, []byte(strings.Join(append(lines, extra...), "\n")+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -124,6 +125,15 @@ func (n *Node) Start() {
 		_ = cmd.Wait()
 	}()
 	n.cmd, n.log, n.done = cmd, log, done
+}
+
+// Freeze stops a server as SIGSTOP does. Kill ends it then.
+func (n *Node) Freeze() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(syscall.SIGSTOP)
+	}
 }
 
 // Kill ends a server as kill -9 does.
