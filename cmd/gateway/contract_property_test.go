@@ -70,7 +70,7 @@ func TestTheDocumentTellsWhichRequestsAreTaken(t *testing.T) {
 // -rapid.seed=N.
 func seeded(t *testing.T) {
 	t.Helper()
-	ours := map[string]string{"rapid.seed": strconv.FormatUint(rand.Uint64()|1, 10), "rapid.checks": "300", "rapid.nofailfile": "true"}
+	ours := map[string]string{"rapid.seed": strconv.FormatUint(rand.Uint64()|1, 10), "rapid.checks": "150", "rapid.nofailfile": "true"}
 	for name, value := range ours {
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue {
 			if err := f.Value.Set(value); err != nil {
