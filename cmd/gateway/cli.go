@@ -128,13 +128,17 @@ func (p *process) parse(c *cli, exit func(int)) error {
 }
 
 // narrow leaves out the commands that are not asked for, if the arguments begin with one: to expand the help of all
-// their flags took half of the start.
+// their flags took half of the start. One beside whose settings the command is run stays.
 func (p *process) narrow(k *kong.Kong) error {
-	for _, command := range k.Model.Children {
-		if len(p.args) > 0 && p.args[0] == command.Name {
-			k.Model.Children = []*kong.Node{command}
-		}
+	i := slices.IndexFunc(k.Model.Children, func(c *kong.Node) bool { return len(p.args) > 0 && c.Name == p.args[0] })
+	if i < 0 {
+		return nil
 	}
+	stay := []string{p.args[0]}
+	for _, f := range k.Model.Children[i].Flags {
+		stay = append(stay, f.Tag.Get("beside"))
+	}
+	k.Model.Children = slices.DeleteFunc(k.Model.Children, func(c *kong.Node) bool { return !slices.Contains(stay, c.Name) })
 	return nil
 }
 
