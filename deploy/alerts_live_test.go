@@ -21,6 +21,7 @@ import (
 	_ "github.com/mattn/go-sqlite3" // the store of jobs
 
 	"mdpgateway/internal/certs/certstest"
+	"mdpgateway/internal/testport"
 )
 
 // troubled is the configuration of a gateway small enough to be brought into every
@@ -196,7 +197,7 @@ func newWatched(t *testing.T) *watched {
 	w.key, w.sum = key, parse[[]struct{ Key struct{ SHA256 string } }](t, entry)[0].Key.SHA256
 	w.writeKeys(t, time.Now().Add(365*24*time.Hour).Format(time.RFC3339))
 	w.config = filepath.Join(t.TempDir(), "gateway.yaml")
-	admin := freeAddress(t) // the same after a restart
+	admin := testport.Address(t) // the same after a restart
 	write(t, w.config, []byte(strings.NewReplacer("LOST", lost, "DEAF", deaf, "KEYS", w.keys, "PAIR", w.pair, "ISSUER", w.issuer.URL, "JOBS", w.jobs, "ADMIN", admin).Replace(troubled)))
 	w.serve(t)
 	w.prometheus = prometheus(t, admin)
@@ -338,7 +339,7 @@ func prometheus(t *testing.T, target string) string {
 	for name, text := range map[string]string{"prometheus.yml": config, "rules.yml": read(t, "prometheus/rules.yml")} {
 		write(t, filepath.Join(dir, name), []byte(text))
 	}
-	address := freeAddress(t) // it does not tell which port it took
+	address := testport.Address(t) // it does not tell which port it took
 	cmd := exec.Command(program, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address="+address, "--log.level=error")
 	cmd.Dir = dir
 	launch(t, cmd)

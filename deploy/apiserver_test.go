@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"mdpgateway/internal/testport"
 )
 
 // A cluster is an API server and its store, without anything that would run what
@@ -35,7 +37,7 @@ func newCluster(t *testing.T) *cluster {
 		t.Skip("MDP_KUBERNETES names no kube-apiserver; make deploy-check-api builds one and runs this test")
 	}
 	home := t.TempDir()
-	store, peers, port := "http://"+freeAddress(t), "http://"+freeAddress(t), freeAddress(t)
+	store, peers, port := "http://"+testport.Address(t), "http://"+testport.Address(t), testport.Address(t)
 	daemon(t, tool(t, "etcd"), "--data-dir="+home+"/etcd", "--listen-client-urls="+store, "--advertise-client-urls="+store,
 		"--listen-peer-urls="+peers, "--initial-advertise-peer-urls="+peers, "--initial-cluster=default="+peers)
 	key, tokens := filepath.Join(home, "key.pem"), filepath.Join(home, "tokens.csv")

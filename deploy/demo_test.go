@@ -4,13 +4,15 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"mdpgateway/internal/testport"
 )
 
 // TestTheDemoWorksAlone runs what the pods of the demo run, with the arguments and
 // the configuration that Kustomize gives them, on this machine in place of a cluster.
 func TestTheDemoWorksAlone(t *testing.T) {
 	all := objects(t, "overlays/demo")
-	address := freeAddress(t)
+	address := testport.Address(t)
 	here := strings.NewReplacer("tcp://mdp-broker:5555", "tcp://"+address, "tcp://0.0.0.0:5555", "tcp://"+address,
 		`":8080"`, "127.0.0.1:0", `":8081"`, "127.0.0.1:0")
 	for _, name := range []string{"mdp-broker", "mdp-worker"} {

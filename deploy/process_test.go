@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"strings"
@@ -158,15 +157,4 @@ func answers(t *testing.T, url string) {
 		status, answer := post(t, url, "", `{"body":"hello"}`)
 		return status == http.StatusOK && strings.Contains(answer, "hello")
 	})
-}
-
-// freeAddress returns an address that nothing listens on at the moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer free.Close()
-	return free.Addr().String()
 }

@@ -2,13 +2,13 @@ package oidc
 
 import (
 	"errors"
-	"net"
 	"strings"
 	"testing"
 	"time"
 
 	"mdpgateway/internal/access"
 	"mdpgateway/internal/oidc/oidctest"
+	"mdpgateway/internal/testport"
 )
 
 // A real provider: its tokens, its keys, and what becomes of them while it is away.
@@ -75,12 +75,7 @@ func TestTokensOfARealProviderAreTaken(t *testing.T) {
 // A gateway may start before its provider.
 func TestAProviderThatComesLaterIsFound(t *testing.T) {
 	t.Parallel()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	free.Close()
+	address := testport.Address(t)
 	s := take(t, access.Issuer{Issuer: "http://" + address, Audience: oidctest.Audience, Algorithms: []string{"RS256"}})
 	if s.Status()[0].Up {
 		t.Fatal("an issuer that is not there is up")

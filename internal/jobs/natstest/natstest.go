@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mdpgateway/internal/testport"
 )
 
 // required is the variable that makes a missing server a failure.
@@ -64,7 +66,10 @@ func StartIn(t testing.TB, dirs []string, extra ...string) *Cluster {
 		}
 		t.Skipf("%v: make nats-server builds it", err)
 	}
-	ports := freePorts(t, 3*n)
+	ports := make([]int, 3*n)
+	for i := range ports {
+		ports[i] = testport.Reserve(t)
+	}
 	var routes []string
 	for i := range n {
 		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", ports[3*i+2]))
@@ -162,18 +167,4 @@ func (n *Node) await() {
 		}
 		<-time.After(20 * time.Millisecond)
 	}
-}
-
-// freePorts returns ports that are free now.
-func freePorts(t testing.TB, n int) (ports []int) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
