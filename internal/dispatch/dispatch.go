@@ -246,7 +246,7 @@ func (d *Dispatcher) failed(clock *clock, call *gateway.Call, spec *catalogue.Se
 		e.Timeout = clock.detail()
 		e.Timeout.LastOK, e.Timeout.MMI = d.services.last(call.Service, reply.Broker)
 		known := spec != nil || d.services.get(call.Service) != nil
-		if e.Detail == "" && known && e.Was == "" && reply.Broker >= 0 && clock.parts == 0 {
+		if e.Detail == "" && known && e.Was != gateway.WasQueued && reply.Broker >= 0 && clock.parts == 0 {
 			e.Detail = d.neverAnswered(call.Service, e.Timeout.Elapsed)
 		}
 		if e.Detail == "" && e.Was == gateway.WasQueued {

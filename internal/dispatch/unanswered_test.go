@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -50,4 +51,22 @@ func TestAServiceThatNeverAnsweredIsToldUntilItDoes(t *testing.T) {
 			t.Errorf("after a reply: detail %q, want %q", e.Detail, usual)
 		}
 	})
+}
+
+func TestAServiceWhoseRequestsNoWorkerHadIsNotSilentAndOneWhoseWorkersHadThemIs(t *testing.T) {
+	for was, want := range map[gateway.Was][]string{gateway.WasQueued: nil, gateway.WasDispatched: {"deaf"}} {
+		synctest.Test(t, func(t *testing.T) {
+			p := &pool{call: func(context.Context, gateway.Request) (gateway.Reply, error) {
+				return gateway.Reply{}, &gateway.Error{Kind: gateway.Timeout, Service: "deaf", Was: was}
+			}}
+			d := newDispatcher(t, p, dispatch.Config{}, `{deaf: {}}`)
+			for range 3 {
+				_, err := send(t.Context(), d, call("deaf", "x"))
+				failure(t, err, gateway.Timeout, "")
+			}
+			if got := d.Silent(); !slices.Equal(got, want) {
+				t.Errorf("after three requests that were %s the silent services are %v, want %v", was, got, want)
+			}
+		})
+	}
 }
