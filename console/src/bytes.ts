@@ -22,6 +22,7 @@ export function size(n: number): string {
 
 export function time(ms: number | undefined): string {
   if (ms === undefined) return "–";
+  if (ms === 0) return "0 ms";
   if (ms < 1000) return `${ms < 10 ? ms.toPrecision(2) : Math.round(ms)} ms`;
   return ms < 60_000 ? `${(ms / 1000).toPrecision(3)} s` : `${Math.round(ms / 60_000)} min`;
 }
