@@ -116,8 +116,9 @@ func (awayStore) Open(context.Context, func(jobs.Job) error) error { return nil 
 func (s awayStore) Submit(context.Context, *jobs.Job, [][]byte, jobs.Key) (*jobs.Job, error) {
 	return nil, s.err
 }
-func (s awayStore) Move(context.Context, jobs.Move) (jobs.Job, error) { return jobs.Job{}, s.err }
-func (s awayStore) Delete(context.Context, string) error              { return s.err }
+func (s awayStore) Move(context.Context, jobs.Move) (jobs.Job, error)         { return jobs.Job{}, s.err }
+func (s awayStore) Interrupted(context.Context) (map[string]jobs.Kept, error) { return nil, s.err }
+func (s awayStore) Delete(context.Context, string) error                      { return s.err }
 
 // prepared is a Caller of jobs that takes every call.
 type prepared struct{ jobs.Caller }
