@@ -7,6 +7,7 @@ import (
 	"mdpgateway/internal/gateway"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdptest"
+	"mdpgateway/internal/mdp/mdpx"
 	"mdpgateway/internal/mdp/mux"
 )
 
@@ -15,7 +16,9 @@ const leastRoom = 64 << 10
 
 // A slow is a call of a stream whose caller takes a part only when the test lets it.
 type slow struct {
+	t     *testing.T
 	b     *mdptest.Muxed
+	c     *mux.Client
 	a     mdptest.Asked
 	held  *budget.Budget
 	take  chan struct{} // one for each part; closed for all
@@ -25,11 +28,11 @@ type slow struct {
 
 func startSlow(t *testing.T, most int64) *slow {
 	t.Helper()
-	s := &slow{b: mdptest.NewMuxed(t, "echo"), held: budget.New(most), take: make(chan struct{}, 1000), taken: make(chan int, 1000)}
-	c := start(t, mux.Config{}, s.b.Endpoint())
-	up(t, c, 1)
+	s := &slow{t: t, b: mdptest.NewMuxed(t, "echo"), held: budget.New(most), take: make(chan struct{}, 1000), taken: make(chan int, 1000)}
+	s.c = start(t, mux.Config{}, s.b.Endpoint())
+	up(t, s.c, 1)
 	room, parts := s.held.Lease(), 0
-	s.done = call(t.Context(), c, gateway.Request{Service: "echo", Room: &room, Partial: func([][]byte) error {
+	s.done = call(t.Context(), s.c, gateway.Request{Service: "echo", Room: &room, Partial: func([][]byte) error {
 		select {
 		case <-s.take:
 		case <-t.Context().Done():
@@ -44,6 +47,15 @@ func startSlow(t *testing.T, most int64) *slow {
 }
 
 func (s *slow) part(size int) { s.b.Reply(s.a, [][]byte{make([]byte, size)}, false) }
+
+// arrived waits until all that was sent has come: what follows it is of no call.
+func (s *slow) arrived() {
+	s.t.Helper()
+	last := s.a
+	last.Request.ID = mdpx.NumberID(1 << 40)
+	s.b.Reply(last, fr("x"), true)
+	eventually(s.t, "all that was sent has come", func() bool { return s.c.Stats().Stray["late"] == 1 })
+}
 
 // What came of a stream, and its caller has not taken yet, is held; when it was taken, no more than before.
 func TestPartsThatWaitForTheirCallerAreHeld(t *testing.T) {
@@ -78,6 +90,7 @@ func TestPartsWithoutRoomEndTheirCall(t *testing.T) {
 		s.part(size)
 	}
 	s.b.Reply(s.a, fr("end"), true)
+	s.arrived()
 	fits := (most/2 - size) / (size + mdp.FrameOverhead)
 	eventually(t, "the parts that fit are held", func() bool {
 		return s.held.Bytes() == most/2+size+int64(fits)*(size+mdp.FrameOverhead)
