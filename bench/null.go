@@ -14,8 +14,9 @@ import (
 )
 
 // serveNull measures what the gateway's own server costs, at the address of its first
-// argument. /null returns the body without any code of the gateway. All other paths pass
-// through httpapi, with a service that answers at once in place of the broker.
+// argument. /null returns the body without any code of the gateway; /wait does so 10 ms later.
+// All other paths pass through httpapi, with a service that answers at once in place of the
+// broker.
 func serveNull(ctx context.Context, args []string) error {
 	server, err := nullHTTP()
 	if err != nil {
@@ -32,6 +33,7 @@ func nullHTTP() (*http.Server, error) {
 	server := api.Server()
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /null", echo)
+	mux.HandleFunc("POST /wait", func(w http.ResponseWriter, r *http.Request) { echoAfter(10*time.Millisecond, w, r) })
 	mux.Handle("/", server.Handler)
 	server.Handler = mux
 	return server, nil
@@ -42,11 +44,16 @@ func serveEcho(ctx context.Context, args []string) error {
 	return serveUntil(ctx, &http.Server{Handler: http.HandlerFunc(echo)}, args[0])
 }
 
-func echo(w http.ResponseWriter, r *http.Request) {
+func echo(w http.ResponseWriter, r *http.Request) { echoAfter(0, w, r) }
+
+func echoAfter(wait time.Duration, w http.ResponseWriter, r *http.Request) {
 	body := make([]byte, max(r.ContentLength, 0))
 	if _, err := io.ReadFull(r.Body, body); err != nil {
 		http.Error(w, "body", http.StatusBadRequest)
 		return
+	}
+	if wait > 0 {
+		time.Sleep(wait)
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	_, _ = w.Write(body)

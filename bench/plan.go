@@ -90,6 +90,7 @@ func plan() (all []window) {
 		add(thePlain, "echo", asJSON, callers, small)
 	}
 	add(theNull, "null", asRaw, 64, small)
+	add(theNull, "wait", asRaw, 64, small)
 	add(theNull, "services/echo", asJSON, 64, small)
 	add(thePushpin, "echo", asRaw, 64, small)
 	add(theNginx, "echo", asRaw, 64, small)

@@ -40,9 +40,14 @@ func (r *report) verdicts() (all []verdict) {
 	all = append(all, r.Wide.verdicts()...)
 	atMost("growth: CPU per request from 16 to 1,024 connections, `local`, JSON", 1.5, "", "gateway/local/json/c=1024/64B", "gateway/local/json/c=16/64B", cpus)
 	atMost("mdpx/1: CPU per request ÷ the null handler's, `echo`, JSON", 2.6, "", muxed, nullServer, cpus)
+	atMost("mdpx/1, for comparison: CPU per request ÷ that of a null handler that waits 10 ms", 2.6, "", muxed, "null/wait/raw/c=64/64B", cpus)
 	atMost("mdpx/1: CPU per request ÷ that of mdp/0.2 at the same broker", 0.65, "", muxed, plain, cpus)
 	atMost("mdpx/1: growth of CPU per request from 64 to 1,024 connections", 1.2, "", "muxed/echo/json/c=1024/64B", muxed, cpus)
 	atMost("mdpx/1: p50 at 1 connection ÷ that of mdp/0.2", 1, "", "muxed/echo/json/c=1/64B", "plain/echo/json/c=1/64B", p50s)
+	atLeast("mdpx/1: throughput ÷ aiohttp, `echo`, JSON", 5.5, muxed, "aiohttp/echo/json/c=64/64B", rates)
+	atLeast("mdpx/1: throughput ÷ Flask, `echo`, JSON", 6, muxed, "flask/echo/json/c=64/64B", rates)
+	atLeast("mdpx/1: throughput ÷ Pushpin, `echo`, JSON against raw", 4.5, muxed, "pushpin/echo/raw/c=64/64B", rates)
+	atMost("mdpx/1: latency added at 64 connections, p99, JSON", 3, " ms", muxed, mainPool, added99)
 	atLeast("embedded broker: throughput ÷ the C broker's, `echo`, direct clients", 0.6, "broker/echo/raw/c=64/64B", "dealers/echo/raw/c=64/64B", rates)
 	return all
 }
