@@ -172,7 +172,16 @@ func podsOf(t *testing.T, objects []byte) (pods [][]byte) {
 		}
 		d := parse[map[string]any](t, string(deployment))
 		meta := d["metadata"].(map[string]any)
-		spec := d["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)
+		set := d["spec"].(map[string]any)
+		spec := set["template"].(map[string]any)["spec"].(map[string]any)
+		claims, _ := set["volumeClaimTemplates"].([]any)
+		for _, claim := range claims { // a StatefulSet adds these to its pods
+			name := claim.(map[string]any)["metadata"].(map[string]any)["name"].(string)
+			volumes, _ := spec["volumes"].([]any)
+			spec["volumes"] = append(volumes, map[string]any{
+				"name": name, "persistentVolumeClaim": map[string]any{"claimName": name + "-" + meta["name"].(string) + "-0"},
+			})
+		}
 		pod, err := yaml.Marshal(map[string]any{
 			"apiVersion": "v1", "kind": "Pod", "spec": spec,
 			"metadata": map[string]any{"name": meta["name"], "namespace": meta["namespace"]},
