@@ -53,8 +53,13 @@ func TestComposeRunsWhatThereIs(t *testing.T) {
 		for _, v := range s.Volumes {
 			from, to, _ := strings.Cut(v, ":")
 			if _, named := compose.Volumes[from]; named {
-				if image := read(t, "Dockerfile"); !strings.Contains(image, "--chown=65532:65532 /out/state/ "+filepath.Dir(to)+"/") {
-					t.Errorf("%s: the image has no directory %s that its user may write", name, to)
+				image := read(t, "Dockerfile")
+				for _, line := range []string{
+					"install -d -m 0700 /out/state/" + filepath.Base(to) + "\n", "--chown=65532:65532 /out/state/ " + filepath.Dir(to) + "/\n", "\nUSER 65532:65532\n",
+				} {
+					if !strings.Contains(image, line) {
+						t.Errorf("%s: the image has no directory %s that its user may write: its Dockerfile has no %q", name, to, line)
+					}
 				}
 				continue
 			}

@@ -9,10 +9,11 @@ DEPLOY_GO   = $(GO) -C tools/deploy
 deploy-setup: ## install the tools that check deploy/ (Debian; needs root only then)
 	@bash scripts/deploy-setup.sh
 
-deploy-tools: # kustomize, kubeconform and the schemas that it checks against, compose's loader
+deploy-tools: # kustomize, kubeconform and the schemas that it checks against, compose's loader; and a test of ociimage
 	@mkdir -p $(DEPLOY_BIN)
 	$(DEPLOY_GO) build -o $(CURDIR)/$(DEPLOY_BIN)/ sigs.k8s.io/kustomize/kustomize/v5 github.com/yannh/kubeconform/cmd/kubeconform ./composecheck
 	$(DEPLOY_GO) run ./kubeschema $(CURDIR)/$(DEPLOY_BIN)/schemas
+	$(DEPLOY_GO) test ./ociimage
 
 deploy-generate: ## write the files of deploy/ that are generated from others
 	@f=deploy/kubernetes/overlays/production/prometheusrule.yaml; \
