@@ -222,7 +222,7 @@ func (c *doctorCmd) examinePorts(p *process, r *report) {
 	if c.AdminListen != "" {
 		r.check("admin-listen", bindable(c.AdminListen), c.AdminListen+" is free", portAdvice)
 	}
-	if address, tcp := cutTCP(c.EmbeddedBind); *c.Embedded && tcp {
+	if address, tcp := cutTCP(c.EmbeddedBind); *c.Embedded && tcp && port(address) != "*" { // any free one
 		r.check("embedded-bind", bindable(address), c.EmbeddedBind+" is free", portAdvice)
 	}
 }

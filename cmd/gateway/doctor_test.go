@@ -24,6 +24,14 @@ func findings(t *testing.T, args, config string) (code int, text string) {
 	return code, strings.Join(strings.Fields(stdout), " ")
 }
 
+func TestTheDoctorTakesAnyFreePortOfTheEmbeddedBroker(t *testing.T) {
+	t.Parallel()
+	code, got := findings(t, "--embedded --embedded-bind tcp://127.0.0.1:*", "")
+	if code != exitOK || !strings.Contains(got, "ok broker embedded") {
+		t.Errorf("exit code %d: %s", code, got)
+	}
+}
+
 func TestTheDoctorFindsNothingAtAGoodBroker(t *testing.T) {
 	t.Parallel()
 	broker := mdptest.Endpoint(mdptest.Broker(t))
