@@ -3,6 +3,7 @@ package mux_test
 import (
 	"context"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -94,5 +95,39 @@ func TestABrokerThatTakesNoConnectionForCallsIsDown(t *testing.T) {
 	})
 	if _, epoch := c.State(0); epoch != 0 || logs.FilterMessage(end).Len() == 0 {
 		t.Errorf("epoch %d, %v; want that the broker was there all the time, and that it can be called again", epoch, logs.All())
+	}
+}
+
+func TestALostBrokerIsLoggedAndTheEndOfTheClientIsNot(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		ends func(*mdptest.Muxed, *mux.Client)
+		want []any // of each line: how often the broker could not be reached by then
+	}{
+		{"broker", func(b *mdptest.Muxed, _ *mux.Client) { b.Close() }, []any{int64(1)}},
+		{"client", func(_ *mdptest.Muxed, c *mux.Client) { _ = c.Close(context.Background()) }, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			b := mdptest.NewMuxed(t, "echo")
+			core, logs := observer.New(zap.WarnLevel)
+			x := start(t, mux.Config{Config: client.Config{Log: zap.New(core)}}, b.Endpoint())
+			up(t, x, 1)
+			c.ends(b, x)
+			eventually(t, "it is down", func() bool { state, _ := x.State(0); return state == gateway.Down })
+			var got []any
+			eventually(t, "it is logged", func() bool {
+				lines := logs.FilterMessage("broker unavailable").All()
+				got = nil
+				for _, line := range lines {
+					got = append(got, line.ContextMap()["attempts"])
+				}
+				return len(got) >= len(c.want)
+			})
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%v, want lines after %v attempts", logs.All(), c.want)
+			}
+		})
 	}
 }

@@ -63,6 +63,7 @@ type endpoint struct {
 	refusals   client.Refusals
 	mute       bool          // it takes connections, and does not speak MDPX/1
 	faults     client.Outage // of connections for calls
+	outage     client.Outage // of the broker, unless it is mute
 	turn       uint64        // of the last call that was given a connection
 	next       int           // of a lane's links, for the next call
 	inFlight   int
@@ -205,26 +206,30 @@ func (e *endpoint) up(address string) {
 	}
 	reconnects := e.reconnects
 	e.state, e.present, e.address, e.upSince, e.mute = gateway.Up, true, address, time.Now(), false
-	e.tried = nil
+	e.tried, e.outage = nil, client.Outage{}
 	c.announce()
 	c.mu.Unlock()
 	e.log.Info("broker connected", zap.Uint64("reconnects", reconnects))
 }
 
 // down keeps new calls from the endpoint. Those in flight go on: their connections may still
-// be alive. An address that is mute is told of until the broker is up, or no address is mute any more.
+// be alive. An address that is mute is told of until the broker is up, or no address is mute any more. That the broker is
+// lost is logged at once and then every minute.
 func (e *endpoint) down(reason string, cause error, mute bool) {
 	c := e.client
 	c.mu.Lock()
-	changed := e.state != gateway.Down || mute && !e.mute
+	tell, attempts, lasts := mute && !e.mute, 0, time.Duration(0)
+	if !mute {
+		tell, attempts, lasts = e.outage.Note(time.Now())
+	}
 	e.state, e.present, e.mute = gateway.Down, false, e.mute || mute
 	c.announce()
 	c.mu.Unlock()
 	switch {
-	case !changed || zsock.IsInterrupted(cause):
+	case !tell || zsock.IsInterrupted(cause) || errors.Is(cause, context.Canceled):
 	case mute:
 		e.log.Warn(gateway.Unspoken)
 	default:
-		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Error(cause))
+		e.log.Warn("broker unavailable", zap.String("reason", reason), zap.Int("attempts", attempts), zap.Duration("took", lasts), zap.Error(cause))
 	}
 }
