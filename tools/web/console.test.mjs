@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { after, before, test } from "node:test";
 
 import { launch } from "./chromium.mjs";
@@ -218,9 +219,15 @@ test("a job's states come by themselves, in the list and in its own view", async
 });
 
 test("a service that never answers is marked, with what to do", async () => {
+  const headers = { Authorization: `Bearer ${operator.key}` };
+  const service = `${gateway.url}/services/sleep`;
   for (let i = 0; i < 3; i++) {
-    const call = { method: "POST", headers: { Authorization: `Bearer ${operator.key}` }, body: "5m" };
-    assert.equal((await fetch(`${gateway.url}/services/sleep?timeout=20ms`, call)).status, 504);
+    const free = async () => {
+      const { live } = await (await fetch(service, { headers })).json();
+      return live.busy < live.workers;
+    };
+    while (!(await free())) await pause(100); // a request that no worker had does not count
+    assert.equal((await fetch(`${service}?timeout=20ms`, { method: "POST", headers, body: "300ms" })).status, 504);
   }
   await show("services");
   await use(operator.key);
