@@ -58,6 +58,7 @@ const (
 func (b *bench) measureWide(ctx context.Context, only *regexp.Regexp) (*wide, error) {
 	var w wide
 	b.retries = 12
+	places := strconv.Itoa(wideCalls + 200) // also of connections: all come from one address
 	for _, part := range []struct {
 		name string
 		run  func(ctx context.Context, g *process, url string, w *wide) error
@@ -67,7 +68,7 @@ func (b *bench) measureWide(ctx context.Context, only *regexp.Regexp) (*wide, er
 		}
 		w.Parts = append(w.Parts, part.name)
 		fmt.Fprintf(b.out, "%s …\n", part.name)
-		if err := b.startGateway(part.name, b.gateway(), strconv.Itoa(wideCalls+200), "--queue-max", strconv.Itoa(wideCalls)); err != nil {
+		if err := b.startGateway(part.name, b.gateway(), places, "--queue-max", strconv.Itoa(wideCalls), "--max-connections-per-peer", places); err != nil {
 			return nil, err
 		}
 		g := b.procs[part.name]
