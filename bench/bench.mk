@@ -4,10 +4,10 @@ BENCH_BIN = bin/bench bin/bench-zmq
 
 .PHONY: bench bench-jobs bench-micro bench-setup
 
-bench: build $(BENCH_BIN) ## measure against peers and targets, 10 minutes at most (BENCH_ROUNDS, BENCH_SECONDS, BENCH_ONLY)
+bench: build $(BENCH_BIN) ## measure against peers and targets, 11 minutes (BENCH_ROUNDS, BENCH_SECONDS, BENCH_ONLY)
 	bin/bench run
 
-bench-jobs: build nats-server ## measure asynchronous calls, in memory, in a file and in NATS, 7 minutes on a quiet machine
+bench-jobs: build nats-server ## measure asynchronous calls, in memory, in a file and in NATS, 5 minutes on a quiet machine
 	$(GO) run -buildvcs=false ./bench/jobs -gateway bin/gateway
 
 bench-micro: setup ## micro-benchmarks, ready for benchstat (BENCH_COUNT)
