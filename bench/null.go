@@ -53,7 +53,7 @@ func echoAfter(wait time.Duration, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if wait > 0 {
-		time.Sleep(wait)
+		time.Sleep(wait) // in place of a worker's answer: a handler that waits is what is measured
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	_, _ = w.Write(body)

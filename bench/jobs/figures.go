@@ -381,9 +381,9 @@ func (b *bench) restart() (err error) {
 	}
 	cpu, err1 := b.gateway.cpu()
 	held, err2 := b.gateway.memory()
-	time.Sleep(rest * time.Second) // it finds out that they wait
+	time.Sleep(rest * time.Second) // no part of the figure: the gateway tries each service once, and finds no worker
 	before, err3 := b.gateway.cpu()
-	time.Sleep(rest * time.Second) // what is measured
+	time.Sleep(rest * time.Second) // the window of the figure: nobody calls, and the CPU time that passes is counted
 	after, err4 := b.gateway.cpu()
 	b.add(what[0], "%.2f s", b.gateway.ready.Seconds())
 	b.add(what[1], "%.2f s", cpu.Seconds())
