@@ -125,16 +125,21 @@ func (s *state) giveUp(now time.Time, r *request, why mdpx.Code) {
 	s.toClient(now, frames, r, false)
 }
 
-// hangUp forgets a connection that has ended, or that lost a message and must end, since a
-// request of it would stay without an answer. What waits in its outbox is dropped: another connection
-// with the same routing id may have requests with the same ids.
+// hangUp forgets a connection that has ended, or that lost a message since its client is slow: that one must end, since
+// a request of it would stay without an answer. What waits in its outbox is dropped: another connection with the same
+// routing id may have requests with the same ids.
+//
+// Of a client that has gone there is nothing to end. If it went before its first message was read, the descriptor may
+// have been another's by then.
 func (s *state) hangUp(x *mux, why dropReason) {
 	delete(s.muxes, string(x.client))
 	if box := s.outboxes[string(x.client)]; box != nil {
 		s.discard(box, why)
 	}
 	x.watching.remove()
-	x.connection.End()
+	if why == dropClientSlow {
+		x.connection.End()
+	}
 	for _, r := range x.calls {
 		if r.line != nil {
 			s.leave(r, dropClientLeft)

@@ -4,7 +4,8 @@ package zsock
 // it has ended.
 //
 // libzmq tells a message's descriptor, which the kernel gives to another connection once
-// this one has ended, so it is kept with the inode, which is never another's. The zero
+// this one has ended, so it is kept with the inode, which is never another's. If the connection ended before its
+// message was received, both may be another's already, of this process and not only of the ROUTER. The zero
 // Connection is unknown, and has not ended.
 type Connection struct {
 	descriptor int
@@ -37,7 +38,7 @@ func (c Connection) Received() uint64 {
 }
 
 // End shuts the connection down, so that libzmq closes it. It does nothing if it has ended, or if
-// it is unknown.
+// it is unknown. The caller must know that it was open when its message was received: a peer that can be sent to now is.
 func (c Connection) End() {
 	if c.known && c.inode != 0 {
 		c.shutDown()
