@@ -44,7 +44,7 @@ func TestMemoryOfABurstIsGivenBack(t *testing.T) {
 	t.Parallel()
 	const callers, size, atMost = 6, 32 << 20, 96 << 20
 	g := attach(t, spawn(t, "gateway", nil, binary, "serve", "--listen", "127.0.0.1:0", "--broker", generous(t, 0).Endpoint(),
-		"--max-buffered", "2GiB", "--vars", "none", "--timeout", "60s"))
+		"--max-buffered", "2GiB", "--vars", "none", "--timeout", "60s", "--connect-timeout", "60s"))
 	eventually(t, "calls are answered", func() bool { return g.must("echo", "small").status == http.StatusOK })
 	before, body := g.resident(), bytes.Repeat([]byte("x"), size)
 	codes := atOnce(callers, func() string { return upload(t, g, body) })
@@ -68,8 +68,12 @@ func upload(t *testing.T, g *gateway, body []byte) string {
 		return err.Error()
 	}
 	defer response.Body.Close()
-	if n, err := io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK || n != int64(len(body)) {
-		return fmt.Sprint(response.StatusCode, n, err)
+	if response.StatusCode != http.StatusOK {
+		problem, _ := io.ReadAll(response.Body)
+		return string(problem)
+	}
+	if n, err := io.Copy(io.Discard, response.Body); err != nil || n != int64(len(body)) {
+		return fmt.Sprintf("%d bytes, %v", n, err)
 	}
 	return "ok"
 }
