@@ -87,6 +87,10 @@ func (c Config) validate() error {
 	return nil
 }
 
+// FirstVerdict is how long a call waits for the outcome of the very first attempt to reach any
+// broker: as long as its handshake may take, and at least a second.
+func (c Config) FirstVerdict() time.Duration { return max(time.Second, c.ConnectTimeout) }
+
 // Check says what no client of brokers can be configured with.
 func (c Config) Check() error {
 	if len(c.Endpoints) == 0 {

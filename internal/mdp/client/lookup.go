@@ -92,7 +92,7 @@ func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
 
 // awaitVerdict waits until the broker is up or known to be down.
 func (e *endpoint) awaitVerdict(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, firstVerdict, unavailable(nil))
+	ctx, cancel := context.WithTimeoutCause(ctx, e.pool.cfg.FirstVerdict(), unavailable(nil))
 	defer cancel()
 	for {
 		e.pool.mu.Lock()

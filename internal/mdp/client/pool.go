@@ -39,10 +39,6 @@ const (
 	// sent: each of them may have broken a moment ago. Of those that were there before,
 	// which a lost broker breaks all at once, any number may be tried.
 	maxAttempts = 3
-
-	// firstVerdict is how long a call waits for the outcome of the very first
-	// attempt to reach any broker.
-	firstVerdict = time.Second
 )
 
 // Reasons of closing a connection, beside the Kind that a call ended with.

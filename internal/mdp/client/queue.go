@@ -100,7 +100,7 @@ func (p *Pool) await(x *call) (*conn, error) {
 // patience returns when the call stops waiting unless something changes.
 func (x *call) patience(p *Pool, now time.Time) time.Time {
 	until := x.start.Add(p.cfg.QueueTimeout)
-	if verdict := x.start.Add(firstVerdict); now.Before(verdict) && verdict.Before(until) {
+	if verdict := x.start.Add(p.cfg.FirstVerdict()); now.Before(verdict) && verdict.Before(until) {
 		until = verdict
 	}
 	if !x.req.Deadline.IsZero() && x.req.Deadline.Before(until) {
@@ -119,7 +119,7 @@ func (p *Pool) waitedTooLong(x *call, now time.Time) error {
 		return gateway.Ended(x.ctx, false)
 	case x.late():
 		return gateway.Overdue(false)
-	case !up && waited >= min(firstVerdict, p.cfg.QueueTimeout):
+	case !up && waited >= min(p.cfg.FirstVerdict(), p.cfg.QueueTimeout):
 		return unavailable(nil)
 	case waited < p.cfg.QueueTimeout:
 		return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -96,6 +97,39 @@ func TestABrokerThatTakesNoConnectionForCallsIsDown(t *testing.T) {
 	if _, epoch := c.State(0); epoch != 0 || logs.FilterMessage(end).Len() == 0 {
 		t.Errorf("epoch %d, %v; want that the broker was there all the time, and that it can be called again", epoch, logs.All())
 	}
+}
+
+// A broker is there, and the handshakes of new connections for calls take more than the default of a second.
+func TestACallWaitsForAConnectionAsLongAsItMayWaitInTheQueue(t *testing.T) {
+	t.Parallel()
+	b := mdptest.NewMuxed(t, "echo")
+	link := mdptest.NewProxy(t, b.Endpoint())
+	c := start(t, mux.Config{}, link.Endpoint())
+	up(t, c, 1)
+	answer := func() error {
+		done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("hi")})
+		select {
+		case a := <-b.Requests():
+			b.Reply(a, a.Request.Body, true)
+		case r := <-done:
+			return r.err
+		}
+		return (<-done).err
+	}
+	if err := answer(); err != nil {
+		t.Fatal(err)
+	}
+	link.Delay(600 * time.Millisecond)
+	const control = 2
+	link.CutAfter(control)
+	eventually(t, "the connections for calls are lost", func() bool { return c.Stats().Closed["lost"] > 0 })
+	eventually(t, "a call finds none of the old ones", func() bool {
+		err := answer()
+		if err != nil && gateway.AsError(err).Kind != gateway.BrokerLost {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 func TestALostBrokerIsLoggedAndTheEndOfTheClientIsNot(t *testing.T) {

@@ -39,10 +39,6 @@ const (
 // on which it does not delay small ones.
 const large = 256 << 10
 
-// firstVerdict is how long a call waits for the outcome of the first attempt to reach any
-// broker.
-const firstVerdict = time.Second
-
 // Config configures a Client. Of client.Config, Idle has no meaning here, and Max is how many
 // calls may be in flight.
 type Config struct {
@@ -202,21 +198,22 @@ func (c *Client) once(l *link, x *call) (again bool, err error) {
 func (c *Client) lease(x *call) (*link, error) {
 	for {
 		c.mu.Lock()
-		l, err := c.choose(x)
+		l, up, err := c.choose(x)
 		changed := c.changed
 		c.mu.Unlock()
 		if l != nil || err != nil {
 			return l, err
 		}
-		if err := c.await(x, changed); err != nil {
+		if err := c.await(x, up, changed); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // choose returns a connection for a call, which release gives back; neither that nor an
-// error means that there may be one soon. The mutex must be held.
-func (c *Client) choose(x *call) (*link, error) {
+// error means that there may be one soon: up says that a broker is there, to which one is being opened. The mutex must
+// be held.
+func (c *Client) choose(x *call) (l *link, up bool, err error) {
 	var best *endpoint
 	manned, hope, bare := false, false, false // of best; of any
 	for _, e := range c.endpoints {
@@ -237,13 +234,13 @@ func (c *Client) choose(x *call) (*link, error) {
 	}
 	switch {
 	case best != nil:
-		return best.lease(x.isLarge()), nil
+		return best.lease(x.isLarge()), true, nil
 	case bare:
-		return nil, noWorkers()
+		return nil, false, noWorkers()
 	case !hope:
-		return nil, unavailable(nil)
+		return nil, false, unavailable(nil)
 	}
-	return nil, nil
+	return nil, false, nil
 }
 
 // mayWait reports whether a call waits at the broker for the workers of a service that has
@@ -261,9 +258,13 @@ func (c *Client) release(l *link) {
 	l.endIfIdle()
 }
 
-// await waits for a change, and says why a call may not wait for another.
-func (c *Client) await(x *call, changed <-chan struct{}) error {
-	timer := time.NewTimer(time.Until(x.patience(min(firstVerdict, c.cfg.QueueTimeout))))
+// await waits for a change, and says why a call may not wait for another. up says that a broker is there.
+func (c *Client) await(x *call, up bool, changed <-chan struct{}) error {
+	most := c.cfg.QueueTimeout
+	if !up {
+		most = min(most, c.cfg.FirstVerdict())
+	}
+	timer := time.NewTimer(time.Until(x.patience(most)))
 	defer timer.Stop()
 	select {
 	case <-changed:

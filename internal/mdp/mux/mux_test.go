@@ -2,6 +2,7 @@ package mux_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,15 +36,15 @@ func fr(s ...string) (f [][]byte) {
 	return f
 }
 
-// start starts a client of these brokers.
+// start starts a client of these brokers. Unless the test says otherwise, connections and calls that wait for one have
+// the time that they need on a busy machine.
 func start(t *testing.T, cfg mux.Config, endpoints ...string) *mux.Client {
 	t.Helper()
 	for _, address := range endpoints {
 		cfg.Endpoints = append(cfg.Endpoints, client.Endpoint{Address: address, Dialect: mdp.X1})
 	}
-	if cfg.Max == 0 {
-		cfg.Max = 20_000
-	}
+	cfg.Max = cmp.Or(cfg.Max, 20_000)
+	cfg.ConnectTimeout, cfg.QueueTimeout = cmp.Or(cfg.ConnectTimeout, patience), cmp.Or(cfg.QueueTimeout, patience)
 	c, err := mux.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func (c *Client) Lookup(ctx context.Context, broker int, service string) (status
 			}
 			return mdp.StatusNotFound, nil
 		}
-		if err := c.await(x, changed); err != nil {
+		if err := c.await(x, false, changed); err != nil {
 			return "", err
 		}
 	}
