@@ -85,3 +85,23 @@ func TestALateReplyThatIsCanceledWhileItIsStoredIsNotAwaited(t *testing.T) {
 	wait.Done(gateway.Reply{}, gateway.Ended(wait.Ctx, true))
 	b.reach(job.ID, jobs.Canceled)
 }
+
+// A job that is canceled while it is claimed leaves the queue once: as many jobs may be queued as before.
+func TestAJobThatIsCanceledWhileItIsClaimedIsCountedOnce(t *testing.T) {
+	t.Parallel()
+	worker, arrived, answer := held()
+	b := startCanceling(t, &caller{worker: worker}, func(c *jobs.Config) { c.InFlight, c.Max = 1, 2 })
+	b.submit("echo", "canceled")
+	running := b.submit("echo", "running")
+	<-arrived // it has its place from the canceled one
+	b.submit("echo", "queued")
+	last := b.submit("echo", "queued, the last")
+	if _, err := b.try("echo", "one too many"); gateway.AsError(err).Reason != gateway.ReasonJobs {
+		t.Errorf("a third queued job: got %v, want busy, since two may be", err)
+	}
+	for range 3 {
+		answer <- nil
+	}
+	b.reach(running.ID, jobs.Done)
+	b.reach(last.ID, jobs.Done)
+}

@@ -195,8 +195,10 @@ func (r *Runner) call(job *Job, frames [][]byte) verdict {
 	case errors.Is(claim, ErrState), errors.Is(claim, ErrNotFound):
 		return gone
 	case !sent && claim != nil:
-		r.unclaim(job) // it is unknown whether the store took the claim
-		return again
+		if r.unclaim(job) == claimed {
+			return claimed // it was canceled meanwhile
+		}
+		return again // it was put back, or the store, which may not have said so, had not taken the claim
 	case !sent:
 		return r.unsent(job, gateway.AsError(err))
 	case err != nil && gateway.AsError(err).Executed() == gateway.No:
