@@ -19,8 +19,10 @@ type Guard struct {
 	router  *Socket
 	monitor *Socket
 	max     int
-	done    chan struct{} // closed when run has ended
+	done    chan struct{} // closed when run has ended, and err is set
+	err     error         // why it ended before Close
 
+	closing atomic.Bool
 	refused atomic.Uint64
 	count   atomic.Int64 // of open
 
@@ -31,7 +33,8 @@ type Guard struct {
 const guarded = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
 
 // Guard starts to guard a ROUTER, which must not be bound yet. Close must be called before
-// the ROUTER's, by the goroutine that owns the ROUTER.
+// the ROUTER's, by the goroutine that owns the ROUTER. If the Guard fails, the ROUTER's Receive
+// returns an error, and Close says why.
 func (c *Context) Guard(router *Socket, limit int) (*Guard, error) {
 	monitor, err := c.socket(zmq.PAIR, noLinger)
 	if err != nil {
@@ -60,22 +63,37 @@ func (g *Guard) Max() int { return g.max }
 
 // Close ends the Guard and waits for it.
 func (g *Guard) Close() error {
+	g.closing.Store(true)
 	err := translate(g.router.soc.Monitor("", 0))
 	if err != nil {
 		g.monitor.Interrupt() // there will be no last event
 	}
 	<-g.done
-	return errors.Join(err, g.monitor.Close())
+	return errors.Join(g.err, err, g.monitor.Close())
 }
 
 // run follows what becomes of the ROUTER's connections. It takes every event, since
 // libzmq's thread waits for room once a thousand wait to be taken.
 func (g *Guard) run() {
 	defer close(g.done)
+	err := g.follow()
+	if err == nil || g.closing.Load() {
+		return
+	}
+	// Nobody takes the events from here on. libzmq locks what this changes, so that it may be done beside the owner.
+	g.err = fmt.Errorf("what becomes of connections is not known any more: %w", errors.Join(err, translate(g.router.soc.Monitor("", 0))))
+	_ = g.router.wake.Close() // ends the ROUTER's waits
+}
+
+// follow follows until the monitor ends, or until an error.
+func (g *Guard) follow() error {
 	for {
 		frames, err := g.monitor.Receive()
-		if err != nil || len(frames) < 2 || len(frames[0]) < 6 {
-			return
+		if err != nil {
+			return err
+		}
+		if len(frames) < 2 || len(frames[0]) < 6 {
+			return fmt.Errorf("a monitor event of %d frames", len(frames))
 		}
 		descriptor := int(int32(binary.NativeEndian.Uint32(frames[0][2:])))
 		switch zmq.Event(binary.NativeEndian.Uint16(frames[0])) {
@@ -87,7 +105,7 @@ func (g *Guard) run() {
 		case zmq.EVENT_DISCONNECTED:
 			delete(g.open, descriptor)
 		case zmq.EVENT_MONITOR_STOPPED:
-			return
+			return nil
 		}
 		g.count.Store(int64(len(g.open)))
 	}
@@ -95,10 +113,16 @@ func (g *Guard) run() {
 
 // hangUp shuts down the connection that a listener accepted, so that libzmq closes it. If
 // its peer left, the descriptor may be another's by now: only a connection to the
-// listener's own port is shut down. Those over ipc are let in, since they need the right
-// to open the listener's file.
+// listener's own port is shut down. A duplicate stays what it is, whatever becomes of the
+// descriptor meanwhile. Those over ipc are let in, since they need the right to open the
+// listener's file.
 func hangUp(descriptor int, listener string) bool {
-	address, err := unix.Getsockname(descriptor)
+	duplicate, err := unix.FcntlInt(uintptr(descriptor), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(duplicate) }()
+	address, err := unix.Getsockname(duplicate)
 	if err != nil {
 		return false
 	}
@@ -109,5 +133,5 @@ func hangUp(descriptor int, listener string) bool {
 	case *unix.SockaddrInet6:
 		port = a.Port
 	}
-	return port != 0 && strings.HasSuffix(listener, ":"+strconv.Itoa(port)) && unix.Shutdown(descriptor, unix.SHUT_RDWR) == nil
+	return port != 0 && strings.HasSuffix(listener, ":"+strconv.Itoa(port)) && unix.Shutdown(duplicate, unix.SHUT_RDWR) == nil
 }
