@@ -3,61 +3,26 @@ package chaos
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
+	"mdpgateway/internal/jobs/jobstest"
 	"mdpgateway/internal/jobs/natstest"
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdptest"
 	"mdpgateway/internal/mdp/worker"
 )
 
-// smallDisk mounts a file system of that many MiB.
-func smallDisk(t *testing.T, size int) (dir string) {
-	t.Helper()
-	dir = t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, fmt.Sprintf("size=%dm", size)); err != nil {
-		t.Skipf("a small file system can't be mounted (root can): %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	return dir
-}
-
-// fill takes all the room of a file system.
-func fill(t *testing.T, dir string) (empty func()) {
-	t.Helper()
-	path := filepath.Join(dir, "ballast")
-	f, err := os.Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for piece := make([]byte, 4096); err == nil; {
-		_, err = f.Write(piece)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatalf("the disk can't be filled: %v", err)
-	}
-	return func() {
-		if err := os.Remove(path); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
 // The disk of the jobs fills up while one runs and others wait. Submissions are refused, what was accepted is kept, and
 // a reply that finds no room waits in memory. Once there is room all goes on.
 func TestAFullDiskLosesNoJob(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, 24)
+	disk := jobstest.SmallDisk(t, 24)
 	fullDisk(t, disk, func(*gateway) {}, filepath.Join(disk, "jobs"))
 }
 
@@ -65,17 +30,17 @@ func TestAFullDiskLosesNoJob(t *testing.T) {
 // gateway is not.
 func TestAFullDiskOfANATSServerLosesNoJob(t *testing.T) {
 	t.Parallel()
-	disk := smallDisk(t, 24)
+	disk := jobstest.SmallDisk(t, 24)
 	servers := natstest.StartIn(t, []string{disk})
 	again := func(g *gateway) {
-		up := func() bool { return g.metric("mdp_gateway_jobs_store_up") == 1 }
-		eventually(t, "the store is shown as down", func() bool { return !up() })
 		servers.Nodes[0].Kill()
 		servers.Nodes[0].Start()
-		eventually(t, "the store is shown as up", up)
+		eventually(t, "the store is shown as up", g.storeUp)
 	}
 	fullDisk(t, disk, again, servers.URL(), "--jobs-replicas", "1", "--jobs-max-bytes", "1GiB")
 }
+
+func (g *gateway) storeUp() bool { return g.metric("mdp_gateway_jobs_store_up") == 1 }
 
 // fullDisk tries it. Again is called once there is room.
 func fullDisk(t *testing.T, disk string, again func(*gateway), store string, args ...string) {
@@ -122,7 +87,7 @@ func fullDisk(t *testing.T, disk string, again func(*gateway), store string, arg
 		})
 	}
 	<-begun
-	empty, refused := fill(t, disk), map[string]bool{}
+	empty, refused := jobstest.Fill(t, disk), map[string]bool{}
 	for i := 0; ; i++ { // the file may have some room in itself
 		name := fmt.Sprintf("refused-%d", i)
 		status, answer := submit(name, 100<<10)
@@ -149,11 +114,13 @@ func fullDisk(t *testing.T, disk string, again func(*gateway), store string, arg
 			t.Errorf("%s can't be read while the disk is full: %d %s, %v", name, status, text, err)
 		}
 	}
+	eventually(t, "the store is shown as down", func() bool { return !g.storeUp() })
 	empty()
 	again(g)
 	if status, answer := submit("next", 1); status != http.StatusAccepted {
 		t.Errorf("the first submission after there is room: %d %v", status, answer)
 	}
+	eventually(t, "the store is shown as up", g.storeUp)
 	for name, id := range accepted {
 		eventually(t, name+" is done", func() bool {
 			status, text, err := caller.do(http.MethodGet, "/jobs/"+id+"/reply?wait=20s&reply=raw", nil)

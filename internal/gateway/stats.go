@@ -80,7 +80,7 @@ type JobStats struct {
 	Services             map[string]JobServiceStats // that have some
 	Expires              time.Duration              // in the queue, of a job that asks for nothing else
 	Waiters              int                        // requests that wait for a job to change
-	StoreUp              bool                       // its last operation succeeded
+	StoreUp              bool                       // it can be written, as its last operations tell
 	StoreBytes, StoreMax int64                      // in use, and at most
 	StoreErrors          map[string]int64           // by operation, since the start
 	Redelivered          map[string]int64           // looks at jobs that run at other gateways, by verdict; all are there

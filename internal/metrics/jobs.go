@@ -73,7 +73,7 @@ var (
 	jobsOldestDesc      = desc("job_oldest_queued_seconds", "Since the submission of the oldest job that waits to be sent.", "service")
 	jobsExpiresDesc     = desc("jobs_expires_seconds", "How long a job may wait to be sent unless its caller asks for another time.")
 	jobsWaitersDesc     = desc("jobs_waiters", "Requests that wait for a job to change.")
-	jobsUpDesc          = desc("jobs_store_up", "1 if the last operation of the store of jobs succeeded.")
+	jobsUpDesc          = desc("jobs_store_up", "1 if the store of jobs can be written, as its last operations tell.")
 	jobsBytesDesc       = desc("jobs_store_bytes", "Bytes in use in the store of jobs.")
 	jobsBytesMaxDesc    = desc("jobs_store_bytes_max", "The most bytes that the store of jobs may have.")
 	jobsErrorsDesc      = desc("jobs_store_errors_total", "Operations of the store of jobs that failed.", "op")

@@ -87,10 +87,13 @@ func migrate(db *sql.DB) error {
 	return tx.Commit()
 }
 
+// triedJob is the number of no job. What has it was written to try whether the file can be written.
+const triedJob = 0
+
 // clean removes messages whose job was never stored, and replies of jobs that did not get to their end.
 func clean(db *sql.DB) error {
 	_, err := db.Exec(`
-		DELETE FROM data WHERE job > (SELECT coalesce(max(seq), 0) FROM jobs);
-		DELETE FROM data WHERE kind = ? AND job IN (SELECT seq FROM jobs WHERE state IN ('queued', 'running'))`, replyKind)
+		DELETE FROM data WHERE job = ? OR job > (SELECT coalesce(max(seq), 0) FROM jobs);
+		DELETE FROM data WHERE kind = ? AND job IN (SELECT seq FROM jobs WHERE state IN ('queued', 'running'))`, triedJob, replyKind)
 	return err
 }

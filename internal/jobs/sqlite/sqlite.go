@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,9 +43,6 @@ var operations = [...]string{
 	"submit", "stage", "claim", "unclaim", "end", "part", "delete", "forget", "vacuum", "get", "list", "open", "request", "reply", "parts",
 }
 
-// reads are those that write nothing. It never changes.
-var reads = [...]string{"get", "list", "open", "request", "reply", "parts"}
-
 // Config configures a Store.
 type Config struct {
 	Dir      string      // where jobs.db is, made with mode 0700 if it is not there; empty: in memory
@@ -72,7 +68,7 @@ type Store struct {
 
 	used    atomic.Int64
 	damaged atomic.Int64
-	down    atomic.Bool
+	down    atomic.Bool // an operation has failed, and the writer could not write since then; see try
 
 	mu     sync.Mutex
 	errors map[string]int64 // guarded by mu
@@ -97,7 +93,7 @@ func New(cfg Config) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	source := "file:jobs?mode=memory&_auto_vacuum=incremental&_txlock=immediate&_stmt_cache_size=64"
+	source := "file:jobs?mode=memory&_stmt_cache_size=64"
 	if s.cfg.Dir != "" {
 		if err := os.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 			return err
@@ -109,7 +105,7 @@ func (s *Store) open() (err error) {
 			return err
 		}
 	}
-	if s.db, err = sql.Open("sqlite3", source); err != nil {
+	if s.db, err = sql.Open("sqlite3", source+"&_auto_vacuum=incremental&_txlock=immediate"); err != nil {
 		return err
 	}
 	s.db.SetMaxOpenConns(1)
@@ -122,7 +118,7 @@ func (s *Store) open() (err error) {
 	if err := migrate(s.db); err != nil {
 		return err
 	}
-	if s.cfg.Dir != "" {
+	if s.cfg.Dir != "" { // without _auto_vacuum, which writes to the file with each new connection
 		if s.read, err = sql.Open("sqlite3", source+"&_query_only=true"); err != nil {
 			return err
 		}
@@ -148,7 +144,7 @@ func (s *Store) file() (source string, err error) {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("file:%s?_journal_mode=WAL&_synchronous=FULL&_auto_vacuum=incremental&_txlock=immediate&_stmt_cache_size=64&_busy_timeout=%d",
+	return fmt.Sprintf("file:%s?_journal_mode=WAL&_synchronous=FULL&_stmt_cache_size=64&_busy_timeout=%d",
 		(&url.URL{Path: path}).EscapedPath(), busyTimeout.Milliseconds()), nil
 }
 
@@ -211,9 +207,6 @@ func (s *Store) told(op string, start time.Time, err error) error {
 		err = fmt.Errorf("%w: %w", jobs.ErrFull, fault)
 	default:
 		return s.failed(op, start, err)
-	}
-	if !slices.Contains(reads[:], op) { // a disk that can be read may still be full, or refuse to be written
-		s.down.Store(false)
 	}
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(op, time.Since(start), false)

@@ -278,6 +278,9 @@ func TestAReplyThatFindsNoRoomIsToldSo(t *testing.T) {
 	if got, err := s.Get(ctx, job.ID); err != nil || got.State != jobs.Running {
 		t.Errorf("the job is %s, %v, want it as it was", got.State, err)
 	}
+	if !s.Stats().Up {
+		t.Error("the store is down, want it up: its bound is full, not its disk")
+	}
 	end.To, end.Frames, end.Problem = jobs.Failed, nil, &gateway.Error{Kind: gateway.ReplyTooLarge}
 	if _, err := s.Move(ctx, end); err != nil {
 		t.Errorf("an end without reply: %v", err)

@@ -5,8 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
+	"go.uber.org/zap"
 
 	"mdpgateway/internal/jobs"
 )
@@ -102,9 +106,38 @@ func (s *Store) group(first *write) {
 		}
 	}
 	s.measure()
+	if full := slices.IndexFunc(results, isNoRoom); full >= 0 || s.down.Load() {
+		s.try(results[max(full, 0)])
+	}
 	for i, w := range all {
 		w.done <- results[i]
 	}
+}
+
+// isNoRoom reports whether a change found no room: on the disk, or within Config.MaxBytes.
+func isNoRoom(err error) bool {
+	var fault sqlite3.Error
+	return errors.As(err, &fault) && fault.Code == sqlite3.ErrFull
+}
+
+// try finds out whether the store is up, after a write has failed: it writes as much as a piece of a message, unless
+// Config.MaxBytes leaves less, and removes it. A change that succeeds would not tell: one that changes nothing, as
+// Forget's mostly, needs no disk, and a small one may find room where no reply does.
+func (s *Store) try(cause error) {
+	size := max(0, min(jobs.ChunkSize, (s.cfg.MaxBytes-s.used.Load())/2))
+	err := s.change("INSERT OR REPLACE INTO data (job, kind, part, n, bytes) VALUES (?, 0, 0, 0, zeroblob(?))", triedJob, size)
+	if err == nil {
+		err = s.change("DELETE FROM data WHERE job = ?", triedJob)
+	}
+	if down := err != nil; s.down.Swap(down) != down && down {
+		s.cfg.Log.Error("the jobs store fails", zap.Error(errors.Join(cause, err)))
+	}
+}
+
+// change makes one change in a transaction of its own.
+func (s *Store) change(statement string, args ...any) error {
+	w := &write{do: func(tx *sql.Tx) error { _, err := tx.Exec(statement, args...); return err }}
+	return s.commit([]*write{w}, make([]error, 1))
 }
 
 // commit makes changes in one transaction. Its error, and then that of all changes, means that none was made.
