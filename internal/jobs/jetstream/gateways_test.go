@@ -137,6 +137,7 @@ func gateways(t *testing.T, c *natstest.Cluster) {
 		"a submission that comes after its revocation fails":  revoked,
 		"a key whose submission has failed makes that job":    keyLeft,
 		"a full queue still knows a key":                      keyWhenFull,
+		"a gateway is gone inside a deletion":                 deletionsCut,
 		"pieces of a gateway that is gone are deleted":        piecesLeft,
 		"pieces that no record names do not fill the stream":  piecesInVain,
 		"servers drop pieces in time":                         piecesInTime,

@@ -29,20 +29,17 @@ func (s *Store) read(ctx context.Context, id string) (*record, error) {
 	return r, err
 }
 
-// remove removes the message of a sequence, if it is still there.
+// remove removes the message of a sequence, if it is still there. Of the server's error only a text is left, so the
+// message is read to find out whether it is gone.
 func (s *Store) remove(ctx context.Context, seq uint64) error {
 	err := s.stream.DeleteMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) || hasCode(err, codeNoSequence, codeNotDeleted) {
-		return nil
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) {
+		if _, read := s.stream.GetMsg(ctx, seq); errors.Is(read, jetstream.ErrMsgNotFound) {
+			return nil
+		}
 	}
 	return err
 }
-
-// Codes of the errors of removing a message that is gone.
-const (
-	codeNoSequence = 10043
-	codeNotDeleted = 10057
-)
 
 // Get is jobs.Store. It reads at the stream's leader, so what any process has confirmed is seen.
 func (s *Store) Get(ctx context.Context, id string) (job jobs.Job, err error) {
