@@ -3,7 +3,6 @@ package mux
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
@@ -38,7 +37,7 @@ type link struct {
 	inFlight int  // calls that have it
 	retired  bool // it gets no more calls, and ends with the last
 
-	heard atomic.Int64 // when a message came last, in Unix nanoseconds
+	heard atomic.Bool // a message came since it was last asked
 
 	mu    sync.Mutex
 	calls map[mdpx.ID]*call // guarded by mu
@@ -100,7 +99,7 @@ func (l *link) send(frames [][]byte) error {
 // take is given each message that comes. One that is not whole is too large.
 func (l *link) take(frames [][]byte, whole bool) {
 	l.trace(false, frames)
-	l.heard.Store(time.Now().UnixNano())
+	l.heard.Store(true)
 	m, err := mdpx.ParseFromBroker(frames)
 	if err != nil {
 		l.stray(err)

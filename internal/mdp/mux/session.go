@@ -104,7 +104,7 @@ func (e *endpoint) last(ctx context.Context, s *session) (up, mute bool) {
 	defer func() { s.close() }()
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
-	begun, greeted := time.Now(), s.greeted
+	begun, greeted, quiet := time.Now(), s.greeted, time.Duration(0)
 	var renewed <-chan *session // nil before it is up
 	for {
 		select {
@@ -119,15 +119,19 @@ func (e *endpoint) last(ctx context.Context, s *session) (up, mute bool) {
 			greeted, renewed, up = nil, e.renewed, true
 			e.up(s.address)
 		case next := <-renewed:
-			s = e.replace(s, next)
+			s, quiet = e.replace(s, next), 0
 		case now := <-ticker.C:
+			// Beats are counted: the clock may be set meanwhile, and the whole process may have been stopped.
+			if quiet += beat; s.control.heard.Swap(false) {
+				quiet = 0
+			}
 			switch {
 			case !up && now.Sub(begun) > greeting:
 				e.down("", errUnspoken, true)
 				if now.Sub(begun) > e.firstWord {
 					return false, true
 				}
-			case up && now.Sub(time.Unix(0, s.control.heard.Load())) > deafness:
+			case up && quiet > deafness:
 				e.down("no heartbeat", errSilent, false)
 				return up, false
 			case up:
