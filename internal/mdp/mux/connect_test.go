@@ -2,6 +2,7 @@ package mux_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -164,4 +165,21 @@ func TestALostBrokerIsLoggedAndTheEndOfTheClientIsNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// How large replies may be has no part in how many services a broker has.
+func TestABrokerMayHaveMoreServicesThanFitIntoAReply(t *testing.T) {
+	overBoth(t, func(t *testing.T, at string) {
+		t.Parallel()
+		var names []string
+		for i := range 2000 {
+			names = append(names, fmt.Sprintf("service-%d", i))
+		}
+		b := mdptest.NewMuxedAt(t, at, names...)
+		c := start(t, mux.Config{Config: client.Config{MaxReply: 1000}}, b.Endpoint())
+		up(t, c, 1)
+		if n := len(c.Table(0).Services()); n != len(names) {
+			t.Errorf("%d services are known, want %d", n, len(names))
+		}
+	})
 }

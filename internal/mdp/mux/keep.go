@@ -150,11 +150,16 @@ func (e *endpoint) unopened(cause error) {
 // dial opens a connection by these keys. services, if set, is told what the broker tells of its services.
 func (e *endpoint) dial(ctx context.Context, address string, keys *curve.Client, services func([]mdpx.Service)) (*link, error) {
 	l := &link{endpoint: e, keys: keys, services: services, gone: make(chan struct{}), calls: map[mdpx.ID]*call{}}
+	limit := e.client.cfg.MaxReply
+	if services != nil {
+		limit = maxWord
+	}
+	limit += replyHeadroom
 	var err error
 	if host, found := strings.CutPrefix(address, "tcp://"); found && keys == nil {
-		l.socket, err = e.connect(ctx, host, l.take)
+		l.socket, err = e.connect(ctx, host, limit, l.take)
 	} else {
-		l.socket, err = e.share(ctx, address, keys, l.take)
+		l.socket, err = e.share(ctx, address, keys, limit, l.take)
 	}
 	if err != nil {
 		return nil, err
@@ -163,15 +168,15 @@ func (e *endpoint) dial(ctx context.Context, address string, keys *curve.Client,
 }
 
 // connect opens a connection without libzmq.
-func (e *endpoint) connect(ctx context.Context, host string, take func([][]byte, bool)) (socket, error) {
+func (e *endpoint) connect(ctx context.Context, host string, limit int64, take func([][]byte, bool)) (socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.client.cfg.ConnectTimeout)
 	defer cancel()
-	return zmtp.Dial(ctx, host, zsock.RandomRoutingID(), e.client.cfg.MaxReply+replyHeadroom, take)
+	return zmtp.Dial(ctx, host, zsock.RandomRoutingID(), limit, take)
 }
 
 // share opens a connection of libzmq's.
-func (e *endpoint) share(ctx context.Context, address string, keys *curve.Client, take func([][]byte, bool)) (socket, error) {
-	s, err := e.client.zctx.Share(zsock.DealerOptions{MaxMessage: e.client.cfg.MaxReply + replyHeadroom, Curve: keys}, take)
+func (e *endpoint) share(ctx context.Context, address string, keys *curve.Client, limit int64, take func([][]byte, bool)) (socket, error) {
+	s, err := e.client.zctx.Share(zsock.DealerOptions{MaxMessage: limit, Curve: keys}, take)
 	if err != nil {
 		return nil, err
 	}
@@ -186,5 +191,7 @@ func (e *endpoint) share(ctx context.Context, address string, keys *curve.Client
 	return s, nil
 }
 
-// replyHeadroom is for what a message has beside a reply's body.
-const replyHeadroom = 64 << 10
+const (
+	replyHeadroom = 64 << 10 // for what a message has beside a reply's body
+	maxWord       = 64 << 20 // bytes of what a broker says of its services: those of 200,000 with the longest names
+)

@@ -107,7 +107,7 @@ func (l *link) take(frames [][]byte, whole bool) {
 	}
 	switch m.Command {
 	case mdpx.Services:
-		if l.services != nil {
+		if l.services != nil && whole { // a part of it would deny the other services
 			l.services(m.Services)
 		}
 	case mdpx.HeartbeatReply:
