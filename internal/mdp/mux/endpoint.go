@@ -94,6 +94,11 @@ func (e *endpoint) before(other *endpoint) bool {
 	return e.turn < other.turn
 }
 
+// hasLink reports whether a call can be sent now. The mutex must be held.
+func (e *endpoint) hasLink() bool {
+	return slices.ContainsFunc(e.links, func(l *link) bool { return l != nil })
+}
+
 // lease returns the connections' next one for a call, which Client.release gives back, or nil
 // if there is none now. The mutex must be held.
 func (e *endpoint) lease(large bool) *link {

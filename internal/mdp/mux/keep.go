@@ -136,7 +136,7 @@ func (e *endpoint) unopened(cause error) {
 		c.mu.Unlock()
 		return
 	}
-	if !slices.ContainsFunc(e.links, func(l *link) bool { return l != nil }) {
+	if !e.hasLink() {
 		e.state = gateway.Down
 		c.announce()
 	}

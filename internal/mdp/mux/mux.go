@@ -216,6 +216,7 @@ func (c *Client) lease(x *call) (*link, error) {
 func (c *Client) choose(x *call) (l *link, up bool, err error) {
 	var best *endpoint
 	manned, hope, bare := false, false, false // of best; of any
+	soon := false                             // workers have one whose connections are being opened
 	for _, e := range c.endpoints {
 		if x.req.Brokers != nil && !slices.Contains(x.req.Brokers, e.index) || e.state == gateway.Down {
 			continue
@@ -228,19 +229,22 @@ func (c *Client) choose(x *call) (l *link, up bool, err error) {
 		switch {
 		case !workers && !c.mayWait(x):
 			bare = true
+		case !e.hasLink():
+			up, soon = true, soon || workers
 		case best == nil || workers && !manned || workers == manned && e.before(best):
 			best, manned = e, workers
 		}
 	}
 	switch {
-	case best != nil:
+	case best != nil && (manned || !soon):
 		return best.lease(x.isLarge()), true, nil
+	case soon:
 	case bare:
 		return nil, false, noWorkers()
 	case !hope:
 		return nil, false, unavailable(nil)
 	}
-	return nil, false, nil
+	return nil, up, nil
 }
 
 // mayWait reports whether a call waits at the broker for the workers of a service that has
