@@ -108,7 +108,7 @@ func TestCallsShorterThanAHandshakeAreAnsweredOnceConnectionsAreThere(t *testing
 	t.Errorf("not all of the %d calls from the fourth on were answered", calls-warm)
 }
 
-// At a round trip of a second, look-ups and calls work once handshakes have the time.
+// At a round trip of a second, look-ups and calls work once handshakes have the time, from the start on.
 func TestABrokerASecondAwayIsReachedAndAsked(t *testing.T) {
 	broker := mdptest.NewRouter(t, func(_ []byte, m [][]byte) [][][]byte {
 		if string(m[2]) == mdp.MMIService {
@@ -118,10 +118,13 @@ func TestABrokerASecondAwayIsReachedAndAsked(t *testing.T) {
 	})
 	link := mdptest.NewProxy(t, broker.Endpoint())
 	link.Delay(500 * time.Millisecond)
-	p := newPool(t, client.Config{ConnectTimeout: 10 * time.Second, QueueTimeout: 10 * time.Second}, at(link.Endpoint()))
-	eventually(t, "the broker is up", func() bool { return p.Stats().Endpoints[0].State == gateway.Up })
+	p := newPool(t, client.Config{ConnectTimeout: patience, QueueTimeout: patience}, at(link.Endpoint()))
+	early := inBackground(t.Context(), p, echo("early"))
 	if status, err := p.Lookup(context.Background(), 0, "echo"); err != nil || status != mdp.StatusFound {
 		t.Errorf("look-up: got %q, %v, want %s", status, err, mdp.StatusFound)
+	}
+	if err := await(t, early); err != nil {
+		t.Errorf("a call at the start: %v", err)
 	}
 	mustCall(t, p, "hello")
 }
