@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mdpgateway/internal/certs"
+	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/mdptest"
 	"mdpgateway/internal/zmtp"
 )
@@ -74,23 +76,32 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	good := mdptest.Endpoint(mdptest.Broker(t))
 	mute := mdptest.NewRouter(t, func([]byte, [][]byte) [][][]byte { return nil })
+	var asked atomic.Int64
+	slow := mdptest.NewRouter(t, func([]byte, [][]byte) [][][]byte {
+		if asked.Add(1) == 1 {
+			return nil
+		}
+		return [][][]byte{{nil, []byte("MDPC01"), []byte(mdp.MMIService), []byte(mdp.StatusNotFound)}}
+	})
 	gone := mdptest.NewRouter(t, nil)
 	gone.Close()
 	config := fmt.Sprintf(`
 brokers:
   - {name: good, endpoint: %q}
   - {name: mute, endpoint: %q}
+  - {name: slow, endpoint: %q}
   - {name: gone, endpoint: %q}
   - {name: web, endpoint: "tcp://%s"}
   - {name: quiet, endpoint: %q, dialect: {header: MDPC01, mmi: off}}
 services: {lora: {}, untold: {brokers: [quiet]}}
-`, good, mute.Endpoint(), gone.Endpoint(), answering(t, "HTTP/1.1 400 Bad Request\r\n\r\n"), good)
+`, good, mute.Endpoint(), slow.Endpoint(), gone.Endpoint(), answering(t, "HTTP/1.1 400 Bad Request\r\n\r\n"), good)
 	code, got := findings(t, "--config FILE", config)
 	if code != exitFailed {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	for _, want := range []string{
 		"fail broker mute answers no look-up (MMI)", "→ wrong dialect, or a broker without MMI",
+		"ok broker slow answers look-ups (MMI): 404",
 		"fail broker gone dial tcp", "→ start the broker",
 		"fail broker web no handshake: it does not speak ZeroMQ's protocol → give the port",
 		"ok broker quiet is not asked", "fail service lora no broker has workers of it → start its workers",

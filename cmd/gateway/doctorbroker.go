@@ -122,11 +122,7 @@ func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, 
 		return "", err
 	}
 	defer func() { _ = pool.Close(ctx) }()
-	ask := func(name string) (string, error) {
-		ctx, cancel := context.WithTimeout(ctx, c.Wait)
-		defer cancel()
-		return pool.Lookup(ctx, 0, name)
-	}
+	ask := func(name string) (string, error) { return c.ask(ctx, pool, name) }
 	status, err := ask("gateway-doctor")
 	if err != nil {
 		return pool.Stats().Endpoints[0].Refusal, err
@@ -146,6 +142,33 @@ func (c *doctorCmd) discover(ctx context.Context, r *report, b client.Endpoint, 
 	}
 	return "", nil
 }
+
+// ask asks a broker about a service until it answers or refuses the keys. A slow one may need longer than a call would
+// wait.
+func (c *doctorCmd) ask(ctx context.Context, pool *upstream.Brokers, name string) (status string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	for {
+		status, failed := pool.Lookup(ctx, 0, name)
+		if failed == nil {
+			return status, nil
+		}
+		if err == nil {
+			err = failed // later ones may only say that the time is over
+		}
+		if pool.Stats().Endpoints[0].Refusal != "" {
+			return "", err
+		}
+		select {
+		case <-ctx.Done():
+			return "", err
+		case <-time.After(askAgain):
+		}
+	}
+}
+
+// askAgain is the pause between two questions.
+const askAgain = 50 * time.Millisecond
 
 // cutTCP returns the host and port of a TCP endpoint.
 func cutTCP(endpoint string) (address string, tcp bool) { return strings.CutPrefix(endpoint, "tcp://") }
