@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -146,10 +147,10 @@ func (s *server) close() error {
 	return nil
 }
 
-// dismiss closes the listeners and resets no connection that a caller has.
-func (s *server) dismiss() {
+// dismiss closes the listeners and, unless ctx ends, resets no connection that a caller has.
+func (s *server) dismiss(ctx context.Context) {
 	for _, l := range s.listeners {
-		_ = l.Dismiss()
+		_ = l.Dismiss(ctx)
 	}
 }
 

@@ -167,7 +167,7 @@ func (d *daemon) letGo(patience time.Duration) {
 func (d *daemon) shutdown(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	d.servers[0].dismiss() // that of the API; the second time its listeners are closed
+	d.servers[0].dismiss(ctx) // that of the API; the second time its listeners are closed
 	if err := d.api.AwaitIdle(ctx); err != nil {
 		return err
 	}

@@ -19,11 +19,23 @@ func ListenTCP(address string) (net.Listener, error) {
 
 // Dismiss closes the listener and loses no connection that a peer believes to have: to close it at once resets those that
 // the kernel has taken and nobody has accepted yet, with the requests on them. Where the kernel cannot be told to take no
-// more of them, it only closes the listener.
-func (l *Listener) Dismiss() error {
+// more of them, it only closes the listener. The end of ctx closes it at once.
+func (l *Listener) Dismiss(ctx context.Context) error {
 	if takeNoMore(l.Listener) == nil {
-		for <-time.After(handshake); pending(l.Listener); <-time.After(time.Millisecond) {
+		for wait := handshake; sleep(ctx, wait) && pending(l.Listener); wait = time.Millisecond {
 		}
 	}
 	return l.Close()
+}
+
+// sleep reports whether the time has passed before the end of ctx.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -45,7 +45,7 @@ func TestAListenerThatIsDismissedLosesNoConnection(t *testing.T) {
 		for range 200 {
 			<-warm
 		}
-		if err := g.Dismiss(); err != nil {
+		if err := g.Dismiss(t.Context()); err != nil {
 			t.Error(err)
 		}
 		callers.Wait()

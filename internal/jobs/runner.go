@@ -204,7 +204,7 @@ func (r *Runner) Drain() {
 	}
 }
 
-// AwaitIdle waits until no job runs, or until ctx ends.
+// AwaitIdle waits until no job runs, or until ctx ends, which is an error only if one runs.
 func (r *Runner) AwaitIdle(ctx context.Context) error {
 	idle := make(chan struct{})
 	go func() { r.runs.Wait(); close(idle) }()
@@ -212,8 +212,13 @@ func (r *Runner) AwaitIdle(ctx context.Context) error {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.active) > 0 {
 		return ctx.Err()
 	}
+	return nil
 }
 
 // Interrupt ends the jobs that run: they become Interrupted.

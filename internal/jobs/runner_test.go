@@ -455,9 +455,17 @@ func TestADrainStartsNothingAndInterruptsAtItsEnd(t *testing.T) {
 	if _, err := b.try("echo", ""); gateway.AsError(err).Kind != gateway.Draining {
 		t.Errorf("a submission: %v, want draining", err)
 	}
+	over, end := context.WithCancel(ctx)
+	end()
+	if err := b.AwaitIdle(over); err == nil {
+		t.Error("a job runs, and its time to end is over, which is no error")
+	}
 	b.Interrupt()
 	if err := b.AwaitIdle(ctx); err != nil {
 		t.Fatal(err)
+	}
+	if err := b.AwaitIdle(over); err != nil {
+		t.Errorf("no job runs, and it is an error that no time is left: %v", err)
 	}
 	for id, want := range map[string]jobs.State{running.ID: jobs.Interrupted, queued.ID: jobs.Queued} {
 		if job, err := b.Get(ctx, anyone, id); err != nil || job.State != want {
