@@ -44,6 +44,10 @@ func start(t *testing.T, args ...string) *running {
 // for half a second in which no request comes.
 const atOnce = "GATEWAY_DRAIN=0s"
 
+// unhurried is the environment of all gateways: a handshake on a busy machine may take over the second that is the
+// default. Flags override it.
+var unhurried = []string{"GATEWAY_CONNECT_TIMEOUT=" + patience.String(), "GATEWAY_QUEUE_TIMEOUT=" + patience.String()}
+
 // startIn is start in an environment.
 func startIn(t *testing.T, env []string, args ...string) *running {
 	t.Helper()
@@ -63,7 +67,7 @@ func startWhere(t *testing.T, env []string, args ...string) *running {
 	listening := make(chan struct{})
 	go g.read(logs, listening)
 	go func() {
-		g.code <- run(ctx, append([]string{"serve"}, args...), env, io.Discard, stderr)
+		g.code <- run(ctx, append([]string{"serve"}, args...), slices.Concat(unhurried, env), io.Discard, stderr)
 		stderr.Close()
 	}()
 	t.Cleanup(func() { g.end() })
