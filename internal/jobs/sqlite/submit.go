@@ -58,7 +58,7 @@ func (s *Store) Submit(ctx context.Context, job *jobs.Job, frames [][]byte, key 
 			job.Seq, job.ID, recordVersion, job.Service, job.Owner, string(jobs.Queued), nanos(job.Created), text)
 		return err
 	})
-	if err != nil && staged {
+	if err != nil && staged && !errors.Is(err, jobs.ErrUnconfirmed) { // else the job may have been stored
 		s.unstage(job.Seq, requestKind)
 	}
 	if errors.Is(err, errExists) {
