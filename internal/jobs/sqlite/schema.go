@@ -95,5 +95,13 @@ func clean(db *sql.DB) error {
 	_, err := db.Exec(`
 		DELETE FROM data WHERE job = ? OR job > (SELECT coalesce(max(seq), 0) FROM jobs);
 		DELETE FROM data WHERE kind = ? AND job IN (SELECT seq FROM jobs WHERE state IN ('queued', 'running'))`, triedJob, replyKind)
+	if err != nil {
+		return err
+	}
+	// Later jobs may have been stored. This reads much more of the file, so it is not done if a part is damaged.
+	_, err = db.Exec("DELETE FROM data WHERE job IN (SELECT DISTINCT job FROM data AS d WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE seq = d.job))")
+	if isDamage(err) {
+		return nil
+	}
 	return err
 }

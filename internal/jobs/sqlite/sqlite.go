@@ -200,7 +200,7 @@ func (s *Store) told(op string, start time.Time, err error) error {
 	case errors.Is(err, jobs.ErrNewer):
 	case errors.Is(err, jobs.ErrDamaged):
 		s.setAside(op, err)
-	case errors.As(err, &fault) && (fault.Code == sqlite3.ErrCorrupt || fault.Code == sqlite3.ErrNotADB):
+	case isDamage(err):
 		s.setAside(op, err)
 		err = fmt.Errorf("%w: %w", jobs.ErrDamaged, err)
 	case errors.As(err, &fault) && fault.Code == sqlite3.ErrFull:
@@ -212,6 +212,12 @@ func (s *Store) told(op string, start time.Time, err error) error {
 		s.cfg.Observe(op, time.Since(start), false)
 	}
 	return err
+}
+
+// isDamage reports whether a part of the file can't be read.
+func isDamage(err error) bool {
+	var fault sqlite3.Error
+	return errors.As(err, &fault) && (fault.Code == sqlite3.ErrCorrupt || fault.Code == sqlite3.ErrNotADB)
 }
 
 // setAside counts data that can't be read.

@@ -302,12 +302,14 @@ func TestWhatWasNotCompletedIsRemoved(t *testing.T) {
 			t.Fatalf("staged %v, %v", staged, err)
 		}
 	}
+	s.seq.Add(1)
+	jobstest.Submit(t, s, jobstest.New("echo")) // after the one that was begun
 	shut(t, s)
 	s = open(t, Config{Dir: dir})
 	defer shut(t, s)
 	var rows int
-	if err := s.db.QueryRow("SELECT count(*) FROM data").Scan(&rows); err != nil || rows != 1 {
-		t.Errorf("%d rows of messages, %v, want the one of the request", rows, err)
+	if err := s.db.QueryRow("SELECT count(*) FROM data").Scan(&rows); err != nil || rows != 2 {
+		t.Errorf("%d rows of messages, %v, want those of the two requests", rows, err)
 	}
 }
 
