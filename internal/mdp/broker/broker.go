@@ -82,7 +82,7 @@ func (b *Broker) bind(cfg Config) error {
 	if err := b.authenticate(cfg.Curve); err != nil {
 		return err
 	}
-	options := zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Queue: routerQueue, Linger: linger}
+	options := zsock.RouterOptions{MaxMessage: cfg.QueueBytes, Queue: routerQueue, Linger: linger, Lend: true}
 	if cfg.Curve != nil {
 		options.Curve = &cfg.Curve.Secret
 	}

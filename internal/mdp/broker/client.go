@@ -1,10 +1,13 @@
 package broker
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"mdpgateway/internal/mdp"
+	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdpx"
 )
 
@@ -29,6 +32,7 @@ type request struct {
 	// body is nil once the request cannot be given to a worker again: enough got it,
 	// or the client was sent a message of the reply.
 	body  [][]byte
+	lent  bool // what is large of it is the socket's, until the next message is received
 	given int  // how many workers got it
 	over  bool // its client gets no more: all was said, or a message of the reply was lost
 
@@ -62,7 +66,7 @@ func (s *state) newRequest(now time.Time, id, name []byte, body [][]byte) *reque
 	if svc == nil {
 		svc = newService(name)
 	}
-	return &request{client: id, service: svc, token: s.newToken(), body: body, size: sizeOf(body), deadline: now.Add(s.cfg.Expiry)}
+	return &request{client: id, service: svc, token: s.newToken(), body: body, lent: true, size: sizeOf(body), deadline: now.Add(s.cfg.Expiry)}
 }
 
 // accept gives a new request to an idle worker, queues it, or drops it.
@@ -89,7 +93,26 @@ func (s *state) accept(now time.Time, r *request) {
 	if r.connection == nil {
 		r.connection = s.connection()
 	}
+	r.own()
 	s.queue(r, false)
+}
+
+// own makes the body the request's, which keeps it longer than it is lent.
+func (r *request) own() {
+	if r.lent {
+		r.body, r.lent = owned(r.body), false
+	}
+}
+
+// owned returns frames that are lent to nobody, in a slice of their own.
+func owned(frames [][]byte) [][]byte {
+	kept := slices.Clone(frames)
+	for i, frame := range kept {
+		if len(frame) >= zsock.LentFrom {
+			kept[i] = bytes.Clone(frame)
+		}
+	}
+	return kept
 }
 
 // expired reports whether r may not be given to a worker any more.

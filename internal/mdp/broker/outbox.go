@@ -53,8 +53,7 @@ func (s *state) toClient(now time.Time, frames [][]byte, r *request, final bool)
 		err = s.send(frames)
 	}
 	if err == errSlow {
-		kept := slices.Clone(frames)
-		err = s.keep(now, box, &outgoing{frames: kept, size: sizeOf(kept), request: r, final: final})
+		err = s.keep(now, box, &outgoing{frames: frames, size: sizeOf(frames), request: r, final: final})
 	} else if err == nil && final && r != nil {
 		s.count.replies++
 	}
@@ -67,7 +66,7 @@ func (s *state) toClient(now time.Time, frames [][]byte, r *request, final bool)
 	return err == nil
 }
 
-// keep puts m into its client's outbox, which is nil if there is none yet. If
+// keep puts m, whose frames it copies, into its client's outbox, which is nil if there is none yet. If
 // that breaks the bound of all, the clients that took nothing for the longest
 // time lose theirs.
 func (s *state) keep(now time.Time, box *outbox, m *outgoing) error {
@@ -82,6 +81,7 @@ func (s *state) keep(now time.Time, box *outbox, m *outgoing) error {
 		s.warn(oldest)
 		s.discard(oldest, dropClientSlow)
 	}
+	m.frames = owned(m.frames)
 	if box == nil {
 		box = &outbox{client: m.frames[0]}
 		s.outboxes[string(box.client)] = box

@@ -155,6 +155,8 @@ func (s *state) give(now time.Time, w *worker, r *request) bool {
 	w.request, w.since = r, now
 	if r.given++; r.given > s.cfg.Redispatch {
 		r.body = nil
+	} else {
+		r.own()
 	}
 	s.hear(now, w)
 	return true

@@ -20,6 +20,25 @@ int zsock_send(void *socket, const void *bytes, const size_t *sizes, int n, bool
 	return 0;
 }
 
+int zsock_forward(void *socket, zsock_inbox *in, const void *data, bool more)
+{
+	int rc, i = 0;
+	zmq_msg_t m;
+	while (i < in->larges && zmq_msg_data(&in->kept[i]) != data)
+		i++;
+	if (i == in->larges)
+		return EINVAL;
+	zmq_msg_init(&m);
+	zmq_msg_copy(&m, &in->kept[i]); /* shares the bytes, of which it counts the users */
+	UNINTERRUPTED(rc, zmq_msg_send(&m, socket, more ? ZMQ_DONTWAIT | ZMQ_SNDMORE : ZMQ_DONTWAIT));
+	if (rc < 0) {
+		rc = errno; /* which zmq_msg_close may set */
+		zmq_msg_close(&m);
+		return rc;
+	}
+	return 0;
+}
+
 int zsock_begin(void *socket, const void *bytes, const size_t *sizes, int n, bool more)
 {
 	int events = zsock_events(socket);

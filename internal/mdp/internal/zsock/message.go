@@ -4,6 +4,8 @@ package zsock
 #cgo pkg-config: libzmq
 #cgo noescape zsock_send
 #cgo nocallback zsock_send
+#cgo noescape zsock_forward
+#cgo nocallback zsock_forward
 #cgo noescape zsock_begin
 #cgo nocallback zsock_begin
 #cgo noescape zsock_receive
@@ -44,6 +46,7 @@ type messages struct {
 	bytes  []byte         // small frames that are sent together
 	sizes  []C.size_t     // of the frames that one call sends
 	skips  bool           // a message over the limit is received to its end, in part
+	lends  bool           // as RouterOptions.Lend says
 }
 
 // newMessages finds libzmq's socket in pebbe's, which has no method for it. Free
@@ -61,6 +64,9 @@ func newMessages(soc *zmq.Socket) (messages, error) {
 
 // free leaves a socket that libzmq says is none.
 func (m *messages) free() {
+	if m.in != nil {
+		m.drop()
+	}
 	C.free(unsafe.Pointer(m.in))
 	m.in, m.socket = nil, nil
 }
@@ -72,9 +78,12 @@ func (m *messages) send(frames [][]byte, rests bool) error {
 		data := m.join(frames[sent:])
 		more := sent+len(m.sizes) < len(frames)
 		var rc C.int
-		if rests && sent == 0 {
+		switch {
+		case m.isLent(data):
+			rc = C.zsock_forward(m.socket, m.in, unsafe.Pointer(unsafe.SliceData(data)), C.bool(more))
+		case rests && sent == 0:
 			rc = C.zsock_begin(m.socket, unsafe.Pointer(unsafe.SliceData(data)), &m.sizes[0], C.int(len(m.sizes)), C.bool(more))
-		} else {
+		default:
 			rc = C.zsock_send(m.socket, unsafe.Pointer(unsafe.SliceData(data)), &m.sizes[0], C.int(len(m.sizes)), C.bool(more))
 		}
 		if rc != 0 && sent > 0 {
@@ -111,6 +120,7 @@ func (m *messages) receive(limit int64) ([][]byte, error) {
 	if m.socket == nil {
 		return nil, zmq.ErrorSocketClosed
 	}
+	m.drop()
 	return m.collect(C.zsock_receive(m.socket, m.in), limit)
 }
 
@@ -118,6 +128,7 @@ func (m *messages) receive(limit int64) ([][]byte, error) {
 // to look twice for what libzmq's thread has told it. After ErrAgain lost says that
 // it can't be written either.
 func (m *messages) look(limit int64) (frames [][]byte, lost bool, err error) {
+	m.drop()
 	frames, err = m.collect(C.zsock_look(m.socket, m.in), limit)
 	return frames, m.in.events&C.ZMQ_POLLOUT == 0, err
 }
@@ -170,24 +181,43 @@ func (m *messages) skip(frames [][]byte, n int) ([][]byte, error) {
 	return frames, ErrTooLarge
 }
 
-// take copies the n frames of the inbox and frees it. To append to nothing is to
-// allocate without clearing.
+// take copies the n frames of the inbox, but for those that are lent, and frees it if none is. To append to nothing is
+// to allocate without clearing.
 func (m *messages) take(frames [][]byte, n int) [][]byte {
+	lends, lent := m.lends && len(frames) == 0 && !bool(m.in.more), false
 	if frames == nil {
 		frames = make([][]byte, 0, n)
 	}
 	small := append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(&m.in.small)), m.in.used)...)
 	for i := range n {
 		size := m.in.size[i]
-		if large := m.in.large[i]; large != nil {
+		switch large := m.in.large[i]; {
+		case large == nil:
+			frames = append(frames, small[:size:size])
+			small = small[size:]
+		case lends && size >= LentFrom:
+			frames, lent = append(frames, unsafe.Slice((*byte)(large), size)), true
+		default:
 			frames = append(frames, append([]byte(nil), unsafe.Slice((*byte)(large), size)...))
-			continue
 		}
-		frames = append(frames, small[:size:size])
-		small = small[size:]
 	}
-	m.drop()
+	if !lent {
+		m.drop()
+	}
 	return frames
+}
+
+// isLent reports whether a frame is of the message that was received last, and was not copied.
+func (m *messages) isLent(frame []byte) bool {
+	if !m.lends || m.in.larges == 0 || len(frame) < LentFrom {
+		return false
+	}
+	for i := range m.in.frames {
+		if m.in.large[i] == unsafe.Pointer(unsafe.SliceData(frame)) && int(m.in.size[i]) == len(frame) {
+			return true
+		}
+	}
+	return false
 }
 
 // drop gives what libzmq has of the inbox's frames back to it.

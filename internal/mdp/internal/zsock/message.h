@@ -41,6 +41,10 @@ typedef struct {
  * their message goes on. It returns 0 or an errno. */
 int zsock_send(void *socket, const void *bytes, const size_t *sizes, int n, bool more);
 
+/* zsock_forward sends the large frame of the inbox whose bytes are at data, without copying
+ * them. It returns 0 or an errno, EINVAL if there is no such frame. */
+int zsock_forward(void *socket, zsock_inbox *in, const void *data, bool more);
+
 /* zsock_begin is zsock_send for a socket that rests, with one connection and nothing
  * in it. */
 int zsock_begin(void *socket, const void *bytes, const size_t *sizes, int n, bool more);

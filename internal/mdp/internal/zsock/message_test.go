@@ -1,17 +1,18 @@
 package zsock_test
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"testing"
 
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
-// echoed returns a DEALER whose messages come back.
+// echoed returns a DEALER whose messages come back, from a ROUTER that lends large frames.
 func echoed(t *testing.T) *zsock.Socket {
 	t.Helper()
 	c := newContext(t)
-	r, endpoint := router(t, c)
+	r, endpoint := routerWith(t, c, zsock.RouterOptions{Lend: true})
 	done := echo(r)
 	t.Cleanup(func() { r.Interrupt(); <-done })
 	d := dealer(t, c, endpoint, zsock.DealerOptions{})
@@ -29,7 +30,7 @@ func TestFramesOfEverySizeComeBackAsTheyWere(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	text := rand.NewChaCha8([32]byte{})
-	sizes := []int{0, 0, 1, 6, 500, 511, 512, 513, 1023, 1024, 1025, 70_000}
+	sizes := []int{0, 0, 1, 6, 500, 511, 512, 513, 1023, 1024, 1025, zsock.LentFrom - 1, zsock.LentFrom, 200_000}
 	for range 200 {
 		want := make([][]byte, 1+random.IntN(20))
 		for i := range want {
@@ -83,5 +84,39 @@ func TestAllocationsOfARoundTrip(t *testing.T) {
 	})
 	if n > 4 {
 		t.Errorf("%v allocations, want 4", n)
+	}
+}
+
+// A frame that is lent can be sent more than once, to others, and behind one that was not received.
+func TestALentFrameIsSentAsOftenAsIsWanted(t *testing.T) {
+	c := newContext(t)
+	r, endpoint := routerWith(t, c, zsock.RouterOptions{Lend: true})
+	from := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("from")})
+	to := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("to")})
+	large := bytes.Repeat([]byte("lent"), zsock.LentFrom)
+	own := bytes.Repeat([]byte("own"), zsock.LentFrom)
+	for _, d := range []*zsock.Socket{to, from} {
+		if err := d.WaitWritable(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Send([][]byte{large}); err != nil {
+			t.Fatal(err)
+		}
+		received, err := r.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, frames := range [][][]byte{{[]byte("to"), received[1], own, received[1]}, {[]byte("to"), received[1][:zsock.LentFrom]}} {
+			if err := r.Send(frames); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 {
+		for _, want := range [][][]byte{{large, own, large}, {large[:zsock.LentFrom]}} {
+			if got, err := to.Receive(); err != nil || !equal(got, want) {
+				t.Fatalf("got frames of %v, %v, want %v", lengths(got), err, lengths(want))
+			}
+		}
 	}
 }

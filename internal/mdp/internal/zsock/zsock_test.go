@@ -42,7 +42,12 @@ func closing[S interface{ Close() error }](t *testing.T, s S, err error) S {
 
 func router(t *testing.T, c *zsock.Context) (*zsock.Socket, string) {
 	t.Helper()
-	r, err := c.Router(zsock.RouterOptions{})
+	return routerWith(t, c, zsock.RouterOptions{})
+}
+
+func routerWith(t *testing.T, c *zsock.Context, o zsock.RouterOptions) (*zsock.Socket, string) {
+	t.Helper()
+	r, err := c.Router(o)
 	closing(t, r, err)
 	endpoint, err := r.Bind("tcp://127.0.0.1:*")
 	if err != nil {
