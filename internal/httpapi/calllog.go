@@ -50,21 +50,22 @@ func (l *callLog) add(c callView, sent bool) {
 	if l.series == nil {
 		l.series = map[string]*series{}
 	}
+	ended := minuteOf(c.Time.Add(time.Duration(c.Took * float64(time.Millisecond))))
 	s := l.series[c.Service]
 	if s == nil {
-		if len(l.series) >= maxSeries && !l.evict(minuteOf(c.Time)) {
+		if len(l.series) >= maxSeries && !l.evict(ended) {
 			return
 		}
 		s = new(series)
 		l.series[c.Service] = s
 	}
-	s.add(minuteOf(c.Time), c.Took, c.Status >= 400)
+	s.add(ended, c.Took, c.Status >= 400)
 }
 
-// evict forgets services without calls in the window, with mu held.
+// evict forgets services without calls in the window, or only in one that the clock was set back from, with mu held.
 func (l *callLog) evict(now int64) (evicted bool) {
 	for name, s := range l.series {
-		if s.last <= now-minutes {
+		if s.last <= now-minutes || s.last >= now+2*minutes {
 			delete(l.series, name)
 			evicted = true
 		}

@@ -206,6 +206,22 @@ func TestTimesOfTheLastMinutesAreNearTheirPercentiles(t *testing.T) {
 	}
 }
 
+// A machine may start with a clock that is far ahead, and have it set right then.
+func TestCallsAreCountedAfterTheClockWasSetBack(t *testing.T) {
+	var l callLog
+	now := time.Unix(60_000_000, 0)
+	for _, service := range []string{"echo", "other"} {
+		l.add(callView{Service: service, Time: now.Add(24 * time.Hour), Took: 20}, true)
+	}
+	l.add(callView{Service: "echo", Time: now, Took: 20}, true)
+	if calls := l.recent("echo", now).Calls; calls != 1 {
+		t.Errorf("%d calls are shown, want the one that was made since", calls)
+	}
+	if l.evict(minuteOf(now)); len(l.series) != 1 {
+		t.Errorf("%d series, want that of echo alone", len(l.series))
+	}
+}
+
 func TestServicesWithoutCallsGiveUpTheirSeries(t *testing.T) {
 	var l callLog
 	then := time.Unix(60_000, 0)

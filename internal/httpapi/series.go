@@ -25,11 +25,15 @@ type series struct {
 
 func minuteOf(t time.Time) int64 { return t.Unix() / 60 }
 
+// add counts a call that ended in that minute.
 func (s *series) add(minute int64, took float64, failed bool) {
-	m := &s.minutes[minute%minutes]
-	if minute < m.when { // of a call that was logged late
+	switch behind := s.last - minute; {
+	case behind >= 2*minutes: // the clock was set back
+		*s = series{}
+	case behind >= minutes: // it is not shown any more
 		return
 	}
+	m := &s.minutes[minute%minutes]
 	if m.when != minute {
 		*m = struct {
 			when          int64
