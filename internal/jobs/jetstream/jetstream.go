@@ -133,7 +133,8 @@ func (s *Store) open(ctx, background context.Context) (err error) {
 	options := []nats.Option{
 		nats.Name("mdp-gateway"), nats.Timeout(connectTimeout), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectWait, reconnectWait), nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(2),
-		nats.ReconnectBufSize(-1), // a write that waits in memory would be made after its caller was told that it failed
+		nats.IgnoreAuthErrorAbort(), // credentials may be replaced, however late
+		nats.ReconnectBufSize(-1),   // a write that waits in memory would be made after its caller was told that it failed
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { s.cfg.Log.Warn("the jobs store can't be reached", zap.Error(err)) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			s.cfg.Log.Info("the jobs store is reached again", zap.String("endpoint", nc.ConnectedAddr()))
