@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 )
@@ -23,8 +22,7 @@ func SmallDisk(t *testing.T, size int) (dir string) {
 // Fill takes all the room of a file system, until empty is called.
 func Fill(t *testing.T, dir string) (empty func()) {
 	t.Helper()
-	path := filepath.Join(dir, "ballast")
-	f, err := os.Create(path)
+	f, err := os.CreateTemp(dir, "ballast")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +34,7 @@ func Fill(t *testing.T, dir string) (empty func()) {
 		t.Fatalf("the disk can't be filled: %v", err)
 	}
 	return func() {
-		if err := os.Remove(path); err != nil {
+		if err := os.Remove(f.Name()); err != nil {
 			t.Error(err)
 		}
 	}
