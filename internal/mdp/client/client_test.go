@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -20,9 +21,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds a test that fails; it slows none that passes.
 const patience = 2 * time.Minute
 
+// newPool starts a pool of these brokers. Unless the test says otherwise, connections and calls that wait for one have
+// the time that they need on a busy machine.
 func newPool(t testing.TB, cfg client.Config, endpoints ...client.Endpoint) *client.Pool {
 	t.Helper()
 	cfg.Endpoints = endpoints
+	cfg.ConnectTimeout, cfg.QueueTimeout = cmp.Or(cfg.ConnectTimeout, patience), cmp.Or(cfg.QueueTimeout, patience)
 	p, err := client.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -7,8 +7,7 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// lookupTimeout bounds a question about a service and, apart from it, its wait for those
-// before it, unless the broker is far. Some brokers never answer one: the first that waits
+// lookupTimeout bounds a question about a service, unless the broker is far. Some brokers never answer one: the first that waits
 // in vain must not make the others wait one after the other.
 const lookupTimeout = 500 * time.Millisecond
 
@@ -53,15 +52,10 @@ func (p *Pool) Lookup(ctx context.Context, broker int, service string) (status s
 // takeAsker takes the connection for look-ups, which is opened if it is not there or not
 // fit. Who takes it gives it back.
 func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
-	// A connection that is opened for it has its own time beside that.
-	ctx, cancel := context.WithTimeout(ctx, e.lookupTimeout()+e.pool.cfg.ConnectTimeout)
-	defer cancel()
 	for {
-		var c *conn
-		select {
-		case c = <-e.asker:
-		case <-ctx.Done():
-			return nil, gateway.Ended(ctx, false)
+		c, err := e.awaitAsker(ctx)
+		if err != nil {
+			return nil, err
 		}
 		if c != nil && c.sock.Check() == nil && c.keys == e.inForce() {
 			return c, nil
@@ -87,6 +81,19 @@ func (e *endpoint) takeAsker(ctx context.Context) (*conn, error) {
 		case <-ctx.Done():
 			return nil, gateway.Ended(ctx, false)
 		}
+	}
+}
+
+// awaitAsker waits for those who ask before, one of whom may have to open the connection. For that they have
+// ConnectTimeout, which may be far longer than it takes: it is no bound for those behind a mute broker's.
+func (e *endpoint) awaitAsker(ctx context.Context) (*conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*e.lookupTimeout())
+	defer cancel()
+	select {
+	case c := <-e.asker:
+		return c, nil
+	case <-ctx.Done():
+		return nil, gateway.Ended(ctx, false)
 	}
 }
 

@@ -168,7 +168,7 @@ func TestLoadBeyondThePoolIsRefusedInTimeAndLeavesNothing(t *testing.T) {
 func TestWithoutDescriptorsCallsAreBusyAndWorkAgainLater(t *testing.T) {
 	script, arrived := hold()
 	broker := mdptest.NewRouter(t, script)
-	p := newPool(t, client.Config{Max: 8}, at(broker.Endpoint()))
+	p := newPool(t, client.Config{Max: 8, QueueTimeout: 3 * time.Second}, at(broker.Endpoint()))
 	open := inBackground(context.Background(), p, echo("in flight"))
 	id := await(t, arrived)
 

@@ -14,7 +14,7 @@ import (
 
 // patience is how long the helpers wait for what must happen. It bounds a test
 // that fails and slows none that passes.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // Broker starts a broker with defaults. Its endpoint is Endpoint(b); a test that
 // wants to see it die may Close it.

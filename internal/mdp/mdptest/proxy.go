@@ -2,18 +2,22 @@ package mdptest
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
 
 // A Proxy is a TCP link between clients and a broker that can be made bad: delayed,
-// stalled, throttled or cut. Its methods are safe for concurrent use.
+// stalled, throttled or cut. If it is bad of its own accord, as without descriptors, its test fails. Its methods are
+// safe for concurrent use.
 type Proxy struct {
 	// Set once.
+	t        testing.TB
 	target   string
 	listener net.Listener
 	running  sync.WaitGroup
@@ -46,7 +50,7 @@ func NewProxy(t testing.TB, endpoint string) *Proxy {
 		t.Fatal(err)
 	}
 	p := &Proxy{
-		target: strings.TrimPrefix(endpoint, "tcp://"), listener: listener,
+		t: t, target: strings.TrimPrefix(endpoint, "tcp://"), listener: listener,
 		conns: map[net.Conn]int{}, closed: make(chan struct{}),
 	}
 	for way := range p.stalled {
@@ -137,6 +141,9 @@ func (p *Proxy) accept() {
 	for n := 0; ; n++ {
 		near, err := p.listener.Accept()
 		if err != nil {
+			if !errors.Is(err, net.ErrClosed) {
+				p.t.Errorf("the link takes no more connections: %v", err)
+			}
 			return
 		}
 		p.running.Go(func() { p.link(near, n) })
@@ -152,6 +159,9 @@ func (p *Proxy) link(near net.Conn, before int) {
 	defer p.leave(near)
 	far, err := net.Dial("tcp", p.target)
 	if err != nil {
+		if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.ECONNRESET) { // the broker is there no more
+			p.t.Errorf("the link does not reach the broker: %v", err)
+		}
 		return
 	}
 	defer far.Close()
