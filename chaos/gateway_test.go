@@ -21,9 +21,13 @@ type gateway struct {
 	client *http.Client
 }
 
+// unhurried is the environment of gateways that are not tested for how long they wait: a handshake on a busy machine may
+// take over the second that is the default. Flags override it.
+var unhurried = []string{"GATEWAY_CONNECT_TIMEOUT=1m", "GATEWAY_QUEUE_TIMEOUT=1m"}
+
 func startGateway(t testing.TB, args ...string) *gateway {
 	t.Helper()
-	return attach(t, spawn(t, "gateway", nil, append([]string{binary, "serve", "--listen", "127.0.0.1:0"}, args...)...))
+	return attach(t, spawn(t, "gateway", unhurried, append([]string{binary, "serve", "--listen", "127.0.0.1:0"}, args...)...))
 }
 
 func attach(t testing.TB, p *process) *gateway {

@@ -100,7 +100,7 @@ func TestRestartsBehindNginxLoseNoCall(t *testing.T) {
 	network := fmt.Sprintf("127.%d.%d.", 1+rand.IntN(250), rand.IntN(250))
 	servers := []string{network + "1:18080", network + "2:18080"}
 	start := func(i int) *gateway {
-		p := spawn(t, "gateway", nil, binary, "serve", "--listen", servers[i], "--broker", b.endpoint, "--dialect", "mdp/0.2",
+		p := spawn(t, "gateway", unhurried, binary, "serve", "--listen", servers[i], "--broker", b.endpoint, "--dialect", "mdp/0.2",
 			"--drain-delay", "500ms", "--drain", "30s", "--allowed-hosts", "*")
 		g := attach(t, p)
 		g.works("echo")
