@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"mdpgateway/internal/mdp"
-	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdpx"
 )
 
@@ -108,7 +107,7 @@ func (r *request) own() {
 func owned(frames [][]byte) [][]byte {
 	kept := slices.Clone(frames)
 	for i, frame := range kept {
-		if len(frame) >= zsock.LentFrom {
+		if len(frame) >= mdp.LentFrom {
 			kept[i] = bytes.Clone(frame)
 		}
 	}

@@ -8,13 +8,12 @@ import (
 
 	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/broker"
-	"mdpgateway/internal/mdp/internal/zsock"
 	"mdpgateway/internal/mdp/mdptest"
 	"mdpgateway/internal/mdp/worker"
 )
 
 // filled returns a large frame that says which one it is.
-func filled(n int) []byte { return bytes.Repeat([]byte(fmt.Sprintf("%06d|", n)), zsock.LentFrom/7+1) }
+func filled(n int) []byte { return bytes.Repeat([]byte(fmt.Sprintf("%06d|", n)), mdp.LentFrom/7+1) }
 
 // The socket lends large frames for as long as the broker looks at one message. What the broker keeps for longer is its
 // own: a request that waits for a worker, also for a second one.

@@ -112,7 +112,7 @@ func newState(cfg Config, now time.Time, sh shell) *state {
 }
 
 // receive takes one message as a ROUTER gives it: the sender's routing id, then
-// the frames it sent. The state may keep the frames, but not their slice, and of those of zsock.LentFrom bytes
+// the frames it sent. The state may keep the frames, but not their slice, and of those of mdp.LentFrom bytes
 // or more only copies: the socket lends them until the next message.
 func (s *state) receive(now time.Time, frames [][]byte) {
 	if len(frames) < 2 {

@@ -3,10 +3,10 @@ package zsock
 import "golang.org/x/sys/unix"
 
 // connectionOf returns the connection that has this descriptor now. Its inode is 0 if
-// there is none.
+// there is none, or if it is another kind of file, many of which have one inode.
 func connectionOf(descriptor int) Connection {
 	var stat unix.Stat_t
-	if unix.Fstat(descriptor, &stat) != nil {
+	if unix.Fstat(descriptor, &stat) != nil || stat.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return Connection{descriptor: descriptor, known: true}
 	}
 	return Connection{descriptor: descriptor, inode: stat.Ino, known: true}

@@ -195,7 +195,7 @@ func (m *messages) take(frames [][]byte, n int) [][]byte {
 		case large == nil:
 			frames = append(frames, small[:size:size])
 			small = small[size:]
-		case lends && size >= LentFrom:
+		case lends && size >= mdp.LentFrom:
 			frames, lent = append(frames, unsafe.Slice((*byte)(large), size)), true
 		default:
 			frames = append(frames, append([]byte(nil), unsafe.Slice((*byte)(large), size)...))
@@ -209,7 +209,7 @@ func (m *messages) take(frames [][]byte, n int) [][]byte {
 
 // isLent reports whether a frame is of the message that was received last, and was not copied.
 func (m *messages) isLent(frame []byte) bool {
-	if !m.lends || m.in.larges == 0 || len(frame) < LentFrom {
+	if !m.lends || m.in.larges == 0 || len(frame) < mdp.LentFrom {
 		return false
 	}
 	for i := range m.in.frames {

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -30,7 +31,7 @@ func TestFramesOfEverySizeComeBackAsTheyWere(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	text := rand.NewChaCha8([32]byte{})
-	sizes := []int{0, 0, 1, 6, 500, 511, 512, 513, 1023, 1024, 1025, zsock.LentFrom - 1, zsock.LentFrom, 200_000}
+	sizes := []int{0, 0, 1, 6, 500, 511, 512, 513, 1023, 1024, 1025, mdp.LentFrom - 1, mdp.LentFrom, 200_000}
 	for range 200 {
 		want := make([][]byte, 1+random.IntN(20))
 		for i := range want {
@@ -93,8 +94,8 @@ func TestALentFrameIsSentAsOftenAsIsWanted(t *testing.T) {
 	r, endpoint := routerWith(t, c, zsock.RouterOptions{Lend: true})
 	from := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("from")})
 	to := dealer(t, c, endpoint, zsock.DealerOptions{RoutingID: []byte("to")})
-	large := bytes.Repeat([]byte("lent"), zsock.LentFrom)
-	own := bytes.Repeat([]byte("own"), zsock.LentFrom)
+	large := bytes.Repeat([]byte("lent"), mdp.LentFrom)
+	own := bytes.Repeat([]byte("own"), mdp.LentFrom)
 	for _, d := range []*zsock.Socket{to, from} {
 		if err := d.WaitWritable(); err != nil {
 			t.Fatal(err)
@@ -106,14 +107,14 @@ func TestALentFrameIsSentAsOftenAsIsWanted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, frames := range [][][]byte{{[]byte("to"), received[1], own, received[1]}, {[]byte("to"), received[1][:zsock.LentFrom]}} {
+		for _, frames := range [][][]byte{{[]byte("to"), received[1], own, received[1]}, {[]byte("to"), received[1][:mdp.LentFrom]}} {
 			if err := r.Send(frames); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for range 2 {
-		for _, want := range [][][]byte{{large, own, large}, {large[:zsock.LentFrom]}} {
+		for _, want := range [][][]byte{{large, own, large}, {large[:mdp.LentFrom]}} {
 			if got, err := to.Receive(); err != nil || !equal(got, want) {
 				t.Fatalf("got frames of %v, %v, want %v", lengths(got), err, lengths(want))
 			}

@@ -77,16 +77,13 @@ type RouterOptions struct {
 	// Linger is how long the context's Close waits for what was sent to leave;
 	// 0 means that Close drops it.
 	Linger time.Duration
-	// Lend leaves the bytes of frames of LentFrom or more where libzmq has them: they are valid until the next message
+	// Lend leaves the bytes of frames of mdp.LentFrom or more where libzmq has them: they are valid until the next message
 	// is received, or the socket is closed. Until then Send sends them on without copying them.
 	Lend bool
 	// Curve encrypts, with this secret; nil means that it does not. There must be an
 	// Authenticator before the ROUTER is bound: without one libzmq lets in every key.
 	Curve *curve.Secret
 }
-
-// LentFrom is the size of the smallest frame that is lent, in bytes.
-const LentFrom = 64 << 10
 
 // Router returns a ROUTER that says when it cannot send: ErrUnreachable for a
 // peer that is gone, ErrAgain for one that does not read. It has a Connection.
