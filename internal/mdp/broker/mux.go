@@ -14,7 +14,9 @@ type mux struct {
 	connection connection
 
 	calls    map[mdpx.ID]*request // those that have not ended
-	watching node[mux]            // in state.watchers, if it is told of services
+	watching node[mux]            // in view.watchers, if it is told of services
+	told     time.Time            // when it was told all of them last
+	again    bool                 // it is to be told all when it may be next
 }
 
 // fromGateway takes a message of MDPX/1.
@@ -30,24 +32,30 @@ func (s *state) fromGateway(now time.Time, id []byte, frames [][]byte) {
 		}
 		return
 	}
-	x := s.mux(id)
 	switch m.Command {
-	case mdpx.Request:
-		if s.stopping {
-			s.toClient(now, mdpx.AppendRefused(s.begin(id), &m.ID, mdpx.Stopping), nil, false)
-			return
-		}
-		s.fromCaller(now, x, &m)
-	case mdpx.Cancel:
-		s.cancel(now, x.calls[m.ID])
-	case mdpx.Watch:
-		s.watch(now, x)
 	case mdpx.Heartbeat:
 		s.toClient(now, mdpx.AppendHeartbeatReply(s.begin(id)), nil, false)
+		return
+	case mdpx.Cancel:
+		if x := s.muxes[string(id)]; x != nil {
+			s.cancel(now, x.calls[m.ID])
+		}
+		return
+	}
+	x := s.mux(id)
+	switch {
+	case x == nil: // it is read of a connection that has ended
+		s.drop(dropClientGone)
+	case m.Command == mdpx.Watch:
+		s.watch(now, x)
+	case s.stopping:
+		s.toClient(now, mdpx.AppendRefused(s.begin(id), &m.ID, mdpx.Stopping), nil, false)
+	default:
+		s.fromCaller(now, x, &m)
 	}
 }
 
-// mux returns the connection that the message came over. A peer may use its routing id for
+// mux returns the connection that the message came over, nil if it has ended. A peer may use its routing id for
 // another one, where it knows nothing of its former requests.
 func (s *state) mux(id []byte) *mux {
 	x := s.muxes[string(id)]
@@ -57,6 +65,9 @@ func (s *state) mux(id []byte) *mux {
 	}
 	if x == nil {
 		x = &mux{client: id, connection: s.connection(), calls: make(map[mdpx.ID]*request)}
+		if x.connection.Ended() {
+			return nil
+		}
 		s.muxes[string(id)] = x
 	}
 	return x

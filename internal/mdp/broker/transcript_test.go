@@ -35,6 +35,7 @@ import (
 //	! c1 gone                      sending to a peer fails: gone, slow; back
 //	peer g1 mdpx/1                 a gateway: its messages are in mux_test.go
 //	! c1 left                      the peer's connection has ended; it has a new one
+//	! c1 late                      the peer's connection has ended; what it sent before is read from here on
 //	= queued=1 unread=0            what the broker's statistics say
 //	= service=echo workers=1 busy=0 queued=0
 //	= dropped=expired count=1
@@ -50,6 +51,7 @@ type transcript struct {
 	gateways   map[string]bool     // the peers that speak MDPX/1 (see mux_test.go)
 	users      map[string]string   // whose key a peer has, if not its own
 	left       map[string]int      // how often a peer's connection has ended
+	late       map[string]bool     // peers whose messages are read after their connection ended
 	arrived    map[string]uint64   // bytes that came of a peer
 	sender     string              // of the message that the broker takes now
 	tokens     int                 // how many there were
@@ -79,7 +81,7 @@ func TestTranscripts(t *testing.T) {
 func runTranscript(t *testing.T, text string) {
 	tr := &transcript{
 		t: t, now: time.Unix(0, 0), dialects: map[string]*mdp.Dialect{}, gateways: map[string]bool{}, broken: map[string]error{},
-		users: map[string]string{}, left: map[string]int{}, arrived: map[string]uint64{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
+		users: map[string]string{}, left: map[string]int{}, late: map[string]bool{}, arrived: map[string]uint64{}, clients: map[string]string{}, requests: map[string][]string{}, given: map[string]string{},
 	}
 	tr.start(Config{})
 	for i, line := range strings.Split(text, "\n") {
@@ -130,7 +132,12 @@ func (l leg) End() {
 // Received counts the bytes of parts alone.
 func (l leg) Received() uint64 { return l.tr.arrived[l.peer] }
 
-func (tr *transcript) connection() connection { return leg{tr, tr.sender, tr.left[tr.sender]} }
+func (tr *transcript) connection() connection {
+	if tr.late[tr.sender] {
+		return leg{tr, tr.sender, tr.left[tr.sender] - 1}
+	}
+	return leg{tr, tr.sender, tr.left[tr.sender]}
+}
 
 func (tr *transcript) fatalf(format string, args ...any) {
 	tr.t.Helper()
@@ -182,8 +189,12 @@ func (tr *transcript) do(words []string) {
 		}
 		tr.now = tr.now.Add(d)
 	case "!":
-		if words[2] == "left" {
+		switch words[2] {
+		case "left":
 			tr.left[words[1]]++
+			return
+		case "late":
+			tr.late[words[1]] = true
 			return
 		}
 		tr.broken[words[1]] = map[string]error{"gone": errGone, "slow": errSlow}[words[2]]

@@ -20,12 +20,26 @@ type view struct {
 	due      time.Time               // when they may be told again
 }
 
-// watch tells a connection all services, and from then on those that change.
+// watch tells a connection all services, and from then on those that change. One that asks again is told all again, but
+// not more often than what changes.
 func (s *state) watch(now time.Time, x *mux) {
+	v := &s.view
 	if x.watching.list == nil {
-		s.view.watchers.pushBack(&x.watching, x)
+		v.watchers.pushBack(&x.watching, x)
+	}
+	if next := x.told.Add(watchEvery); now.Before(next) {
+		x.again, v.moved = true, true
+		if v.due.Before(next) {
+			v.due = next
+		}
+		return
 	}
 	s.look()
+	s.tellAll(now, x)
+}
+
+func (s *state) tellAll(now time.Time, x *mux) {
+	x.told, x.again = now, false
 	s.tellServices(now, x, slices.Sorted(maps.Keys(s.services)))
 }
 
@@ -59,8 +73,12 @@ func (s *state) tellChanges(now time.Time) {
 	v.due = now.Add(watchEvery)
 	names := slices.Sorted(maps.Keys(v.changed))
 	clear(v.changed)
-	if len(names) > 0 {
-		for _, x := range slices.Collect(v.watchers.all) {
+	for _, x := range slices.Collect(v.watchers.all) {
+		switch {
+		case x.watching.list == nil: // hung up since it lost what others were told
+		case x.again:
+			s.tellAll(now, x)
+		case len(names) > 0:
 			s.tellServices(now, x, names)
 		}
 	}
