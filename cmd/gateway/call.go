@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 	"unicode/utf8"
@@ -141,7 +142,11 @@ func (c *callCmd) body() ([]byte, error) {
 	case "-":
 		return io.ReadAll(os.Stdin)
 	}
-	return os.ReadFile(c.File)
+	body, err := os.ReadFile(c.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &valueError{"FILE", c.File, "a file with the body, or --body for the body itself"}
+	}
+	return body, err
 }
 
 func printFrames(w io.Writer, reply gateway.Reply) error {

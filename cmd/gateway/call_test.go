@@ -75,7 +75,7 @@ func TestACallThatFailsSaysWhy(t *testing.T) {
 		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "no broker can be reached"},
 		{[]string{"echo", "--broker", gone.Endpoint()}, exitFailed, "is there a broker at " + gone.Endpoint() + "?"},
 		{[]string{"echo", "--vars", "[1]"}, exitUsage, `--vars is "[1]", want a JSON object`},
-		{[]string{"echo", "nowhere"}, exitUsage, "nowhere"},
+		{[]string{"echo", "nowhere"}, exitUsage, `FILE is "nowhere", want a file with the body, or --body for the body itself`},
 		{[]string{"echo", "--timeout", "50ms", "--broker", mute.Endpoint()}, exitFailed, "no reply within 50ms: is the service there"},
 		{[]string{"mmi.service", "--broker", mdptest.Endpoint(mdptest.Broker(t))}, exitFailed, "belongs to the broker"},
 	} {
