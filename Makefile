@@ -10,8 +10,8 @@ VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo d
 REVISION   ?= $(shell git rev-parse HEAD 2>/dev/null)
 # Go's own stamp of the revision fails in a checkout that belongs to another user.
 BUILDFLAGS  = -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.revision=$(REVISION)'
-# The packages whose tests start whole systems and take minutes.
-SLOW        = /(chaos|deploy)$$
+# The packages whose tests start whole systems.
+SLOW        = /(chaos|deploy|examples)(/|$$)
 # The linters have a module of their own, which keeps them out of the root go.mod.
 TOOL        = $(GO) tool -modfile=tools/go.mod
 
@@ -50,8 +50,9 @@ nats-server: # a minute the first time
 check test: export MDP_PROVIDER_REQUIRED = 1
 check test: export MDP_NATS_REQUIRED = 1
 
-check: setup provider nats-server ## run the tests that take seconds: all but chaos, deploy and browser, without the race detector (2 minutes)
-	$(GO) test $$($(GO) list ./... | grep -vE '$(SLOW)')
+check: setup provider nats-server ## run the quick tests: all but chaos, deploy, examples, browser and what takes most CPU, without the race detector (2 minutes)
+	@# Most of them wait for other processes, so there may be more at a time than processors. make lint vets.
+	$(GO) test -short -vet=off -p 4 $$($(GO) list ./... | grep -vE '$(SLOW)')
 
 test: setup provider nats-server ## run all Go tests under the race detector (PKG=./internal/… for some of them)
 	@# The race detector makes sync.Pool forget, so what counts allocations runs without it too.

@@ -118,6 +118,9 @@ func framesOf(t *testing.T, a answered) (frames [][]byte) {
 
 // The largest body that the defaults take goes to the worker and back.
 func TestSixtyFourMebibytesGoRound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes many seconds of CPU")
+	}
 	t.Parallel()
 	g := start(t)
 	g.waitForDemo()

@@ -108,6 +108,7 @@ func TestEveryKeyOfAServiceHasItsEffect(t *testing.T) {
 	}
 	for key, effect := range keyEffects {
 		t.Run(key, func(t *testing.T) {
+			t.Parallel()
 			for with, line := range map[bool]string{true: key + ": " + effect.value, false: ""} {
 				g := startMine(t, line, strings.Contains(key, "timeout"))
 				if a := effect.ask(t, g); effect.holds(a) != with {

@@ -61,7 +61,7 @@ func TestTheDocumentTellsWhichRequestsAreTaken(t *testing.T) {
 		}
 	})
 	t.Logf("%d requests were allowed, %d were not", valid, invalid)
-	if valid < 20 || invalid < 20 {
+	if (valid < 20 || invalid < 20) && !testing.Short() { // then rapid makes a fifth of the checks
 		t.Errorf("%d requests were allowed and %d were not, want many of both", valid, invalid)
 	}
 }

@@ -242,6 +242,7 @@ func TestEveryExampleOfAnAnswerIsGiven(t *testing.T) {
 	}
 	for name, provoke := range provocations {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			x := provoke(t)
 			if err := j.answer(x); err != nil {
 				t.Errorf("%d %s: %v", x.answer.status, x.answer.body, err)

@@ -53,6 +53,9 @@ func (w *witness) answer(_ []byte, m [][]byte) [][][]byte {
 }
 
 func TestAScannerOfManyNamesReachesTheBrokerTwentyTimesASecondAndHarmsNobody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes many seconds of CPU")
+	}
 	// As many names as there is time for, on whatever machine this is.
 	const names, scanners, enough = 100_000, 16, 6 * time.Second
 	w := newWitness(t, false)

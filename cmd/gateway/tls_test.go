@@ -202,6 +202,9 @@ func TestAReloadNeverAsksCallersForLess(t *testing.T) {
 // The files change as Kubernetes changes those of a secret that is mounted: all at once, by a link. Nobody is told; the
 // gateway sees it within some seconds, and no call fails.
 func TestAPairThatChangesUnderLoadFailsNoCall(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes many seconds of CPU")
+	}
 	t.Parallel()
 	authority, mount := certstest.New(t, "lab"), t.TempDir()
 	put := func(name string, pair certstest.Pair) {

@@ -42,6 +42,9 @@ func TestOneServer(t *testing.T) {
 }
 
 func TestThreeServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes many seconds of CPU")
+	}
 	t.Parallel()
 	c := natstest.Start(t, 3)
 	gateways(t, c)

@@ -130,6 +130,9 @@ func TestDuplicatedRepliesAreFoundBeforeTheConnectionIsUsedAgain(t *testing.T) {
 }
 
 func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes many seconds of CPU")
+	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	broker := mdptest.Endpoint(mdptest.Broker(t))
