@@ -18,6 +18,7 @@ import (
 // A caller who calls and leaves holds the places of its key until the work has ended: it could
 // otherwise fill all workers.
 func TestACallerWhoLeavesKeepsTheKeysPlaceUntilTheWorkEnds(t *testing.T) {
+	t.Parallel()
 	secret, entry := newKey(t, "narrow")
 	entry = strings.Replace(entry, "services: ", "metrics: true, max_in_flight: 1, services: ", 1)
 	key := []string{"Authorization", "Bearer " + secret}
