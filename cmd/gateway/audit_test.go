@@ -21,7 +21,7 @@ func TestTheAuditLogHasALineForEachCall(t *testing.T) {
 	post := func(path, body, id string) { g.post(path, body, append(key, "X-Request-Id", id)...) }
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`, key...).status == http.StatusOK })
 	post("echo", `{"body":"hello"}`, "answered")
-	post("sleep?timeout=50ms", `{"body":"1m"}`, "late")
+	post("sleep?timeout=1s", `{"body":"1m"}`, "late")
 	post("fail", `{}`, "forbidden")
 	post("echo", `{`, "malformed")
 	post("echo/dry-run", `{}`, "dry")

@@ -104,7 +104,7 @@ func TestServicesOfTheEmbeddedBrokerAreListedBeforeAnybodyCallsThem(t *testing.T
 	if got := g.listed(); !slices.Contains(got, "fresh up 0 2/0/0") {
 		t.Errorf("got %q, want fresh up, not called yet, with two workers at rest", got)
 	}
-	problem(t, g.post("fresh?timeout=100ms", `{}`), 504, "timeout", "maybe")
+	problem(t, g.post("fresh?timeout=1s", `{}`), 504, "timeout", "maybe")
 	if got := g.listed(); !slices.Contains(got, "fresh up 1 2/1/0") {
 		t.Errorf("got %q, want fresh up, called once, with one worker of two at work", got)
 	}
