@@ -160,17 +160,18 @@ func TestReadyBrokerSaysHowReadyzFollowsTheBrokers(t *testing.T) {
 }
 
 func TestAWorkerThatNeverAnswersIsATimeOutThatSaysWhichLimitItMet(t *testing.T) {
-	g := start(t, "--timeout", "300ms", "--max-timeout", "400ms")
+	t.Parallel()
+	g := start(t, "--timeout", "900ms", "--max-timeout", "1200ms")
 	eventually(t, "the demo worker is there", func() bool { return g.post("echo", `{}`).status == http.StatusOK })
 	for _, c := range []struct {
 		query, by string
 		header    []string
 		limit     float64
 	}{
-		{"", "--timeout", nil, 300},
-		{"?timeout=200ms", "?timeout", nil, 200},
-		{"?timeout=1m", "--max-timeout", nil, 400},
-		{"", "--max-timeout", []string{"Prefer", "wait=1"}, 400},
+		{"", "--timeout", nil, 900},
+		{"?timeout=600ms", "?timeout", nil, 600},
+		{"?timeout=1m", "--max-timeout", nil, 1200},
+		{"", "--max-timeout", []string{"Prefer", "wait=2"}, 1200},
 	} {
 		a := g.post("sleep"+c.query, `{"body":"1m"}`, c.header...)
 		problem(t, a, 504, "timeout", "maybe")
