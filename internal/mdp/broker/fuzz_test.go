@@ -71,6 +71,9 @@ func (b *brittle) Received() uint64 { return uint64(b.script.next()) << 8 }
 
 func (s *script) send(frames [][]byte) error {
 	if err := s.broken[frames[0][0]%8]; err != nil {
+		if x := s.state.muxes[string(frames[0])]; x != nil && err == errGone {
+			x.connection.End() // or the socket would know the peer
+		}
 		return err
 	}
 	if m, err := mdpx.ParseFromBroker(frames[1:]); err == nil {
