@@ -15,7 +15,7 @@ const BalanceWait = 50 * time.Millisecond
 // A Request is one request to a service, ready for the wire.
 type Request struct {
 	Service string
-	Frames  [][]byte // the body; none is sent as one empty frame
+	Frames  [][]byte // the body; none is sent as one empty frame. Those of over 1 MiB must never be changed
 
 	// Partial, if set, is given each PARTIAL of the reply as it comes, on the
 	// goroutine of the call; its error ends the call. Unset, they are collected

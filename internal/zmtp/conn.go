@@ -26,6 +26,8 @@ const (
 	overhead  = 32  // what a frame counts beside its bytes
 	maxQueue  = 256 << 20
 	maxKept   = 256 << 10 // bytes of a buffer that is used again
+	maxCopied = 1 << 20   // bytes of the largest frame that is copied
+	maxHead   = 9         // bytes before a frame's own
 	readAhead = 64 << 10
 	arenaSize = 128 // bytes of a message's small frames that share an array
 	usual     = 6   // frames of a message: MDPX01, a command, an id, a body
@@ -44,11 +46,19 @@ type Conn struct {
 	end   context.CancelFunc
 	wake  chan struct{} // holds one if there is something to write
 
-	mu   sync.Mutex
-	out  []byte // guarded by mu: what is to be written
-	lost bool   // guarded by mu
+	mu     sync.Mutex
+	out    []byte  // guarded by mu: what is to be written,
+	larges []large // guarded by mu: and the frames that belong into it
+	waits  int     // guarded by mu: bytes of both
+	lost   bool    // guarded by mu
 
 	spare []byte // owned by write: the buffer that is not out
+}
+
+// A large is a frame that is not copied.
+type large struct {
+	at    int // where in what is to be written
+	frame []byte
 }
 
 // Dial connects, as a DEALER with a routing id, and makes the handshake, until ctx ends. take is given each message
@@ -79,23 +89,47 @@ func Dial(ctx context.Context, address string, routingID []byte, limit int64, ta
 	return c, nil
 }
 
-// Send sends one message, which it copies. It never waits.
+// Send sends one message. It never waits, and copies the frames, but for those of over 1 MiB: nobody may change these any
+// more.
 func (c *Conn) Send(frames [][]byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.lost {
 		return ErrLost
 	}
-	if len(c.out) > c.most {
+	if c.waits > c.most {
 		return ErrFull
 	}
 	size := 0
 	for _, frame := range frames {
-		size += len(frame) + 9
+		if size += maxHead; len(frame) <= maxCopied {
+			size += len(frame)
+		}
 	}
-	c.out = appendMessage(slices.Grow(c.out, size), frames)
+	c.out = slices.Grow(c.out, size)
+	for i, frame := range frames {
+		c.append(frame, i < len(frames)-1)
+	}
 	c.written()
 	return nil
+}
+
+// append appends a frame: its flags, its size in 1 or 8 bytes, and its bytes. The mutex must be held.
+func (c *Conn) append(frame []byte, more bool) {
+	var flags byte
+	if more {
+		flags = flagMore
+	}
+	if len(frame) > maxShort {
+		c.out = binary.BigEndian.AppendUint64(append(c.out, flags|flagLong), uint64(len(frame)))
+	} else {
+		c.out = append(c.out, flags, byte(len(frame))) // #nosec G115 -- at most 255
+	}
+	if c.waits += maxHead + len(frame); len(frame) <= maxCopied {
+		c.out = append(c.out, frame...)
+	} else {
+		c.larges = append(c.larges, large{len(c.out), frame})
+	}
 }
 
 // written wakes write. The mutex must be held.
@@ -104,23 +138,6 @@ func (c *Conn) written() {
 	case c.wake <- struct{}{}:
 	default:
 	}
-}
-
-// appendMessage appends frames as they are on the wire: of each its flags, its size in 1 or 8 bytes, and its bytes.
-func appendMessage(dst []byte, frames [][]byte) []byte {
-	for i, frame := range frames {
-		var flags byte
-		if i < len(frames)-1 {
-			flags = flagMore
-		}
-		if len(frame) > maxShort {
-			dst = binary.BigEndian.AppendUint64(append(dst, flags|flagLong), uint64(len(frame)))
-		} else {
-			dst = append(dst, flags, byte(len(frame))) // #nosec G115 -- at most 255
-		}
-		dst = append(dst, frame...)
-	}
-	return dst
 }
 
 // Run takes messages until the connection is lost, or Interrupt: os.ErrDeadlineExceeded.
@@ -151,16 +168,32 @@ func (c *Conn) write() {
 		}
 		runtime.Gosched() // callers that are ready to run send first, and share the write: CPU of a request × 0.92
 		c.mu.Lock()
-		out := c.out
-		c.out = c.spare[:0]
+		out, larges := c.out, c.larges
+		c.out, c.larges, c.waits = c.spare[:0], nil, 0
 		c.mu.Unlock()
-		if _, err := c.conn.Write(out); err != nil {
+		if err := writeAll(c.conn, out, larges); err != nil {
 			return
 		}
 		if c.spare = out; cap(out) > maxKept {
 			c.spare = nil
 		}
 	}
+}
+
+// writeAll writes out, with the large frames where they belong.
+func writeAll(to net.Conn, out []byte, larges []large) error {
+	if len(larges) == 0 {
+		_, err := to.Write(out)
+		return err
+	}
+	pieces, at := net.Buffers{}, 0
+	for _, l := range larges {
+		pieces = append(pieces, out[at:l.at], l.frame)
+		at = l.at
+	}
+	pieces = append(pieces, out[at:])
+	_, err := pieces.WriteTo(to)
+	return err
 }
 
 // read takes messages until an error.
@@ -253,6 +286,7 @@ func (c *Conn) command(r *bufio.Reader, size int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.out = append(append(c.out, flagCommand, byte(len(pong))), pong...) // #nosec G115 -- checked above
+	c.waits += len(pong)
 	c.written()
 	return nil
 }

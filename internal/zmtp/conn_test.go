@@ -79,6 +79,7 @@ func TestMessagesOfAnyShapeComeBack(t *testing.T) {
 	}
 	for _, frames := range [][][]byte{
 		{{}}, {{}, {}}, {frame(255)}, {frame(256)}, {frame(127), frame(128), frame(129), {}}, {frame(1 << 20), {}, frame(3 << 20)}, many,
+		{frame(5), frame(1<<20 + 1), frame(6), frame(1<<20 + 2), frame(2<<20 + 3), {}, frame(7)}, {frame(1<<20 + 4)},
 	} {
 		if err := c.Send(frames); err != nil {
 			t.Fatal(err)

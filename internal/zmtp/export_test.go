@@ -21,7 +21,7 @@ func ReadAll(sends []byte, limit int64, take func(frames [][]byte, whole bool)) 
 func (c *Conn) Waits() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.out)
+	return c.waits
 }
 
 // Bound sets how many bytes may wait before a message.
