@@ -105,10 +105,10 @@ func TestACallWaitsForAConnectionAsLongAsItMayWaitInTheQueue(t *testing.T) {
 	t.Parallel()
 	b := mdptest.NewMuxed(t, "echo")
 	link := mdptest.NewProxy(t, b.Endpoint())
-	c := start(t, mux.Config{}, link.Endpoint())
+	c := start(t, mux.Config{Connections: 1}, link.Endpoint())
 	up(t, c, 1)
-	answer := func() error {
-		done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("hi")})
+	answer := func(expect int64) error {
+		done := call(t.Context(), c, gateway.Request{Service: "echo", Frames: fr("hi"), Expect: expect})
 		select {
 		case a := <-b.Requests():
 			b.Reply(a, a.Request.Body, true)
@@ -117,15 +117,17 @@ func TestACallWaitsForAConnectionAsLongAsItMayWaitInTheQueue(t *testing.T) {
 		}
 		return (<-done).err
 	}
-	if err := answer(); err != nil {
-		t.Fatal(err)
+	for _, expect := range []int64{0, 1 << 20} { // over both connections: none is being opened when they are cut
+		if err := answer(expect); err != nil {
+			t.Fatal(err)
+		}
 	}
 	link.Delay(600 * time.Millisecond)
 	const control = 2
 	link.CutAfter(control)
 	eventually(t, "the connections for calls are lost", func() bool { return c.Stats().Closed["lost"] > 0 })
 	eventually(t, "a call finds none of the old ones", func() bool {
-		err := answer()
+		err := answer(0)
 		if err != nil && gateway.AsError(err).Kind != gateway.BrokerLost {
 			t.Fatal(err)
 		}
