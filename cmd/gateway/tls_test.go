@@ -203,7 +203,7 @@ func TestAReloadNeverAsksCallersForLess(t *testing.T) {
 // gateway sees it within some seconds, and no call fails.
 func TestAPairThatChangesUnderLoadFailsNoCall(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes many seconds of CPU")
+		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
 	}
 	t.Parallel()
 	authority, mount := certstest.New(t, "lab"), t.TempDir()

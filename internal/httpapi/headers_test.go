@@ -105,7 +105,7 @@ func heap() int64 {
 // opens, and that it waits for seconds: both the gateway's own refusals and those of net/http.
 func TestStreamsWhoseAnswersAreNotTakenHoldLittle(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes many seconds of CPU")
+		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
 	}
 	const conns, streams = 2, 100
 	distinct := func(i int) (string, string) { return fmt.Sprintf("a%05d", i), "" }

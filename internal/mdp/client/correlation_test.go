@@ -131,7 +131,7 @@ func TestDuplicatedRepliesAreFoundBeforeTheConnectionIsUsedAgain(t *testing.T) {
 
 func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes many seconds of CPU")
+		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

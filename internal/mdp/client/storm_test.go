@@ -23,7 +23,7 @@ import (
 // they leave behind is measured after each half: the second must add nothing.
 func TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes many seconds of CPU")
+		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
 	}
 	var connected atomic.Int64
 	broker := mdptest.NewRouter(t, func([]byte, [][]byte) [][][]byte { connected.Add(1); return nil })
