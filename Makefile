@@ -50,7 +50,7 @@ nats-server: # a minute the first time
 check test: export MDP_PROVIDER_REQUIRED = 1
 check test: export MDP_NATS_REQUIRED = 1
 
-check: setup provider nats-server ## run the quick tests: all but chaos, deploy, examples, browser and what takes most CPU, without the race detector (2 minutes)
+check: setup provider nats-server ## run the quick tests: all but chaos, deploy, examples, browser and what takes most CPU, without the race detector (2 to 3 minutes)
 	@# Most of them wait for other processes, so there may be more at a time than processors. make lint vets.
 	$(GO) test -short -vet=off -p 4 $$($(GO) list ./... | grep -vE '$(SLOW)')
 

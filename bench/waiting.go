@@ -86,7 +86,7 @@ func measureWaiting(ctx context.Context, args []string) error {
 	return nil
 }
 
-// waitForReplies makes calls that nobody answers, from the arguments DIALECT ENDPOINT CALLS, and prints what each takes.
+// waitForReplies makes calls that nobody answers, and prints what each takes. Its arguments are DIALECT ENDPOINT CALLS.
 func waitForReplies(ctx context.Context, args []string) error {
 	if len(args) != 3 {
 		return fmt.Errorf("%d arguments, want DIALECT ENDPOINT CALLS", len(args))

@@ -89,8 +89,8 @@ func Dial(ctx context.Context, address string, routingID []byte, limit int64, ta
 	return c, nil
 }
 
-// Send sends one message. It never waits, and copies the frames, but for those of over 1 MiB: nobody may change these any
-// more.
+// Send sends one message, and never waits. It copies the frames, but for those of over 1 MiB, which nobody may change
+// any more.
 func (c *Conn) Send(frames [][]byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

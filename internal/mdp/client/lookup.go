@@ -7,8 +7,8 @@ import (
 	"mdpgateway/internal/gateway"
 )
 
-// lookupTimeout bounds a question about a service, unless the broker is far. Some brokers never answer one: the first that waits
-// in vain must not make the others wait one after the other.
+// lookupTimeout bounds a question about a service, unless the broker is far. Some brokers never answer one: the first
+// that waits in vain must not make the others wait one after the other.
 const lookupTimeout = 500 * time.Millisecond
 
 // lookupTimeout is that of this endpoint: twice as long as a handshake took, which is more

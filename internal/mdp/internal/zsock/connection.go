@@ -38,7 +38,8 @@ func (c Connection) Received() uint64 {
 }
 
 // End shuts the connection down, so that libzmq closes it. It does nothing if it has ended, or if
-// it is unknown. The caller must know that it was open when its message was received: a peer that can be sent to now is.
+// it is unknown. The caller must know that it was open when its message was received: that of a peer that can be sent to
+// was.
 func (c Connection) End() {
 	if c.known && c.inode != 0 {
 		c.shutDown()
