@@ -44,7 +44,7 @@ func TestMemoryOfABurstIsGivenBack(t *testing.T) {
 	t.Parallel()
 	const callers, size, atMost = 6, 32 << 20, 96 << 20
 	g := attach(t, spawn(t, "gateway", nil, binary, "serve", "--listen", "127.0.0.1:0", "--broker", generous(t, 0).Endpoint(),
-		"--max-buffered", "2GiB", "--vars", "none", "--timeout", "60s", "--connect-timeout", "60s"))
+		"--max-buffered", "2GiB", "--vars", "none", "--timeout", "60s", "--connect-timeout", "60s", "--queue-timeout", "60s"))
 	eventually(t, "calls are answered", func() bool { return g.must("echo", "small").status == http.StatusOK })
 	before, body := g.resident(), bytes.Repeat([]byte("x"), size)
 	codes := atOnce(callers, func() string { return upload(t, g, body) })
@@ -54,6 +54,22 @@ func TestMemoryOfABurstIsGivenBack(t *testing.T) {
 	}
 	eventually(t, "the process is small again", func() bool { return g.resident() <= atMost })
 	t.Logf("%d MiB before, at most %d, %d after %v", before>>20, g.peak()>>20, g.resident()>>20, time.Since(end).Round(time.Second))
+}
+
+// So does a broker, which keeps the memory of large messages while they come.
+func TestABrokerGivesBackTheMemoryOfABurst(t *testing.T) {
+	t.Parallel()
+	const callers, size, atMost = 4, 32 << 20, 64 << 20
+	b := startBroker(t, "")
+	g := startGateway(t, "--broker", b.endpoint, "--dialect", "mdpx/1", "--max-buffered", "2GiB", "--vars", "none", "--timeout", "60s")
+	startDemo(t, b.endpoint)
+	g.works("echo")
+	codes := atOnce(callers, func() string { return upload(t, g, bytes.Repeat([]byte("x"), size)) })
+	if codes["ok"] != callers || b.peak() < atMost {
+		t.Fatalf("%v, at most %d MiB", codes, b.peak()>>20)
+	}
+	eventually(t, "the broker is small again", func() bool { return b.resident() <= atMost })
+	t.Logf("at most %d MiB, then %d", b.peak()>>20, b.resident()>>20)
 }
 
 // upload calls a service that answers with what it got.

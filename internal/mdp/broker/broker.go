@@ -2,6 +2,7 @@ package broker
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"mdpgateway/internal/curve"
 	"mdpgateway/internal/gateway"
+	"mdpgateway/internal/mdp"
 	"mdpgateway/internal/mdp/internal/zsock"
 )
 
@@ -25,6 +27,7 @@ type Broker struct {
 
 	// Owned by run.
 	router *zsock.Socket // others may interrupt it
+	heap   zsock.Heap    // of what it receives
 	guard  *zsock.Guard
 	fatal  error     // a send that left the router unusable
 	told   uint64    // how many refused connections the log knows of
@@ -152,6 +155,7 @@ func (b *Broker) Close() error {
 // run owns the router.
 func (b *Broker) run() {
 	defer close(b.done)
+	defer b.sweep()()
 	defer b.wakeWithoutAuthenticator()()
 	err := b.serve()
 	b.mu.Lock()
@@ -161,6 +165,17 @@ func (b *Broker) run() {
 		b.farewell()
 	}
 	b.err = errors.Join(err, b.guard.Close(), b.router.Close(), b.endAuthenticator(), b.context.Close())
+}
+
+// sweep gives back the memory of large messages, until the function that it returns is called.
+func (b *Broker) sweep() (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { b.heap.Sweep(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // farewell reads on for a moment if there are gateways: the end of a connection with unread messages discards what the
@@ -251,6 +266,7 @@ func ignoreAgain(err error) error {
 }
 
 func (b *Broker) receive(frames [][]byte) {
+	b.heap.Note(mdp.Size(frames))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.receive(time.Now(), frames)

@@ -69,7 +69,7 @@ type Pool struct {
 	opening   sync.WaitGroup     // connections that are being opened; Add only while mu is held and over is false
 	alarm     *time.Timer        // calls onAlarm
 	calls     sync.WaitGroup     // calls and lookups; Add only while mu is held and closing is false
-	heap      zsock.Heap         // trimmed by sweep
+	heap      zsock.Heap
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -130,6 +130,7 @@ func New(cfg Config) (*Pool, error) {
 		p.running.Go(func() { e.watch(ctx) })
 	}
 	p.running.Go(func() { p.sweep(ctx) })
+	p.running.Go(func() { p.heap.Sweep(ctx) })
 	return p, nil
 }
 
@@ -283,20 +284,16 @@ func (p *Pool) announce() {
 	p.changed = make(chan struct{})
 }
 
-// sweep closes connections that were not needed for a while, and gives back the memory of
-// large messages, until ctx ends.
+// sweep closes connections that were not needed for a while, until ctx ends.
 func (p *Pool) sweep(ctx context.Context) {
-	idle, trim := time.NewTicker(p.cfg.Idle), time.NewTicker(zsock.TrimEvery)
+	idle := time.NewTicker(p.cfg.Idle)
 	defer idle.Stop()
-	defer trim.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-idle.C:
 			closeAll(p.surplus())
-		case <-trim.C:
-			p.heap.Trim()
 		}
 	}
 }

@@ -62,8 +62,8 @@ type Client struct {
 	ended     chan struct{}      // closed when Close waits for calls no longer
 	freed     chan struct{}      // closed when Close is done
 	running   sync.WaitGroup     // those goroutines
-	heap      zsock.Heap         // trimmed by sweep
-	calls     sync.WaitGroup     // Add only while mu is held and closing is false
+	heap      zsock.Heap
+	calls     sync.WaitGroup // Add only while mu is held and closing is false
 
 	// Guarded by mu.
 	mu      sync.Mutex
@@ -116,7 +116,7 @@ func New(cfg Config) (*Client, error) {
 	for i, e := range cfg.Endpoints {
 		c.endpoints = append(c.endpoints, newEndpoint(c, i, e))
 	}
-	c.running.Go(func() { c.sweep(ctx) })
+	c.running.Go(func() { c.heap.Sweep(ctx) })
 	for _, e := range c.endpoints {
 		c.running.Go(func() { e.watch(ctx) })
 		if e.Curve != nil {
@@ -289,20 +289,6 @@ func (c *Client) await(x *call, up bool, changed <-chan struct{}) error {
 func (c *Client) announce() {
 	close(c.changed)
 	c.changed = make(chan struct{})
-}
-
-// sweep gives back the memory of large messages, until ctx ends.
-func (c *Client) sweep(ctx context.Context) {
-	trim := time.NewTicker(zsock.TrimEvery)
-	defer trim.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-trim.C:
-			c.heap.Trim()
-		}
-	}
 }
 
 // Close refuses new calls, lets those in flight end until ctx does, ends the rest with

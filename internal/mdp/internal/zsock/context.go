@@ -36,7 +36,6 @@ type Context struct {
 
 // NewContext returns a context for at most that many sockets.
 func NewContext(sockets int) (*Context, error) {
-	limitArenas()
 	zctx, err := zmq.NewContext()
 	if err != nil {
 		return nil, fmt.Errorf("zmq context: %w", err)

@@ -4,61 +4,72 @@ package zsock
 #include <stdlib.h>
 #ifdef __GLIBC__
 #include <malloc.h>
-static void limit_arenas(void) { mallopt(M_ARENA_MAX, 1); }
+// One heap, set before any thread has one of its own: glibc gives back only what is free in the first. It grew from 40
+// to 78 MB in 6,000 timeouts with an arena for each thread, and stayed at 64 MB with one.
+//
+// What a large message took stays for the next one until Heap.Trim: where fresh memory is dear, to map and unmap it for
+// each message of 64 MiB took most of the broker's CPU, and held up all that share its cores.
+__attribute__((constructor)) static void configure_heap(void) {
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 1 << 30);
+	mallopt(M_TRIM_THRESHOLD, 1 << 30);
+}
 static void trim_heap(void) { malloc_trim(0); }
+static size_t free_in_heap(void) { return mallinfo2().fordblks; }
 #else
-static void limit_arenas(void) {}
 static void trim_heap(void) {}
+static size_t free_in_heap(void) { return 0; }
 #endif
 */
 import "C"
 
 import (
+	"context"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// limitArenas keeps the C library to one heap. With glibc's default, an arena per
-// thread, 6,000 timeouts grew the process from 40 to 78 MB, which it never gave back;
-// with one it went to 64 MB and stayed there.
-var limitArenas = sync.OnceFunc(func() { C.limit_arenas() })
+// Much is how many bytes are worth giving back.
+const Much = 4 << 20
 
-// TrimHeap gives the C library's free memory back to the system. The library keeps what
-// large messages took otherwise, in the hope of more of them; a lower M_MMAP_THRESHOLD,
-// which would give each back at once, halves the throughput of bodies of 1 MiB.
-func TrimHeap() { C.trim_heap() }
+const trimEvery = 10 * time.Second
 
-// LargeMessage is from where on a message's memory is worth giving back.
-const LargeMessage = 1 << 20
-
-// TrimEvery is how often that is looked after.
-const TrimEvery = 10 * time.Second
-
-// A Heap gives the memory of large messages back to the system once there are no more of
-// them: while they come, the next one needs it.
+// A Heap gives the memory of messages back to the system once there are no more of them: while they come, the next ones
+// need it.
 type Heap struct {
-	recent  atomic.Bool // there were some since the last look
-	swollen bool        // there were some before; owned by who trims
+	passed  atomic.Int64 // bytes of messages since the last look
+	swollen bool         // by those before; owned by who trims, as is left
+	left    C.size_t     // free bytes of C's heap that the last trim could not give back, or may have
 }
 
-// Note tells of a message of that size. Any goroutine may call it.
-func (h *Heap) Note(size int64) {
-	if size > LargeMessage {
-		h.recent.Store(true)
+// Note tells of messages of that size. Any goroutine may call it.
+func (h *Heap) Note(size int64) { h.passed.Add(size) }
+
+// Sweep trims until ctx ends.
+func (h *Heap) Sweep(ctx context.Context) {
+	trim := time.NewTicker(trimEvery)
+	defer trim.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-trim.C:
+			h.Trim()
+		}
 	}
 }
 
-// Trim is to be called every TrimEvery, by one goroutine.
+// Trim is what Sweep does every ten seconds, in one goroutine. What libzmq held for a peer that did not read may become
+// free long after it was noted.
 func (h *Heap) Trim() (trimmed bool) {
-	switch recent := h.recent.Swap(false); {
-	case recent:
+	switch much := h.passed.Swap(0) > Much; {
+	case much:
 		h.swollen = true
-	case h.swollen:
-		h.swollen = false
-		TrimHeap()
+	case h.swollen || C.free_in_heap() > h.left+Much:
+		C.trim_heap()
 		debug.FreeOSMemory()
+		h.swollen, h.left = false, C.free_in_heap()
 		return true
 	}
 	return false
