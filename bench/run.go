@@ -45,7 +45,7 @@ func run(ctx context.Context, _ []string) error {
 		}
 	}
 	// What the gateway would set itself in 1.5 GiB, for every Go process of the run.
-	for name, value := range map[string]string{"GOGC": "400", "GOMEMLIMIT": "960MiB"} {
+	for name, value := range map[string]string{"GOGC": "200", "GOMEMLIMIT": "960MiB"} {
 		if err := os.Setenv(name, env(name, value)); err != nil {
 			return err
 		}

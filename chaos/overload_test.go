@@ -111,7 +111,7 @@ func TestThreeTimesTheLoadIsAnsweredOrBusyAndLeavesNothing(t *testing.T) {
 }
 
 // within fails the test if a process holds more than it did: a quarter more, and the garbage that
-// GOGC=400 lets lie beside a live heap of a few MiB.
+// GOGC=200 lets lie beside a live heap of a few MiB.
 func (u usage) within(t *testing.T, before usage) {
 	t.Helper()
 	if u.files > before.files+8 || u.goroutines > before.goroutines+16 || u.memory > before.memory+before.memory/4+24<<20 {

@@ -26,7 +26,7 @@ func TestGoGetsTheMemoryThatLibzmqLeaves(t *testing.T) {
 // A variable that is set holds; it is read by Go's runtime before the program begins.
 func TestTheProgramSaysWhichLimitsOfMemoryHold(t *testing.T) {
 	for _, c := range []struct{ gogc, limit, want string }{
-		{"", "", "400"},
+		{"", "", "200"},
 		{"50", "300MiB", "50 GOMEMLIMIT 3.145728e+08"},
 	} {
 		for name, value := range map[string]string{"GOGC": c.gogc, "GOMEMLIMIT": c.limit} {

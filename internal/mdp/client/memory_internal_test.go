@@ -25,12 +25,12 @@ func TestTheMemoryOfLargeMessagesIsGivenBackWhenThereAreNoMore(t *testing.T) {
 	}
 	for name, pass := range map[string]func(int) error{"request": request, "reply": reply} {
 		t.Log(name)
-		if err := pass(zsock.Much); err != nil {
+		if err := pass(zsock.LargeMessage); err != nil {
 			t.Fatal(err)
 		}
 		looks(false, false)
 		for range 2 { // while they come, the next one needs it
-			if err := pass(zsock.Much + 1); err != nil {
+			if err := pass(zsock.LargeMessage + 1); err != nil {
 				t.Fatal(err)
 			}
 			looks(false)

@@ -30,21 +30,30 @@ import (
 	"time"
 )
 
-// Much is how many bytes are worth giving back.
-const Much = 4 << 20
+// LargeMessage is from where on a message's memory is worth giving back.
+const LargeMessage = 1 << 20
 
-const trimEvery = 10 * time.Second
+const (
+	trimEvery = 10 * time.Second
+	much      = 16 << 20 // bytes: of C's heap that are worth giving back, or of messages that are on their way
+)
 
 // A Heap gives the memory of messages back to the system once there are no more of them: while they come, the next ones
 // need it.
 type Heap struct {
 	passed  atomic.Int64 // bytes of messages since the last look
-	swollen bool         // by those before; owned by who trims, as is left
-	left    C.size_t     // free bytes of C's heap that the last trim could not give back, or may have
+	large   atomic.Bool  // a large one was among them
+	swollen bool         // by large ones before; owned by who trims, as is left
+	left    C.size_t     // free bytes of C's heap after the last trim
 }
 
 // Note tells of messages of that size. Any goroutine may call it.
-func (h *Heap) Note(size int64) { h.passed.Add(size) }
+func (h *Heap) Note(size int64) {
+	h.passed.Add(size)
+	if size > LargeMessage {
+		h.large.Store(true)
+	}
+}
 
 // Sweep trims until ctx ends.
 func (h *Heap) Sweep(ctx context.Context) {
@@ -60,17 +69,21 @@ func (h *Heap) Sweep(ctx context.Context) {
 	}
 }
 
-// Trim is what Sweep does every ten seconds, in one goroutine. What libzmq held for a peer that did not read may become
-// free long after it was noted.
+// Trim is what Sweep does every ten seconds, in one goroutine. It looks at C's heap as well: many messages that are not
+// large took memory there too, and what a peer did not read may become free long after it was noted.
 func (h *Heap) Trim() (trimmed bool) {
-	switch much := h.passed.Swap(0) > Much; {
-	case much:
+	busy := h.passed.Swap(0) > much
+	switch {
+	case h.large.Swap(false):
 		h.swollen = true
-	case h.swollen || C.free_in_heap() > h.left+Much:
-		C.trim_heap()
+		return false
+	case h.swollen:
+		h.swollen = false
 		debug.FreeOSMemory()
-		h.swollen, h.left = false, C.free_in_heap()
-		return true
+	case busy || C.free_in_heap() <= h.left+much:
+		return false
 	}
-	return false
+	C.trim_heap()
+	h.left = C.free_in_heap()
+	return true
 }
