@@ -15,7 +15,11 @@ __attribute__((constructor)) static void configure_heap(void) {
 	mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 static void trim_heap(void) { malloc_trim(0); }
+#if __GLIBC_PREREQ(2, 33)
 static size_t free_in_heap(void) { return mallinfo2().fordblks; }
+#else
+static size_t free_in_heap(void) { return mallinfo().fordblks; } // wraps at 4 GiB
+#endif
 #else
 static void trim_heap(void) {}
 static size_t free_in_heap(void) { return 0; }
