@@ -12,6 +12,10 @@ REVISION   ?= $(shell git rev-parse HEAD 2>/dev/null)
 BUILDFLAGS  = -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION) -X main.revision=$(REVISION)'
 # The packages whose tests start whole systems.
 SLOW        = /(chaos|deploy|examples)(/|$$)
+# Tests that take many seconds of CPU each: make check leaves them out, make test runs them.
+HEAVY       = ^(TestSixtyFourMebibytesGoRound|TestAScannerOfManyNamesReachesTheBrokerTwentyTimesASecondAndHarmsNobody|$\
+              TestAPairThatChangesUnderLoadFailsNoCall|TestStreamsWhoseAnswersAreNotTakenHoldLittle|TestThreeServers|$\
+              TestEveryAnswerIsTheCallersOwn|TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind)$$
 # The linters have a module of their own, which keeps them out of the root go.mod.
 TOOL        = $(GO) tool -modfile=tools/go.mod
 
@@ -52,7 +56,7 @@ check test: export MDP_NATS_REQUIRED = 1
 
 check: setup provider nats-server ## run the quick tests: all but chaos, deploy, examples, browser and what takes most CPU, without the race detector (2 to 3 minutes)
 	@# Most of them wait for other processes, so there may be more at a time than processors. make lint vets.
-	$(GO) test -short -vet=off -p 4 $$($(GO) list ./... | grep -vE '$(SLOW)')
+	$(GO) test -short -skip '$(HEAVY)' -vet=off -p 4 $$($(GO) list ./... | grep -vE '$(SLOW)')
 
 test: setup provider nats-server ## run all Go tests under the race detector (PKG=./internal/… for some of them)
 	@# The race detector makes sync.Pool forget, so what counts allocations runs without it too.

@@ -118,9 +118,6 @@ func framesOf(t *testing.T, a answered) (frames [][]byte) {
 
 // The largest body that the defaults take goes to the worker and back.
 func TestSixtyFourMebibytesGoRound(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	t.Parallel()
 	g := start(t)
 	g.waitForDemo()

@@ -53,9 +53,6 @@ func (w *witness) answer(_ []byte, m [][]byte) [][][]byte {
 }
 
 func TestAScannerOfManyNamesReachesTheBrokerTwentyTimesASecondAndHarmsNobody(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	// As many names as there is time for, on whatever machine this is.
 	const names, scanners, enough = 100_000, 16, 6 * time.Second
 	w := newWitness(t, false)

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// defaultGOGC is GOGC unless it is set. With 100, bodies of 64 KiB take a quarter more CPU; with 400, those of 1 MiB take
-// twice as much, since most of the memory that they are read into is out of use for long, or new.
+// defaultGOGC is GOGC unless it is set. With 100, bodies of 64 KiB take a quarter more CPU. With 400, those of 1 MiB take
+// twice as much: they are read into memory that is new, or that was not used for long.
 const defaultGOGC = 200
 
 // A memory is what holds for Go's memory.

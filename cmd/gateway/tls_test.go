@@ -202,9 +202,6 @@ func TestAReloadNeverAsksCallersForLess(t *testing.T) {
 // The files change as Kubernetes changes those of a secret that is mounted: all at once, by a link. Nobody is told; the
 // gateway sees it within some seconds, and no call fails.
 func TestAPairThatChangesUnderLoadFailsNoCall(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	t.Parallel()
 	authority, mount := certstest.New(t, "lab"), t.TempDir()
 	put := func(name string, pair certstest.Pair) {

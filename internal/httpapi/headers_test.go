@@ -104,9 +104,6 @@ func heap() int64 {
 // TestStreamsWhoseAnswersAreNotTakenHoldLittle holds what a request takes while its refusal waits for a window that never
 // opens, and that it waits for seconds: both the gateway's own refusals and those of net/http.
 func TestStreamsWhoseAnswersAreNotTakenHoldLittle(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	const conns, streams = 2, 100
 	distinct := func(i int) (string, string) { return fmt.Sprintf("a%05d", i), "" }
 	for name, c := range map[string]struct {

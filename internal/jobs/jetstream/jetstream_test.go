@@ -42,9 +42,6 @@ func TestOneServer(t *testing.T) {
 }
 
 func TestThreeServers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	t.Parallel()
 	c := natstest.Start(t, 3)
 	gateways(t, c)

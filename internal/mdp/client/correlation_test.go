@@ -130,9 +130,6 @@ func TestDuplicatedRepliesAreFoundBeforeTheConnectionIsUsedAgain(t *testing.T) {
 }
 
 func TestEveryAnswerIsTheCallersOwn(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	broker := mdptest.Endpoint(mdptest.Broker(t))

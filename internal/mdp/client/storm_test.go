@@ -22,9 +22,6 @@ import (
 // Ten thousand calls end before their replies, by deadline or by caller. What
 // they leave behind is measured after each half: the second must add nothing.
 func TestAStormOfTimeOutsAndCancellationsLeavesNothingBehind(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short leaves it out, since it takes many seconds of CPU: make test runs it")
-	}
 	var connected atomic.Int64
 	broker := mdptest.NewRouter(t, func([]byte, [][]byte) [][][]byte { connected.Add(1); return nil })
 	const callers, each = 100, 50
